@@ -1,0 +1,1 @@
+"""Pure rules: functions of values and tables. No clock, no I/O, no randomness."""

@@ -1,0 +1,85 @@
+"""Versions and aliases: which immutable record answers for the name a caller sent (R8, R9, R19)."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Status = Literal["active", "deprecated", "retired"]
+Count = Literal["exact", "estimated"]
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Micro-units of the currency per million tokens (R18)."""
+
+    input: int
+    output: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """Defaults a version gives to a request that does not say. None: not sent to the engine."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """An immutable model record. Times are microseconds since 1970."""
+
+    number: int  # the store's row number, what the journal remembers
+    name: str  # v1-sandbox-1; the answer's `model`
+    engine: str  # a name of the engine table: sandbox, environment, ...
+    engine_model: str  # what the engine calls the model
+    created_at_us: int
+    sampling: Sampling = Sampling()
+    max_input_tokens: int = 4096
+    max_output_tokens: int = 4096
+    tokenizer: str = "o200k_base"
+    count: Count = "exact"
+    margin_percent: int = 125  # of an estimated count (R8)
+    margin_per_tool: int = 32
+    price: Price | None = None
+    status: Status = "active"
+    deprecated_at_us: int | None = None
+    retires_at_us: int | None = None
+    replacement: str | None = None
+    owned_by: str = "keyhall"
+    fingerprint: str = field(default="")
+
+    def __post_init__(self) -> None:
+        if not self.fingerprint:
+            object.__setattr__(self, "fingerprint", fingerprint(self))
+
+
+def fingerprint(version: Version) -> str:
+    """`fp_` + 10 hex digits over all that changes an answer; dates, prices and status do not."""
+    said = repr(
+        (
+            version.name,
+            version.engine,
+            version.engine_model,
+            version.sampling,
+            version.max_input_tokens,
+            version.max_output_tokens,
+            version.tokenizer,
+        )
+    )
+    return "fp_" + hashlib.sha256(said.encode()).hexdigest()[:10]
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """All versions by name and all aliases, as one immutable value."""
+
+    versions: Mapping[str, Version]
+    aliases: Mapping[str, str]  # alias -> version name
+    default: str = "v1"
+
+    def find(self, name: str) -> Version | None:
+        """The record for a version's own name or an alias, whatever its status."""
+        return self.versions.get(self.aliases.get(name, name))

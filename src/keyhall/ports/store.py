@@ -1,0 +1,66 @@
+"""The store port: what is kept for good. SQL behind it, policy values in front of it.
+
+Every method is a coroutine run in an ordinary asyncio task; rows are turned into policy values
+before they leave. A store that does not answer raises `StoreAway`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from keyhall.policy.access import Grant
+from keyhall.policy.catalogue import Catalogue
+from keyhall.policy.metering import Usage
+
+ChangeKind = Literal["key", "project", "organization", "tier", "catalogue", "engine"]
+
+
+class StoreAway(Exception):
+    """The store cannot be reached, is locked for too long, or is full."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something that callers' snapshots are made of has changed (R14). `id` names it; for
+    `catalogue` and `engine` everything is to be read again."""
+
+    number: int
+    kind: ChangeKind
+    id: str
+
+
+class LaneStore(Protocol):
+    """What the lane and the ledger need; management has methods of its own on the same store."""
+
+    async def find_grant(self, digest: bytes) -> Grant | None:
+        """The grant of the key with this HMAC digest (32 bytes), whatever its state."""
+        ...
+
+    async def find_grant_by_id(self, key_id: str) -> Grant | None: ...
+
+    async def load_catalogue(self) -> Catalogue: ...
+
+    async def changes_since(self, number: int) -> Sequence[Change]:
+        """Changes after `number`, oldest first; `number` 0 with an empty table gives none. Cheap:
+        asked ten times a second."""
+        ...
+
+    async def last_change(self) -> int: ...
+
+    async def record_usage(self, batch: Sequence[Usage]) -> None:
+        """Insert what is not there yet, by request id, in one durable transaction."""
+        ...
+
+    async def usage_since(self, admitted_at_us: int) -> Sequence[Usage]:
+        """Records admitted at or after that time (R6)."""
+        ...
+
+    async def newest_admitted_us(self) -> int:
+        """The newest record's time; 0 without records (R6)."""
+        ...
+
+    async def touch_keys(self, last_used: dict[str, int]) -> None:
+        """Set last-used times (microseconds), lossy by design, at most once a minute."""
+        ...
+
+    async def close(self) -> None: ...
