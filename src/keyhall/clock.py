@@ -15,6 +15,15 @@ class Clock(Protocol):
     """Microseconds since 1970, never decreasing."""
 
     def now_us(self) -> int: ...
+    def not_before(self, at_us: int) -> None: ...
+
+
+class AdjustableClock(Clock, Protocol):
+    """A clock that can be told of a record that is newer than it believed (R6)."""
+
+    def not_before(self, at_us: int) -> None:
+        """Never answer less than `at_us` from now on."""
+        ...
 
 
 class SystemClock:

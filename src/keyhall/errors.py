@@ -295,6 +295,13 @@ STREAM_OPTIONS_ALONE = _row(
     'Add `"stream": true`, or remove `stream_options`.',
     _BAD, param="stream_options",
 )  # fmt: skip
+NEEDS_OTHER = _row(
+    "needs_other", 400, _INVALID, None,
+    "Invalid value for '{param_path}': '{param_path}' is only allowed when '{needed}' are "
+    "specified.",
+    "Send the parameter that is missing, or remove the one that needs it.",
+    _BAD,
+)  # fmt: skip
 ENGINE_REJECTED = _row(
     "engine_rejected", 400, _INVALID, "engine_rejected",
     "The model's engine refused this request: {detail}",

@@ -1,1 +1,75 @@
-"""."""
+"""The command line: one file per noun, loaded only when it is called.
+
+`keyhall --version` and the list of commands import nothing but click, so that completion and
+scripts stay fast.
+"""
+
+import importlib
+from typing import Any
+
+import click
+
+from keyhall import __version__
+
+# Command -> (where it is, what `keyhall --help` says of it).
+COMMANDS: dict[str, tuple[str, str]] = {
+    "serve": ("keyhall.cli.serve:serve", "Start the server; hands out a first key."),
+    "keys": ("keyhall.cli.keys:keys", "Create, list, rotate, pause and revoke API keys."),
+    "limits": ("keyhall.cli.limits:limits", "Show a key's effective limits and why."),
+    "usage": ("keyhall.cli.usage:usage", "Tokens, requests and cost by key, model or day."),
+    "tokens": ("keyhall.cli.tokens:tokens", "Count the tokens of a conversation, offline."),
+    "tiers": ("keyhall.cli.tiers:tiers", "List the tiers and their limits."),
+    "versions": ("keyhall.cli.versions:versions", "List, deprecate and retire model versions."),
+    "aliases": ("keyhall.cli.aliases:aliases", "Show and move the names that callers use."),
+    "engines": ("keyhall.cli.engines:engines", "Add and list the engines that answer."),
+    "organizations": (
+        "keyhall.cli.organizations:organizations",
+        "Suspend, resume, limit and bill organizations.",
+    ),
+    "projects": ("keyhall.cli.projects:projects", "Create projects and set their limits."),
+    "config": ("keyhall.cli.settings:config", "Show every setting and where it came from."),
+    "doctor": ("keyhall.cli.doctor:doctor", "Check port, clock, disk, permissions and engines."),
+    "completion": ("keyhall.cli.completion:completion", "Print the shell completion script."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command = getattr(importlib.import_module(module), name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = [name for name in COMMANDS if name.startswith(args[0][:3])] if args else []
+            hint = f" Did you mean {' or '.join(near)}?" if near else ""
+            raise click.UsageError(error.message + hint, ctx) from None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, says) for name, (_, says) in COMMANDS.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": None},
+)
+@click.version_option(__version__, prog_name="keyhall")
+def main(**_options: Any) -> None:
+    """Keyhall hands out API keys for chat models and keeps their limits.
+
+    Start with `keyhall serve`. Every command works on the data folder, whether or not a server
+    runs on it; `--json` gives machines what tables give people.
+    """

@@ -1,1 +1,1 @@
-"""."""
+"""Use cases, one per file: what happens, in the order in which it happens."""

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Literal
 
 Status = Literal["active", "deprecated", "retired"]
@@ -83,3 +84,17 @@ class Catalogue:
     def find(self, name: str) -> Version | None:
         """The record for a version's own name or an alias, whatever its status."""
         return self.versions.get(self.aliases.get(name, name))
+
+
+def status_at(version: Version, now_us: int) -> Status:
+    """The status that holds at a time: a version whose day has come is retired by itself."""
+    if version.retires_at_us is not None and version.retires_at_us <= now_us:
+        return "retired"
+    return version.status
+
+
+def shutdown_date(version: Version) -> str | None:
+    """The day on which a version stops answering, `2027-05-01` (UTC); None if none is set."""
+    if version.retires_at_us is None:
+        return None
+    return datetime.fromtimestamp(version.retires_at_us / 1_000_000, tz=UTC).date().isoformat()

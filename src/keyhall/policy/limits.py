@@ -1,11 +1,14 @@
 """Limits: what a window allows, and what a hold or a refusal says (R1-R4, R20).
 
 Types only; the arithmetic of a window is in `policy/window.py`. Units: tokens and requests are
-whole numbers, times are microseconds since 1970, waits are microseconds.
+whole numbers, times are microseconds since 1970, waits are microseconds. `Facts` and `Refused` are
+made for every request, so they are msgspec structs: a seventh of a frozen dataclass's cost.
 """
 
 from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 Scope = Literal["key", "project", "organization"]
 Resource = Literal["requests", "tokens", "in_flight"]
@@ -38,8 +41,7 @@ class WindowLimits:
     limits: Limits
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True, gc=False):
     """What the `x-ratelimit-*` headers say: the scope with the least remaining (R20).
 
     `reset_*_us` is the time until that window is empty. A limit of None is not shown.
@@ -53,14 +55,14 @@ class Facts:
     reset_tokens_us: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True, gc=False):
     """A hold that was not taken; nothing was counted anywhere.
 
-    used: settled requests/tokens in the window; held: those of open holds. For `in_flight` used is
-    the number of open requests. wait_us: after that time a retry succeeds if no open hold is given
-    back and nothing else is admitted (R2). fits_now: tokens that would fit at this moment, in all
-    scopes. never: the request is above the limit itself.
+    The limit named is the one that binds longest. used: settled requests/tokens in the window;
+    held: those of open holds. For `in_flight` used is the number of open requests. wait_us: after
+    that time a retry succeeds if no open hold is given back and nothing else is admitted (R2).
+    fits_now: tokens that would fit at this moment, in all scopes; 0 if not even a request would.
+    never: the request is above the limit itself, and wait_us is 0.
     """
 
     resource: Resource

@@ -2,15 +2,15 @@
 from it exactly once (R16, R17)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from keyhall.policy.metering import Endpoint, Outcome, Usage, UsageSource
 
 
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """What is known of a request when its hold is taken."""
+class Opening(msgspec.Struct, frozen=True, gc=False):
+    """What is known of a request when its hold is taken. (A struct: one is made per request.)"""
 
     request_id: bytes  # 16 bytes
     key_id: str

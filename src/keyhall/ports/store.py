@@ -38,6 +38,10 @@ class LaneStore(Protocol):
 
     async def find_grant_by_id(self, key_id: str) -> Grant | None: ...
 
+    async def is_admin_key(self, digest: bytes, now_us: int) -> bool:
+        """True for an admin key that is neither revoked, paused nor expired."""
+        ...
+
     async def load_catalogue(self) -> Catalogue: ...
 
     async def changes_since(self, number: int) -> Sequence[Change]:

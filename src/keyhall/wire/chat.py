@@ -1,18 +1,41 @@
 """Chat on the wire: the request's fields and the answer's, as msgspec types.
 
 Only known fields pass, in both directions (R25): an unknown one in a request is refused, one in an
-upstream's answer is dropped. Reading and its precise refusals are in `wire/chat_read.py`, encoding
-in `wire/chat_write.py`.
+upstream's answer is dropped. The bounds stand in the types, so that the decoder keeps them; which
+of them a request breaks, and the precise refusal, is found in `wire/checks`. Reading is in
+`wire/chat_read.py`, encoding in `wire/chat_write.py`.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
-Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
+Role = Literal["system", "assistant", "user", "function", "tool", "developer"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "function_call"]
 Json = dict[str, Any]
+
+# OpenAI's own bounds, but for those marked "ours".
+CHOICES_MAX = 8  # Ours (I-11): `n` multiplies the hold and the work.
+MESSAGES_MAX = 2_048  # Ours: twice what fits into 4,096 tokens.
+PARTS_MAX = 1_024  # Ours.
+TOOLS_MAX = 128
+STOPS_MAX = 4
+LOGIT_BIASES_MAX = 300  # Ours; the API names no bound.
+TOP_LOGPROBS_MAX = 20
+MODEL_CHARACTERS_MAX = 256  # Ours.
+NAME_CHARACTERS_MAX = 64
+USER_CHARACTERS_MAX = 64
+SAFETY_CHARACTERS_MAX = 128  # The description says 64, the official client's own text 128.
+METADATA_PAIRS_MAX = 16
+METADATA_KEY_CHARACTERS_MAX = 64
+METADATA_VALUE_CHARACTERS_MAX = 512
+INT64_MAX = 2**63 - 1
+
+# The patterns as refusals print them; the lengths have rows of their own.
+NAME_PATTERN = "^[a-zA-Z0-9_-]+$"
+PARTICIPANT_PATTERN = r"^[^\s<|\\/>]+$"
+TOKEN_ID_PATTERN = "^[0-9]{1,7}$"  # noqa: S105 - ids of tokens, not a secret.
 
 
 class _In(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
@@ -25,14 +48,25 @@ class _Out(msgspec.Struct, gc=False):
 
 # --- Request --------------------------------------------------------------------------------------
 
+# `\Z`, because `$` would let a line feed pass at the end.
+_Name = Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,64}\Z")]
+_Participant = Annotated[str, Meta(pattern=r"^[^\s<|\\/>]{1,64}\Z")]
+_Filled = Annotated[str, Meta(min_length=1)]
+_Penalty = Annotated[float, Meta(ge=-2, le=2)]
+_Cap = Annotated[int, Meta(ge=1, le=INT64_MAX)]
+_TokenId = Annotated[str, Meta(pattern=r"^[0-9]{1,7}\Z")]
+_Bias = Annotated[int, Meta(ge=-100, le=100)] | Annotated[float, Meta(ge=-100, le=100)]
+_MetadataKey = Annotated[str, Meta(max_length=METADATA_KEY_CHARACTERS_MAX)]
+_MetadataValue = Annotated[str, Meta(max_length=METADATA_VALUE_CHARACTERS_MAX)]
+
 
 class FunctionCall(_In):
-    name: str
+    name: _Name
     arguments: str
 
 
 class ToolCall(_In):
-    id: str
+    id: _Filled
     type: Literal["function"]
     function: FunctionCall
 
@@ -40,23 +74,28 @@ class ToolCall(_In):
 class ContentPart(_In):
     """`text` parts; `refusal` parts of assistant messages. Images and audio are refused by name."""
 
-    type: str
+    type: Literal["text", "refusal"]
     text: str | UnsetType = UNSET
     refusal: str | UnsetType = UNSET
+    prompt_cache_breakpoint: Json | None = None  # A hint; forgotten when read.
 
 
 class Message(_In):
     role: Role
-    content: str | list[ContentPart] | None = None
-    name: str | None = None
-    tool_calls: list[ToolCall] | None = None
-    tool_call_id: str | None = None
+    content: str | Annotated[list[ContentPart], Meta(min_length=1, max_length=PARTS_MAX)] | None = (
+        None
+    )
+    name: _Participant | None = None
+    tool_calls: Annotated[list[ToolCall], Meta(min_length=1, max_length=TOOLS_MAX)] | None = None
+    tool_call_id: _Filled | None = None
     refusal: str | None = None
     function_call: FunctionCall | None = None
+    annotations: list[Json] | None = None  # Of an answer that is sent back; forgotten when read.
+    audio: None = None
 
 
 class FunctionDefinition(_In):
-    name: str
+    name: _Name
     description: str | None = None
     parameters: Json | None = None
     strict: bool | None = None
@@ -68,7 +107,7 @@ class Tool(_In):
 
 
 class NamedFunction(_In):
-    name: str
+    name: _Name
 
 
 class ToolChoice(_In):
@@ -77,7 +116,7 @@ class ToolChoice(_In):
 
 
 class JsonSchema(_In):
-    name: str
+    name: _Name
     description: str | None = None
     schema: Json | None = None
     strict: bool | None = None
@@ -97,42 +136,54 @@ class ChatRequest(_In):
     """The fields of OpenAI's chat request that Keyhall passes on or acts on, validated.
 
     `truncation` is ours (R21). Fields that are accepted only as hints are kept so that they are
-    not refused; `wire/chat_write.py` decides what an upstream is told.
+    not refused; `wire/chat_write.py` decides what an upstream is told. Fields of type None are
+    known, but Keyhall cannot honour them: sent as null they are let pass.
     """
 
-    model: str
-    messages: list[Message]
+    model: Annotated[str, Meta(min_length=1, max_length=MODEL_CHARACTERS_MAX)]
+    messages: Annotated[list[Message], Meta(min_length=1, max_length=MESSAGES_MAX)]
     stream: bool | None = None
-    max_tokens: int | None = None
-    max_completion_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    n: int | None = None
-    stop: str | list[str] | None = None
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
-    seed: int | None = None
+    max_tokens: _Cap | None = None
+    max_completion_tokens: _Cap | None = None
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    n: Annotated[int, Meta(ge=1, le=CHOICES_MAX)] | None = None
+    stop: _Filled | Annotated[list[_Filled], Meta(min_length=1, max_length=STOPS_MAX)] | None = None
+    presence_penalty: _Penalty | None = None
+    frequency_penalty: _Penalty | None = None
+    seed: Annotated[int, Meta(ge=-INT64_MAX - 1, le=INT64_MAX)] | None = None
     logprobs: bool | None = None
-    top_logprobs: int | None = None
-    logit_bias: dict[str, float] | None = None
+    top_logprobs: Annotated[int, Meta(ge=0, le=TOP_LOGPROBS_MAX)] | None = None
+    logit_bias: Annotated[dict[_TokenId, _Bias], Meta(max_length=LOGIT_BIASES_MAX)] | None = None
     response_format: ResponseFormat | None = None
-    tools: list[Tool] | None = None
+    tools: Annotated[list[Tool], Meta(min_length=1, max_length=TOOLS_MAX)] | None = None
     tool_choice: Literal["none", "auto", "required"] | ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     stream_options: StreamOptions | None = None
-    user: str | None = None
-    safety_identifier: str | None = None
-    prompt_cache_key: str | None = None
-    prompt_cache_retention: str | None = None
-    metadata: dict[str, str] | None = None
+    user: Annotated[str, Meta(max_length=USER_CHARACTERS_MAX)] | None = None
+    safety_identifier: Annotated[str, Meta(max_length=SAFETY_CHARACTERS_MAX)] | None = None
+    prompt_cache_key: Annotated[str, Meta(max_length=USER_CHARACTERS_MAX)] | None = None
+    prompt_cache_retention: Literal["in_memory", "in-memory", "24h"] | None = None
+    prompt_cache_options: Json | None = None
+    metadata: (
+        Annotated[dict[_MetadataKey, _MetadataValue], Meta(max_length=METADATA_PAIRS_MAX)] | None
+    ) = None
     store: bool | None = None
-    service_tier: str | None = None
-    reasoning_effort: str | None = None
-    verbosity: str | None = None
-    modalities: list[str] | None = None
-    functions: list[FunctionDefinition] | None = None
+    service_tier: Literal["auto", "default", "flex", "scale", "priority", "fast"] | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = (
+        None
+    )
+    verbosity: Literal["low", "medium", "high"] | None = None
+    modalities: Annotated[list[Literal["text"]], Meta(min_length=1, max_length=2)] | None = None
+    functions: (
+        Annotated[list[FunctionDefinition], Meta(min_length=1, max_length=TOOLS_MAX)] | None
+    ) = None
     function_call: Literal["none", "auto"] | NamedFunction | None = None
     truncation: Literal["auto", "disabled"] | None = None
+    audio: None = None
+    prediction: None = None
+    web_search_options: None = None
+    moderation: None = None
 
     @property
     def choices(self) -> int:

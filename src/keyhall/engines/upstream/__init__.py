@@ -1,0 +1,1 @@
+"""An engine that passes requests on to any OpenAI-compatible server."""

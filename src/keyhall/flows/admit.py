@@ -1,0 +1,240 @@
+"""What is asked, by which version, does it fit, may it now: every refusal before the engine."""
+
+import asyncio
+import email.utils
+from dataclasses import dataclass, replace
+from typing import Any
+
+from keyhall import errors
+from keyhall.errors import ApiError
+from keyhall.flows.authenticate import denied_error, require
+from keyhall.flows.callers import Caller
+from keyhall.flows.hall import Hall
+from keyhall.policy import access, catalogue, holds
+from keyhall.policy.catalogue import Price, Version
+from keyhall.policy.limits import Facts, Refused
+from keyhall.policy.tokens import told
+from keyhall.ports.counters import Hold
+from keyhall.ports.engine import Engine
+from keyhall.ports.exchange import Exchange
+from keyhall.wire import chat_count, chat_truncate, headers
+from keyhall.wire.chat import ChatRequest
+
+SANDBOX = "sandbox"
+COUNT_FACTOR = 4  # counting is exact up to this many times the limit (R12)
+
+rate_headers = headers.ratelimit_headers
+
+
+@dataclass(slots=True)
+class Fit:
+    """A request that fits its version: what it holds and what it may produce."""
+
+    input_tokens: int
+    output_cap: int  # per choice
+    choices: int
+    held_tokens: int
+    lines: bytes  # response headers that come of it
+
+
+def require_json(exchange: Exchange) -> None:
+    """Plain JSON only. A missing content type is taken for JSON, as OpenAI's API does not."""
+    encoding = exchange.content_encoding
+    if encoding is not None and encoding.lower() != b"identity":
+        raise _refused_content("encoding", encoding)
+    kind = exchange.content_type
+    if kind is None or kind == b"application/json":
+        return
+    if kind.partition(b";")[0].strip().lower() != b"application/json":
+        raise _refused_content("type", kind)
+
+
+def _refused_content(what: str, got: bytes) -> ApiError:
+    shown = got[:100].decode("ascii", "replace")
+    return ApiError(errors.CONTENT_TYPE_REFUSED, what=what, got=shown)
+
+
+def choose_version(name: str, caller: Caller, exchange: Exchange, hall: Hall) -> Version:
+    """The immutable record that answers for the name a caller sent (R8, R13, R19)."""
+    if not caller.is_unrestricted:
+        require(caller, exchange, hall, "chat", name)
+    version = hall.catalogue.find(name)
+    if version is None:
+        raise ApiError(errors.MODEL_UNKNOWN, model=name)
+    if version.status != "active" or version.retires_at_us is not None:
+        state = catalogue.status_at(version, exchange.started_us)
+        if state == "retired":
+            raise _retired(name, version)
+    if version.price is None and caller.grant.has_budget:
+        raise ApiError(errors.PRICE_MISSING, model=name, key=caller.grant.masked)
+    if caller.grant.mode == "test":
+        return _as_test(version)
+    return version
+
+
+def _retired(name: str, version: Version) -> ApiError:
+    at_us = version.retires_at_us
+    instead = (
+        f"Use `{version.replacement}` instead."
+        if version.replacement
+        else ("`GET /v1/models` lists the models that answer.")
+    )
+    at = access.at(at_us) if at_us is not None else "an earlier day"
+    return ApiError(errors.MODEL_RETIRED, model=name, at=at, instead=instead)
+
+
+def _as_test(version: Version) -> Version:
+    """Test keys get the sandbox for every version name, say so and cost nothing (R19)."""
+    script = version.engine_model if version.engine == SANDBOX else SANDBOX
+    return replace(
+        version,
+        engine=SANDBOX,
+        engine_model=script,
+        count="exact",
+        price=Price(0, 0),
+        fingerprint="fp_test" + version.fingerprint[3:],
+    )
+
+
+def engine_of(version: Version, hall: Hall) -> Engine:
+    engine = hall.engines.get(version.engine)
+    if engine is None:
+        raise ApiError(
+            errors.ENGINE_BUSY,
+            headers=((b"retry-after", b"5"),),
+            detail=f"The engine of {version.name} is not running.",
+        )
+    return engine
+
+
+async def fit(request: ChatRequest, version: Version, caller: Caller, hall: Hall) -> Fit:
+    """Count the input, keep the gate of the version, and fix the output cap (R4, R12, R21)."""
+    cap = request.asked_cap
+    if cap is not None and cap > version.max_output_tokens:
+        field = "max_tokens" if request.max_completion_tokens is None else "max_completion_tokens"
+        raise ApiError(
+            errors.OUTPUT_TOO_LARGE,
+            param=field,
+            field=field,
+            asked=cap,
+            limit=version.max_output_tokens,
+        )
+    lines = b""
+    count = await _count(request, version, hall)
+    if count > version.max_input_tokens:
+        count, lines = await _shorten(request, version, hall, count)
+    effective = caller.effective
+    cap = holds.output_cap(
+        cap,
+        version_max=version.max_output_tokens,
+        default_output=effective.default_output,
+        tokens_per_minute_min=effective.tokens_per_minute_min,
+        input_tokens=count,
+    )
+    choices = request.choices
+    held = holds.hold_tokens(version, count, len(request.tools or ()), choices, cap)
+    lines += b"x-keyhall-output-cap: %d\r\n" % cap
+    if version.status == "deprecated":
+        lines += _deprecation(version)
+    return Fit(count, cap, choices, held, lines)
+
+
+async def _count(request: ChatRequest, version: Version, hall: Hall) -> int:
+    """Tokens of the input; long ones are counted in a thread so that nobody else waits."""
+    tokenizer = hall.tokenizer(version.tokenizer)
+    ceiling = version.max_input_tokens * COUNT_FACTOR
+    if chat_count.is_long(request):
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            None, chat_count.count_request, request, tokenizer, ceiling
+        )
+    return chat_count.count_request(request, tokenizer, ceiling)
+
+
+async def _shorten(
+    request: ChatRequest, version: Version, hall: Hall, count: int
+) -> tuple[int, bytes]:
+    """Leave out the oldest turns if the caller asked for it, else refuse with the numbers."""
+    if request.truncation != "auto":
+        raise ApiError(
+            errors.CONTEXT_LENGTH,
+            limit=version.max_input_tokens,
+            tokens=told(count, version.max_input_tokens * COUNT_FACTOR),
+        )
+    tokenizer = hall.tokenizer(version.tokenizer)
+    loop = asyncio.get_running_loop()
+    kept = await loop.run_in_executor(
+        None, chat_truncate.shorten, request, tokenizer, version.max_input_tokens
+    )
+    request.messages = kept.messages
+    line = b"x-keyhall-truncated: messages=%d; tokens=%d\r\n" % (
+        kept.dropped_messages,
+        kept.dropped_tokens,
+    )
+    return kept.tokens, line
+
+
+def _deprecation(version: Version) -> bytes:
+    """RFC 9745 and RFC 8594: since when it is deprecated, and when it ends."""
+    lines = b""
+    if version.deprecated_at_us is not None:
+        lines += b"deprecation: @%d\r\n" % (version.deprecated_at_us // 1_000_000)
+    if version.retires_at_us is not None:
+        date = email.utils.formatdate(version.retires_at_us / 1_000_000, usegmt=True)
+        lines += b"sunset: %b\r\n" % date.encode()
+    return lines
+
+
+async def hold(fit: Fit, version: Version, caller: Caller, hall: Hall) -> Hold:
+    """Take the hold in every window, or say which limit stands in the way (R1, R2)."""
+    taken = await hall.counters.hold(caller.effective.windows, fit.held_tokens)
+    if isinstance(taken, Refused):
+        hall.tally.limited(taken.resource, taken.scope)
+        raise _limited(taken, version, caller, hall)
+    return taken
+
+
+def _limited(refused: Refused, version: Version, caller: Caller, hall: Hall) -> ApiError:
+    facts: dict[str, Any] = {
+        "model": version.name,
+        "organization": caller.grant.organization_id,
+        "limit": refused.limit,
+        "scope": refused.scope,
+        "url": hall.url,
+    }
+    shown = _header_pairs(refused.facts)
+    if refused.never:
+        row = errors.REQUEST_TOO_LARGE
+        return ApiError(row, headers=shown, requested=refused.requested, **facts)
+    wait = headers.wait_duration(refused.wait_us)
+    shown += headers.retry_headers(refused.wait_us)
+    facts |= {"used": refused.used, "held": refused.held, "wait": wait}
+    if refused.resource == "tokens":
+        fits = f"A request of at most {refused.fits_now} tokens fits now."
+        return ApiError(
+            errors.RATE_TOKENS,
+            headers=shown,
+            requested=refused.requested,
+            remaining=refused.remaining,
+            fits=fits,
+            **facts,
+        )
+    if refused.resource == "requests":
+        return ApiError(errors.RATE_REQUESTS, headers=shown, remaining=refused.remaining, **facts)
+    return ApiError(errors.RATE_IN_FLIGHT, headers=shown, **facts)
+
+
+def _header_pairs(facts: Facts) -> tuple[tuple[bytes, bytes], ...]:
+    lines = rate_headers(facts).split(b"\r\n")
+    pairs = (line.partition(b": ") for line in lines if line)
+    return tuple((name, value) for name, _, value in pairs)
+
+
+def revoked(caller: Caller, exchange: Exchange, hall: Hall) -> ApiError:
+    """The refusal for a key that was revoked while its request ran (R14)."""
+    denied = access.decide(
+        caller.grant, now_us=hall.clock.now_us(), ip=exchange.client_ip, endpoint="chat", model=None
+    )
+    if denied is None:
+        return ApiError(errors.KEY_REVOKED, key=caller.grant.masked, at="just now", url=hall.url)
+    return denied_error(denied, hall.url)

@@ -1,0 +1,85 @@
+"""Who is it, and may it be here at all? Decided before the body is read."""
+
+import base64
+import binascii
+from hmac import digest as hmac_digest
+from typing import Any
+
+from keyhall import errors
+from keyhall.errors import ApiError
+from keyhall.flows.callers import Caller
+from keyhall.flows.hall import Hall
+from keyhall.policy import access
+from keyhall.policy.access import Denied
+from keyhall.ports.exchange import Exchange
+
+
+async def authenticate(exchange: Exchange, hall: Hall, endpoint: str) -> Caller:
+    """The caller behind the Authorization header, whose key is good for this endpoint."""
+    header = exchange.authorization
+    if header is None:
+        raise ApiError(errors.NO_KEY, url=hall.url)
+    text = header[7:] if header[:7] == b"Bearer " else _credential(header, hall)
+    callers = hall.callers
+    digest = hmac_digest(callers.pepper, text, "sha256")
+    caller = callers.known.get(digest)
+    if caller is None:
+        caller = await callers.look_up(text, digest)
+    now_us = exchange.started_us
+    if caller.effective.until_us <= now_us:
+        callers.refresh(caller, now_us)
+    if not caller.is_unrestricted:
+        require(caller, exchange, hall, endpoint, None)
+    if exchange.organization is not None or exchange.project is not None:
+        _match_owner(caller, exchange)
+    caller.last_used_us = now_us
+    return caller
+
+
+def require(
+    caller: Caller, exchange: Exchange, hall: Hall, endpoint: str, model: str | None
+) -> None:
+    """Raise the first refusal of R13's order, if there is one."""
+    denied = access.decide(
+        caller.grant,
+        now_us=exchange.started_us,
+        ip=exchange.client_ip,
+        endpoint=endpoint,
+        model=model,
+    )
+    if denied is not None:
+        raise denied_error(denied, hall.url)
+
+
+def denied_error(denied: Denied, url: str) -> ApiError:
+    facts: dict[str, Any] = {"url": url, **denied.facts}
+    return ApiError(denied.problem, **facts)
+
+
+def _credential(header: bytes, hall: Hall) -> bytes:
+    """The key in any other accepted form: `bearer` in another case, Basic with a blank user."""
+    scheme, _, rest = header.partition(b" ")
+    rest = rest.strip()
+    if scheme.lower() == b"bearer" and rest:
+        return rest
+    if scheme.lower() == b"basic" and rest:
+        try:
+            user, colon, password = base64.b64decode(rest, validate=True).partition(b":")
+        except binascii.Error:
+            raise ApiError(errors.NO_KEY, url=hall.url) from None
+        if colon and not user and password:
+            return password
+    raise ApiError(errors.NO_KEY, url=hall.url)
+
+
+def _match_owner(caller: Caller, exchange: Exchange) -> None:
+    """The OpenAI-Organization and OpenAI-Project headers may repeat what the key says, no more."""
+    grant = caller.grant
+    organization, project = exchange.organization, exchange.project
+    if organization and organization.decode("latin-1") not in (
+        grant.organization_id,
+        grant.organization_name,
+    ):
+        raise ApiError(errors.WRONG_ORGANIZATION)
+    if project and project.decode("latin-1") not in (grant.project_id, grant.project_name):
+        raise ApiError(errors.WRONG_PROJECT)

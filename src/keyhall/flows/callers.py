@@ -1,0 +1,198 @@
+"""Who is calling: keys that were seen, as snapshots that the store's changes replace (R14).
+
+A snapshot lives in a bounded dictionary by the key's HMAC digest. A change in the store drops or
+renews it; a look-up that began before a change was noticed is repeated, so a slow one can never
+put an old value back. Unknown keys are remembered for a second, so that a flood of one wrong key
+costs one query a second.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+
+from keyhall import errors
+from keyhall.clock import Clock
+from keyhall.errors import ApiError
+from keyhall.policy import keys, tiers
+from keyhall.policy.access import Grant
+from keyhall.policy.tiers import Tier
+from keyhall.ports.exchange import Exchange, KeyRevoked
+from keyhall.ports.store import LaneStore, StoreAway
+
+CALLERS_MAX = 50_000
+UNKNOWN_MAX = 10_000
+UNKNOWN_US = 1_000_000
+
+
+class Caller:
+    """The key, project and account behind a request. Updated in place when its key changes, so
+    that the requests it has open are known."""
+
+    __slots__ = (
+        "effective",
+        "grant",
+        "is_unrestricted",
+        "last_used_us",
+        "lines",
+        "open",
+    )
+
+    def __init__(self, grant: Grant, tier_table: Mapping[str, Tier], now_us: int) -> None:
+        self.open: set[Exchange] | None = None
+        self.last_used_us = 0
+        self.update(grant, tier_table, now_us)
+
+    def update(self, grant: Grant, tier_table: Mapping[str, Tier], now_us: int) -> None:
+        self.grant = grant
+        self.effective = tiers.effective(grant, tier_table, now_us)
+        # Most keys are live and unrestricted: for them the access rules need not run at all.
+        self.is_unrestricted = (
+            grant.is_organization_active
+            and grant.revoked_at_us is None
+            and grant.expires_at_us is None
+            and grant.paused_at_us is None
+            and grant.networks is None
+            and grant.endpoints is None
+            and grant.models is None
+            and grant.project_models is None
+        )
+        mode = b"x-keyhall-mode: test\r\n" if grant.mode == "test" else b""
+        self.lines = b"openai-organization: %b\r\nopenai-project: %b\r\n%b" % (
+            grant.organization_id.encode(),
+            grant.project_id.encode(),
+            mode,
+        )
+
+    def opened(self, exchange: Exchange) -> None:
+        if self.open is None:
+            self.open = {exchange}
+        else:
+            self.open.add(exchange)
+
+    def closed(self, exchange: Exchange) -> None:
+        if self.open is not None:
+            self.open.discard(exchange)
+
+
+class Callers:
+    """The snapshots of one process."""
+
+    def __init__(
+        self,
+        store: LaneStore,
+        tier_table: Mapping[str, Tier],
+        peppers: tuple[bytes, ...],
+        clock: Clock,
+        url: str,
+    ) -> None:
+        self._store = store
+        self._tiers = tier_table
+        self.pepper = peppers[0]
+        self._older_peppers = peppers[1:]
+        self._clock = clock
+        self._url = url
+        self.known: dict[bytes, Caller] = {}
+        self._digest_of: dict[str, bytes] = {}  # key id -> digest
+        self._unknown: dict[bytes, int] = {}  # digest -> until
+        self._generation = 0
+
+    async def look_up(self, text: bytes, digest: bytes) -> Caller:
+        """The caller for a key that is not known yet. Raises KEY_UNKNOWN or STORE_AWAY."""
+        now_us = self._clock.now_us()
+        until_us = self._unknown.get(digest)
+        if (until_us is not None and now_us < until_us) or not keys.is_well_formed(text):
+            raise self._unknown_key(text)
+        grant = await self._find(text, digest)
+        if grant is None:
+            if len(self._unknown) >= UNKNOWN_MAX:
+                self._unknown.clear()
+            self._unknown[digest] = now_us + UNKNOWN_US
+            raise self._unknown_key(text)
+        caller = self.known.get(digest)
+        if caller is None:
+            caller = Caller(grant, self._tiers, now_us)
+            self._remember(digest, caller)
+        return caller
+
+    async def _find(self, text: bytes, digest: bytes) -> Grant | None:
+        loop = asyncio.get_running_loop()
+        while True:
+            generation = self._generation
+            try:
+                # A task of its own: the store's driver wants one, and a client that leaves must
+                # not cancel a query in the middle of its connection.
+                grant = await asyncio.shield(loop.create_task(self._query(text, digest)))
+            except StoreAway:
+                raise ApiError(errors.STORE_AWAY, headers=((b"retry-after", b"1"),)) from None
+            if generation == self._generation:
+                return grant
+
+    async def _query(self, text: bytes, digest: bytes) -> Grant | None:
+        grant = await self._store.find_grant(digest)
+        for pepper in self._older_peppers:
+            if grant is None:
+                grant = await self._store.find_grant(keys.digest(pepper, text))
+        return grant
+
+    def _remember(self, digest: bytes, caller: Caller) -> None:
+        if len(self.known) >= CALLERS_MAX:
+            oldest = next(iter(self.known))
+            self._digest_of.pop(self.known.pop(oldest).grant.key_id, None)
+        self.known[digest] = caller
+        self._digest_of[caller.grant.key_id] = digest
+
+    def _unknown_key(self, text: bytes) -> ApiError:
+        shown = keys.mask(text[:200].decode("latin-1"))
+        return ApiError(errors.KEY_UNKNOWN, key=shown, url=self._url)
+
+    def refresh(self, caller: Caller, now_us: int) -> None:
+        """Time alone has changed the caller's limits (the first 48 hours are over)."""
+        caller.update(caller.grant, self._tiers, now_us)
+
+    # --- Changes --------------------------------------------------------------------------------
+
+    async def key_changed(self, key_id: str) -> None:
+        """Renew one key's snapshot; end its running requests if it was revoked."""
+        self._generation += 1
+        self._unknown.clear()
+        digest = self._digest_of.get(key_id)
+        if digest is None:
+            return
+        grant = await self._store.find_grant_by_id(key_id)
+        caller = self.known.get(digest)
+        if caller is None:
+            return
+        if grant is None:
+            self._drop(digest)
+            grant = replace(caller.grant, revoked_at_us=self._clock.now_us())
+        caller.update(grant, self._tiers, self._clock.now_us())
+        if grant.revoked_at_us is not None:
+            for exchange in list(caller.open or ()):
+                exchange.cut(KeyRevoked())
+
+    async def owner_changed(self, owner_id: str) -> None:
+        """A project or organization changed: renew the snapshots made of it."""
+        for caller in list(self.known.values()):
+            if owner_id in (caller.grant.project_id, caller.grant.organization_id):
+                await self.key_changed(caller.grant.key_id)
+
+    def tiers_changed(self, tier_table: Mapping[str, Tier]) -> None:
+        self._generation += 1
+        self._tiers = tier_table
+        now_us = self._clock.now_us()
+        for caller in self.known.values():
+            caller.update(caller.grant, tier_table, now_us)
+
+    def _drop(self, digest: bytes) -> None:
+        caller = self.known.pop(digest, None)
+        if caller is not None:
+            self._digest_of.pop(caller.grant.key_id, None)
+
+    def last_used(self) -> dict[str, int]:
+        """Key ids and times used since the last call; kept for at most a minute (lossy)."""
+        used = {}
+        for caller in self.known.values():
+            if caller.last_used_us:
+                used[caller.grant.key_id] = caller.last_used_us
+                caller.last_used_us = 0
+        return used

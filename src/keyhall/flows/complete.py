@@ -1,0 +1,89 @@
+"""POST /v1/chat/completions: the way of a request, on one page.
+
+Everything that can refuse refuses before the first byte. Everything after the hold ends in exactly
+one settle (`tab.settle`), whatever happens. Output is journaled before it is sent.
+"""
+
+from keyhall import errors
+from keyhall.errors import ApiError
+from keyhall.flows import admit
+from keyhall.flows.authenticate import authenticate
+from keyhall.flows.hall import Hall
+from keyhall.flows.tab import Tab
+from keyhall.policy.metering import Outcome
+from keyhall.ports.engine import Answer
+from keyhall.ports.exchange import ClientLeft, Exchange, KeyRevoked, Stalled, Stopped
+from keyhall.wire import chat_read, chat_stream, chat_write
+from keyhall.wire.chat import ChatRequest
+
+
+async def complete(exchange: Exchange, hall: Hall) -> None:
+    caller = await authenticate(exchange, hall, "chat")
+    admit.require_json(exchange)
+    request = chat_read.read(await exchange.body())
+    version = admit.choose_version(request.model, caller, exchange, hall)
+    engine = admit.engine_of(version, hall)
+    fit = await admit.fit(request, version, caller, hall)
+    hold = await admit.hold(fit, version, caller, hall)
+    tab = Tab.open(exchange, hall, caller, version, engine, fit, hold, bool(request.stream))
+    try:
+        answer = tab.start(request)
+        if request.stream:
+            await _stream(exchange, tab, answer, request)
+        else:
+            await _whole(exchange, tab, answer, request)
+        tab.settle(Outcome.ANSWERED)
+    except ClientLeft:
+        tab.settle(Outcome.CLIENT_LEFT)
+        raise
+    except Stalled:
+        tab.settle(Outcome.STALLED)
+        raise
+    except Stopped:
+        tab.settle(Outcome.STOPPED)
+        raise ApiError(errors.SHUTTING_DOWN, headers=((b"retry-after", b"1"),)) from None
+    except KeyRevoked:
+        tab.settle(Outcome.KEY_REVOKED)
+        raise admit.revoked(caller, exchange, hall) from None
+    except BaseException:
+        tab.settle(Outcome.ENGINE_FAILED)
+        raise
+
+
+async def _whole(exchange: Exchange, tab: Tab, answer: Answer, request: ChatRequest) -> None:
+    completion = await answer.whole()
+    chat_write.normalize_completion(completion, request.choices)
+    tab.saw_completion(completion)
+    completion.usage = tab.usage()
+    completion.id = tab.completion_id
+    completion.created = exchange.started_us // 1_000_000
+    completion.model = tab.version.name
+    completion.system_fingerprint = tab.version.fingerprint
+    completion.service_tier = "default"
+    body = chat_write.encode_completion(completion)
+    tab.produced(answer.produced)
+    exchange.reply(200, tab.headers(), body)
+
+
+async def _stream(exchange: Exchange, tab: Tab, answer: Answer, request: ChatRequest) -> None:
+    exchange.begin_stream(tab.headers())
+    shape = chat_stream.Shaper(request.choices)
+    stamp = chat_write.Stamp(
+        id=tab.completion_id,
+        created=exchange.started_us // 1_000_000,
+        model=tab.version.name,
+        fingerprint=tab.version.fingerprint,
+        wants_usage=request.wants_usage,
+    )
+    while chunks := await answer.chunks():
+        tab.saw_chunks(chunks)
+        data = stamp.encode(shape.feed(chunks))
+        tab.produced(answer.produced)
+        if data:
+            exchange.write(data)
+            if exchange.is_write_paused:
+                await exchange.drained()
+    last = stamp.encode(shape.finish())
+    if request.wants_usage:
+        last += stamp.encode_usage(tab.usage())
+    exchange.write_last(last + chat_write.DONE)

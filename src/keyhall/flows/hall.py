@@ -1,0 +1,52 @@
+"""What a flow may use: the ports, and the values that the store's changes replace."""
+
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import structlog
+
+from keyhall.clock import Clock
+from keyhall.flows.callers import Callers
+from keyhall.flows.tally import Tally
+from keyhall.policy.catalogue import Catalogue
+from keyhall.ports.counters import Counters
+from keyhall.ports.engine import Engine
+from keyhall.ports.ledger import Ledger
+from keyhall.ports.store import LaneStore
+from keyhall.tokenizers import Tokenizer
+
+
+class TrustedProxies(Protocol):
+    """Finds a client's address behind proxies that the operator trusts (R26)."""
+
+    def client_ip(self, peer: str, forwarded_for: bytes | None) -> str: ...
+
+
+@dataclass(slots=True)
+class Hall:
+    """Built once, in app.py. `catalogue` and `engines` are replaced when they change."""
+
+    clock: Clock
+    store: LaneStore
+    counters: Counters
+    ledger: Ledger
+    callers: Callers
+    catalogue: Catalogue
+    engines: Mapping[str, Engine]
+    tokenizer: Callable[[str], Tokenizer]
+    url: str  # where people find this hall, for messages
+    tally: Tally = field(default_factory=Tally)
+    body_bytes_max: int = 10 * 1024 * 1024
+    trusted_proxies: TrustedProxies | None = None
+
+    def log_failure(self, request_id: str, error: BaseException) -> None:
+        """A mistake of ours: where it happened, and never the text it happened on (I-13)."""
+        frames = traceback.extract_tb(error.__traceback__)
+        structlog.get_logger("keyhall").error(
+            "request_failed",
+            request_id="req_" + request_id,
+            error=type(error).__name__,
+            at=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames[-12:]],
+        )

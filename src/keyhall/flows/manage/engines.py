@@ -1,0 +1,83 @@
+"""Upstream engines: added and removed by the operator (R9)."""
+
+from keyhall.flows.manage.checks import Invalid, NotFound
+from keyhall.ports.records import Actor, UpstreamEngine
+from keyhall.stores import catalogue as rows
+from keyhall.stores import notes
+from keyhall.stores.sql import SqlStore
+
+NAME_CHARACTERS_MAX = 40
+# `sandbox` is embedded; the other two are the engine that the environment names.
+RESERVED = ("sandbox", "openai", "upstream")
+
+_NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
+_ENV_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")
+
+
+async def add(store: SqlStore, engine: UpstreamEngine, *, actor: Actor, now_us: int) -> None:
+    """Add an engine. Its address has been checked by whoever calls."""
+    _check_name(engine.name)
+    if engine.key_env is not None:
+        _check_env(engine.key_env)
+    async with store.writing() as connection:
+        if await rows.find_engine(connection, engine.name) is not None:
+            raise Invalid(
+                f"There is an engine {engine.name} already. `keyhall engines remove {engine.name}` "
+                "first, or choose another name."
+            )
+        await rows.add_engine(connection, engine)
+        await notes.record(
+            connection,
+            actor,
+            now_us,
+            action="engine.add",
+            target=engine.name,
+            before=None,
+            after=engine,
+            changed="engine",
+        )
+
+
+async def remove(store: SqlStore, name: str, *, actor: Actor, now_us: int) -> UpstreamEngine:
+    """Remove an engine that no version needs any more; retired ones do not."""
+    async with store.writing() as connection:
+        engine = await rows.find_engine(connection, name)
+        if engine is None:
+            raise NotFound(f"No engine {name}. `keyhall engines list` shows them.")
+        versions = (await rows.load(connection)).versions.values()
+        using = [each.name for each in versions if each.engine == name and each.status != "retired"]
+        if using:
+            raise Invalid(
+                f"{', '.join(using[:5])} would have no engine: "
+                "`keyhall versions retire` them first."
+            )
+        await rows.remove_engine(connection, name)
+        await notes.record(
+            connection,
+            actor,
+            now_us,
+            action="engine.remove",
+            target=name,
+            before=engine,
+            after=None,
+            changed="engine",
+        )
+        return engine
+
+
+def _check_name(name: str) -> None:
+    if name in RESERVED:
+        raise Invalid(f"The name {name} is taken by Keyhall itself; choose another.")
+    if not name or len(name) > NAME_CHARACTERS_MAX or not set(name) <= _NAME_CHARACTERS:
+        raise Invalid(
+            f"'{name}' cannot be an engine's name: at most {NAME_CHARACTERS_MAX} small letters, "
+            "digits and hyphens."
+        )
+
+
+def _check_env(name: str) -> None:
+    if name.startswith("sk-") or not name or not set(name) <= _ENV_CHARACTERS or name[0].isdigit():
+        raise Invalid(
+            "--key-env is the name of an environment variable, not a key: such as VLLM_KEY. "
+            "The key itself is read from the server's environment and stored nowhere."
+        )

@@ -1,0 +1,229 @@
+"""Versions and aliases: records that never change, and names that move (R8).
+
+A record's answer-changing facts are fixed when it is made. Afterwards it may be deprecated, be
+given a day on which it retires, be retired, and be given another price, which is a record of its
+own and holds for requests admitted from then on.
+"""
+
+from dataclasses import replace
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from keyhall.flows.manage import checks
+from keyhall.flows.manage.checks import Invalid, NotFound
+from keyhall.policy.catalogue import Price, Version, status_at
+from keyhall.policy.keys import ALPHABET
+from keyhall.ports.records import Actor, Alias
+from keyhall.stores import catalogue as rows
+from keyhall.stores import notes
+from keyhall.stores.sql import SqlStore
+
+TOKENS_MAX = 10_000_000
+PRICE_MAX = 10**12  # a million of the currency per million tokens
+EMBEDDED = "sandbox"
+
+_CHARACTERS = frozenset(ALPHABET + "._:/-@+")
+
+
+async def _version_by(connection: AsyncConnection, wanted: str) -> Version:
+    """By its own name or by an alias."""
+    alias = await rows.find_alias(connection, wanted)
+    version = await rows.find_version(connection, alias.version if alias else wanted)
+    if version is None:
+        raise NotFound(f"No version or alias {wanted}. `keyhall versions list` shows them.")
+    return version
+
+
+async def find(store: SqlStore, wanted: str) -> tuple[Version, list[str]]:
+    """A version, and the aliases that point to it."""
+    async with store.reading() as connection:
+        version = await _version_by(connection, wanted)
+        aliases = await rows.list_aliases(connection)
+    return version, [alias.name for alias in aliases if alias.version == version.name]
+
+
+async def add(store: SqlStore, version: Version, *, actor: Actor, now_us: int) -> Version:
+    """Store a new record; its number is given by the store."""
+    _check(version)
+    async with store.writing() as connection:
+        engines = {EMBEDDED} | {engine.name for engine in await rows.list_engines(connection)}
+        if version.engine not in engines:
+            known = ", ".join(sorted(engines))
+            raise Invalid(
+                f"There is no engine '{version.engine}'; there is {known}. "
+                "`keyhall engines add NAME --url URL` adds one."
+            )
+        await _free_name(connection, version.name)
+        return await rows.enter_version(connection, version, actor, now_us)
+
+
+async def _free_name(connection: AsyncConnection, name: str) -> None:
+    if await rows.find_version(connection, name) is not None:
+        raise Invalid(
+            f"There is a version {name} already, and a version never changes. "
+            "Give the new one a name of its own, such as the next number."
+        )
+    if await rows.find_alias(connection, name) is not None:
+        raise Invalid(f"{name} is an alias; a version needs a name of its own.")
+
+
+def _check(version: Version) -> None:
+    _name(version.name, "version")
+    for what, tokens in (
+        ("input", version.max_input_tokens),
+        ("output", version.max_output_tokens),
+    ):
+        if not 1 <= tokens <= TOKENS_MAX:
+            raise Invalid(f"A maximum {what} of {tokens:,} tokens is not in 1...{TOKENS_MAX:,}.")
+    sampling = version.sampling
+    for what, value, low, high in (
+        ("temperature", sampling.temperature, 0, 2),
+        ("top_p", sampling.top_p, 0, 1),
+        ("frequency penalty", sampling.frequency_penalty, -2, 2),
+        ("presence penalty", sampling.presence_penalty, -2, 2),
+    ):
+        if value is not None and not low <= value <= high:
+            raise Invalid(f"A {what} of {value} is not in {low}...{high}.")
+    if version.price is not None:
+        _check_price(version.price)
+
+
+def _check_price(price: Price) -> None:
+    if not (0 <= price.input <= PRICE_MAX and 0 <= price.output <= PRICE_MAX):
+        raise Invalid("A price is between 0 and 1,000,000 per million tokens.")
+
+
+def _name(name: str, what: str) -> str:
+    if not name or len(name) > checks.NAME_CHARACTERS_MAX or not set(name) <= _CHARACTERS:
+        raise Invalid(
+            f"'{name}' cannot be the name of {what}: at most {checks.NAME_CHARACTERS_MAX} letters, "
+            "digits and . _ : / - @ +"
+        )
+    return name
+
+
+# --- What may change ------------------------------------------------------------------------------
+
+
+async def deprecate(
+    store: SqlStore,
+    wanted: str,
+    *,
+    retires_at_us: int | None,
+    replacement: str | None,
+    actor: Actor,
+    now_us: int,
+) -> Version:
+    """It still answers, with `Deprecation` and `Sunset` headers; without a day it stays so."""
+    async with store.writing() as connection:
+        before = await _version_by(connection, wanted)
+        _not_retired(before, now_us)
+        if retires_at_us is not None and retires_at_us <= now_us:
+            raise Invalid("That day has passed; `keyhall versions retire` retires it now.")
+        after = replace(
+            before,
+            status="deprecated",
+            deprecated_at_us=before.deprecated_at_us or now_us,
+            retires_at_us=retires_at_us or before.retires_at_us,
+            replacement=await _replacement(connection, before, replacement),
+        )
+        return await _stand(connection, before, after, "version.deprecate", actor, now_us)
+
+
+async def retire(
+    store: SqlStore, wanted: str, *, replacement: str | None, actor: Actor, now_us: int
+) -> Version:
+    """It refuses from now on and says what to use instead."""
+    async with store.writing() as connection:
+        before = await _version_by(connection, wanted)
+        _not_retired(before, now_us)
+        after = replace(
+            before,
+            status="retired",
+            retires_at_us=now_us,
+            deprecated_at_us=before.deprecated_at_us or now_us,
+            replacement=await _replacement(connection, before, replacement),
+        )
+        return await _stand(connection, before, after, "version.retire", actor, now_us)
+
+
+def _not_retired(version: Version, now_us: int) -> None:
+    if status_at(version, now_us) == "retired":
+        raise Invalid(f"{version.name} is retired already.")
+
+
+async def _replacement(
+    connection: AsyncConnection, version: Version, wanted: str | None
+) -> str | None:
+    """The name that callers are told; it must answer, and not by the version itself."""
+    if wanted is None:
+        return version.replacement
+    found = await _version_by(connection, wanted)
+    if found.name == version.name:
+        raise Invalid(f"{wanted} is {version.name} itself; name another version.")
+    if found.status == "retired":
+        raise Invalid(f"{wanted} is retired; name a version that answers.")
+    return wanted
+
+
+async def _stand(
+    connection: AsyncConnection,
+    before: Version,
+    after: Version,
+    action: str,
+    actor: Actor,
+    now_us: int,
+) -> Version:
+    if after != before:
+        await rows.replace_standing(connection, after)
+        await notes.record(
+            connection,
+            actor,
+            now_us,
+            action=action,
+            target=after.name,
+            before=before,
+            after=after,
+            changed="catalogue",
+        )
+    return after
+
+
+async def set_price(
+    store: SqlStore, wanted: str, price: Price, *, actor: Actor, now_us: int
+) -> Version:
+    """A new price for requests admitted from now on; the old one stays on record (R18)."""
+    _check_price(price)
+    async with store.writing() as connection:
+        before = await _version_by(connection, wanted)
+        after = replace(before, price=price)
+        if after != before:
+            await rows.add_price(connection, before.number, price, now_us)
+            await notes.record(
+                connection,
+                actor,
+                now_us,
+                action="version.price",
+                target=before.name,
+                before=before,
+                after=after,
+                changed="catalogue",
+            )
+        return after
+
+
+# --- Aliases --------------------------------------------------------------------------------------
+
+
+async def move_alias(
+    store: SqlStore, name: str, wanted: str, *, actor: Actor, now_us: int
+) -> tuple[Alias, Alias | None]:
+    """Make a name mean a version. Returns what it means now, and what it meant before."""
+    _name(name, "an alias")
+    async with store.writing() as connection:
+        version = await _version_by(connection, wanted)
+        if status_at(version, now_us) == "retired":
+            raise Invalid(f"{version.name} is retired; an alias must mean a version that answers.")
+        if await rows.find_version(connection, name) is not None:
+            raise Invalid(f"{name} is a version's own name, which cannot mean another one.")
+        return await rows.aim(connection, name, version.name, actor, now_us)

@@ -1,0 +1,229 @@
+"""The running tab of one admitted request: its hold, its journal entry, and what it used so far.
+
+Opened when the hold is taken; `settle` closes it exactly once, whatever way the request ended.
+"""
+
+from keyhall import errors
+from keyhall.errors import ApiError
+from keyhall.flows.admit import Fit, rate_headers
+from keyhall.flows.callers import Caller
+from keyhall.flows.hall import Hall
+from keyhall.policy.catalogue import Price, Version
+from keyhall.policy.metering import Endpoint, Outcome, UsageSource
+from keyhall.ports.counters import Hold
+from keyhall.ports.engine import Answer, Engine, Job
+from keyhall.ports.exchange import Exchange
+from keyhall.ports.ledger import Entry, Opening
+from keyhall.wire.chat import ChatRequest, Chunk, Completion, TokenUsage
+
+_FREE = Price(0, 0)
+
+
+class Tab:
+    __slots__ = (
+        "_answer",
+        "_caller",
+        "_counts",
+        "_engine",
+        "_entry",
+        "_exchange",
+        "_fit",
+        "_hall",
+        "_hold",
+        "_id",
+        "_is_settled",
+        "_text",
+        "first_byte_us",
+        "version",
+    )
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        hall: Hall,
+        caller: Caller,
+        version: Version,
+        engine: Engine,
+        fit: Fit,
+        hold: Hold,
+        entry: Entry,
+    ) -> None:
+        self._exchange = exchange
+        self._hall = hall
+        self._caller = caller
+        self.version = version
+        self._engine = engine
+        self._fit = fit
+        self._hold = hold
+        self._entry = entry
+        self._id = exchange.request_id.hex()
+        self._answer: Answer | None = None
+        self._text: list[str] = []  # what an upstream produced, in case it reports no usage
+        self._counts: tuple[int, int, UsageSource] | None = None  # once they are final
+        self._is_settled = False
+        self.first_byte_us = 0
+        caller.opened(exchange)
+
+    @classmethod
+    def open(
+        cls,
+        exchange: Exchange,
+        hall: Hall,
+        caller: Caller,
+        version: Version,
+        engine: Engine,
+        fit: Fit,
+        hold: Hold,
+        is_stream: bool,
+    ) -> "Tab":
+        """Journal the request; without a free slot the hold is undone and the caller gets 503."""
+        grant = caller.grant
+        price = version.price or _FREE
+        entry = hall.ledger.open(
+            Opening(
+                request_id=exchange.request_id,
+                key_id=grant.key_id,
+                project_id=grant.project_id,
+                organization_id=grant.organization_id,
+                version=version.name,
+                version_number=version.number,
+                endpoint=Endpoint.CHAT,
+                is_test=grant.mode == "test",
+                is_stream=is_stream,
+                counts_tokens=engine.counts_tokens,
+                admitted_at_us=hold.admitted_at_us,
+                input_tokens=fit.input_tokens,
+                held_tokens=hold.tokens,
+                output_cap=fit.output_cap * fit.choices,
+                price_input=price.input,
+                price_output=price.output,
+            )
+        )
+        if entry is None:
+            hall.counters.cancel(hold)
+            raise ApiError(
+                errors.JOURNAL_FULL, headers=((b"retry-after", b"1"),), open=hall.ledger.depth()
+            )
+        return cls(exchange, hall, caller, version, engine, fit, hold, entry)
+
+    @property
+    def completion_id(self) -> str:
+        return "chatcmpl-" + self._id
+
+    def start(self, request: ChatRequest) -> Answer:
+        answer = self._engine.start(
+            Job(
+                request_id=self._id,
+                key_id=self._caller.grant.key_id,
+                request=request,
+                version=self.version,
+                input_tokens=self._fit.input_tokens,
+                output_cap=self._fit.output_cap,
+            )
+        )
+        self._answer = answer
+        if answer.is_accepted:
+            self._entry.accepted()
+        return answer
+
+    # --- What was used --------------------------------------------------------------------------
+
+    def produced(self, count: int) -> None:
+        """Journal what is about to be sent."""
+        self._entry.produced(count)
+        if not self.first_byte_us:
+            self.first_byte_us = self._hall.clock.now_us() - self._hold.admitted_at_us
+
+    def saw_completion(self, completion: Completion) -> None:
+        """Keep the text until the usage is known, if our own count may be needed."""
+        if self._engine.counts_tokens or (self._answer and self._answer.usage is not None):
+            return
+        for choice in completion.choices:
+            message = choice.message
+            if message.content:
+                self._text.append(message.content)
+            for call in message.tool_calls or ():
+                self._text.append(call.function.name + call.function.arguments)
+
+    def saw_chunks(self, chunks: list[Chunk]) -> None:
+        if self._engine.counts_tokens:
+            return
+        text = self._text
+        for chunk in chunks:
+            for choice in chunk.choices:
+                delta = choice.delta
+                if delta.content:
+                    text.append(delta.content)
+                elif delta.tool_calls:
+                    for call in delta.tool_calls:
+                        if call.function:
+                            text.append(
+                                (call.function.name or "") + (call.function.arguments or "")
+                            )
+
+    def _counted(self) -> tuple[int, int, UsageSource]:
+        """Input, output and who counted (R12): the engine if what it says can be true, else we."""
+        answer, fit = self._answer, self._fit
+        if answer is None:
+            return 0, 0, UsageSource.ENGINE
+        if self._engine.counts_tokens:
+            return fit.input_tokens, answer.produced, UsageSource.ENGINE
+        usage = answer.usage
+        if usage is not None:
+            inp, out = usage.prompt_tokens, usage.completion_tokens
+            if inp >= 0 and out >= 0 and inp + out <= self._hold.tokens:
+                return inp, out, UsageSource.ENGINE
+        output = self._hall.tokenizer(self.version.tokenizer).count("".join(self._text))
+        source = UsageSource.COUNTED if usage is None else UsageSource.ESTIMATED
+        return fit.input_tokens, output, source
+
+    def usage(self) -> TokenUsage:
+        """The `usage` object of an answer that has ended: exactly what is settled."""
+        self._counts = self._counted()
+        inp, out, _ = self._counts
+        usage = self._answer.usage if self._answer is not None else None
+        return TokenUsage(
+            prompt_tokens=inp,
+            completion_tokens=out,
+            total_tokens=inp + out,
+            prompt_tokens_details=usage.prompt_tokens_details if usage else None,
+            completion_tokens_details=usage.completion_tokens_details if usage else None,
+        )
+
+    def headers(self) -> bytes:
+        """The lines that depend on this request: whose it is, its limits, its cap, its version."""
+        return b"%b%b%b" % (self._caller.lines, rate_headers(self._hold.facts), self._fit.lines)
+
+    # --- The end --------------------------------------------------------------------------------
+
+    def settle(self, outcome: Outcome) -> None:
+        """Exactly once: later calls do nothing."""
+        if self._is_settled:
+            return
+        self._is_settled = True
+        hall, hold, answer = self._hall, self._hold, self._answer
+        inp, out, source = self._counts or self._counted()
+        gives_back = False
+        if answer is None or (outcome == Outcome.ENGINE_FAILED and not answer.produced):
+            inp, out, gives_back = 0, 0, True  # R5: it failed before its first byte.
+        elif outcome != Outcome.ANSWERED and not answer.produced and not answer.is_accepted:
+            inp, out, gives_back = 0, 0, True  # The client left before the engine had the request.
+        if answer is not None:
+            answer.close()
+        if gives_back:
+            hall.counters.cancel(hold)
+        else:
+            hall.counters.settle(hold, inp + out)
+            if inp + out > hold.tokens:
+                hall.tally.hold_exceeded += 1
+        now_us = hall.clock.now_us()
+        self._entry.settle(
+            finished_at_us=now_us,
+            first_byte_us=self.first_byte_us,
+            input_tokens=inp,
+            output_tokens=out,
+            outcome=outcome,
+            usage_source=source,
+        )
+        self._caller.closed(self._exchange)
+        hall.tally.settled(outcome, inp, out, now_us - hold.admitted_at_us)

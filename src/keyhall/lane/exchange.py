@@ -1,0 +1,220 @@
+"""One request of the lane and its answer: what was parsed, and how an answer is framed."""
+
+from typing import TYPE_CHECKING
+
+from keyhall import errors
+from keyhall.errors import ApiError
+from keyhall.ports.engine import Signal
+from keyhall.wire import chat_write
+
+if TYPE_CHECKING:
+    from keyhall.lane.protocol import Lane
+
+STATUS_LINES = {
+    status: b"HTTP/1.1 %d %b\r\n" % (status, phrase)
+    for status, phrase in {
+        200: b"OK",
+        400: b"Bad Request",
+        401: b"Unauthorized",
+        403: b"Forbidden",
+        404: b"Not Found",
+        405: b"Method Not Allowed",
+        408: b"Request Timeout",
+        409: b"Conflict",
+        413: b"Content Too Large",
+        415: b"Unsupported Media Type",
+        422: b"Unprocessable Content",
+        429: b"Too Many Requests",
+        431: b"Request Header Fields Too Large",
+        500: b"Internal Server Error",
+        502: b"Bad Gateway",
+        503: b"Service Unavailable",
+        504: b"Gateway Timeout",
+    }.items()
+}
+
+_ALWAYS = (
+    b"openai-version: 2020-10-01\r\n"
+    b"x-content-type-options: nosniff\r\n"
+    b"access-control-expose-headers: X-Request-ID\r\n"
+)
+_STREAM = (
+    b"content-type: text/event-stream; charset=utf-8\r\n"
+    b"cache-control: no-cache\r\n"
+    b"x-accel-buffering: no\r\n"
+)
+
+
+class LaneExchange:
+    """Implements `keyhall.ports.exchange.Exchange` on a connection of the lane."""
+
+    __slots__ = (
+        "_body_signal",
+        "_connection",
+        "_head",
+        "_is_chunked",
+        "authorization",
+        "content_encoding",
+        "content_type",
+        "expects_continue",
+        "forwarded_for",
+        "has_started",
+        "is_complete",
+        "is_http10",
+        "is_over",
+        "keep_alive",
+        "method",
+        "organization",
+        "parts",
+        "path",
+        "problem",
+        "project",
+        "request_id",
+        "size",
+        "started_us",
+        "wants_body",
+    )
+
+    def __init__(self, connection: "Lane", method: bytes, path: bytes) -> None:
+        self._connection = connection
+        self.method = method
+        self.path = path
+        self.authorization: bytes | None = None
+        self.content_type: bytes | None = None
+        self.content_encoding: bytes | None = None
+        self.organization: bytes | None = None
+        self.project: bytes | None = None
+        self.forwarded_for: bytes | None = None
+        self.parts: list[bytes] = []
+        self.size = 0
+        self.is_complete = False
+        self.is_http10 = False
+        self.keep_alive = True
+        self.expects_continue = False
+        self.wants_body = False
+        self.problem: ApiError | None = None  # decided while parsing
+        self.has_started = False
+        self.is_over = False  # the last byte of the answer was handed to the transport
+        self._head = b""
+        self._is_chunked = False
+        self._body_signal: Signal | None = None
+        self.request_id = b""
+        self.started_us = 0
+
+    def cut(self, reason: BaseException) -> None:
+        """End this request now, if it is the one being answered."""
+        self._connection.cut(self, reason)
+
+    # --- Reading --------------------------------------------------------------------------------
+
+    @property
+    def client_ip(self) -> str:
+        return self._connection.client_ip_of(self)
+
+    async def body(self) -> bytes:
+        while not self.is_complete:
+            if self.problem is not None:
+                raise self.problem
+            self.wants_body = True
+            if self._body_signal is None:
+                self._body_signal = Signal()
+                self._connection.body_wanted(self)
+            await self._body_signal
+        if self.problem is not None:
+            raise self.problem
+        parts = self.parts
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def body_arrived(self) -> None:
+        """The body is complete, or a problem with it was noted."""
+        if self._body_signal is not None:
+            self._body_signal.fire()
+
+    # --- Writing --------------------------------------------------------------------------------
+
+    @property
+    def is_write_paused(self) -> bool:
+        return self._connection.is_write_paused
+
+    async def drained(self) -> None:
+        while self._connection.is_write_paused:
+            await self._connection.writable
+
+    def _first_lines(self, status: int) -> bytes:
+        connection = self._connection
+        hall = connection.hall
+        return b"%bdate: %b\r\nx-request-id: req_%b\r\nopenai-processing-ms: %d\r\n%b%b" % (
+            STATUS_LINES[status],
+            connection.lane_state.date,
+            self.request_id.hex().encode(),
+            (hall.clock.now_us() - self.started_us) // 1000,
+            _ALWAYS,
+            b"" if self.keep_alive else b"connection: close\r\n",
+        )
+
+    def reply(self, status: int, headers: bytes, body: bytes) -> None:
+        self.has_started = True
+        self.is_over = True
+        self._connection.transport.write(
+            b"%b%bcontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
+            % (
+                self._first_lines(status),
+                headers,
+                len(body),
+                b"" if self.method == b"HEAD" else body,
+            )
+        )
+
+    def refuse(self, error: ApiError) -> None:
+        """An error of the table, whole if nothing was written yet, else as a record that ends the
+        stream without `[DONE]`."""
+        if self.has_started:
+            if not self.is_over:
+                self.keep_alive = False
+                self.write(chat_write.error_record(error))
+                self.end_stream()
+            return
+        lines = [b"%b: %b\r\n" % header for header in error.headers]
+        if error.problem.retry is not None:
+            lines.append(b"x-should-retry: %b\r\n" % (b"true" if error.problem.retry else b"false"))
+        if error.problem.status in (408, 413, 431) or error.problem is errors.BROKEN_HTTP:
+            self.keep_alive = False
+        elif not self.is_complete:  # The rest of the body is not read: nothing can follow it.
+            self.keep_alive = False
+        self.reply(error.problem.status, b"".join(lines), chat_write.encode_error(error))
+
+    def begin_stream(self, headers: bytes) -> None:
+        self._is_chunked = not self.is_http10
+        if self.is_http10:
+            self.keep_alive = False
+        framing = b"transfer-encoding: chunked\r\n\r\n" if self._is_chunked else b"\r\n"
+        self._head = b"%b%b%b%b" % (self._first_lines(200), headers, _STREAM, framing)
+
+    def write(self, data: bytes) -> None:
+        self.has_started = True
+        head, self._head = self._head, b""
+        if self._is_chunked:
+            self._connection.transport.write(b"%b%x\r\n%b\r\n" % (head, len(data), data))
+        else:
+            self._connection.transport.write(head + data)
+        self._connection.wrote()
+
+    def write_last(self, data: bytes) -> None:
+        """`write` and `end_stream` in one."""
+        self.has_started = True
+        self.is_over = True
+        head, self._head = self._head, b""
+        if self._is_chunked:
+            self._connection.transport.write(b"%b%x\r\n%b\r\n0\r\n\r\n" % (head, len(data), data))
+        else:
+            self._connection.transport.write(head + data)
+
+    def end_stream(self) -> None:
+        self.is_over = True
+        if self._is_chunked:
+            self._connection.transport.write(b"0\r\n\r\n")
+
+    @property
+    def is_streaming(self) -> bool:
+        """The answer is a stream that has begun and not ended: keepalive comments may go out."""
+        return not self.is_over and (bool(self._head) or self.has_started)

@@ -1,0 +1,117 @@
+"""Steps a coroutine from callbacks, without a Task or a Future of its own.
+
+A request's flow is one plain coroutine. It suspends either on a `Signal` (our own engines and
+connections fire those) or on an asyncio future (a store look-up, work in a thread). `Run` sends
+it on when that fires. `cut` throws into it where it waits, which is how a client that leaves, a
+revoked key or a deadline ends a request: at a place where it was waiting, never in the middle of
+a step.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Protocol
+
+from keyhall.ports.engine import Signal
+
+
+class Ended(Protocol):
+    def __call__(self, result: Any, error: BaseException | None, /) -> None: ...
+
+
+class Run:
+    """One coroutine being stepped. `ended` is called once, with its result or its error."""
+
+    __slots__ = ("_coroutine", "_cut", "_ended", "_waiting", "is_over")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], ended: Ended) -> None:
+        self._coroutine = coroutine
+        self._ended = ended
+        self._waiting: Signal | asyncio.Future[Any] | None = None
+        self._cut: BaseException | None = None
+        self.is_over = False
+
+    def step(self) -> None:
+        """Go on until the coroutine waits again or ends. Also the wake-up of signals."""
+        self._waiting = None
+        try:
+            waiting = self._coroutine.send(None)
+        except StopIteration as end:
+            self.is_over = True
+            self._ended(end.value, None)
+        except BaseException as error:
+            self.is_over = True
+            self._ended(None, error)
+        else:
+            self._wait(waiting)
+
+    def cut(self, error: BaseException) -> None:
+        """Throw `error` in where the coroutine waits, or as soon as it waits next."""
+        if self.is_over:
+            return
+        waiting, self._waiting = self._waiting, None
+        if waiting is None:  # Inside a step: it cannot be thrown into while it runs.
+            self._cut = error
+            return
+        if isinstance(waiting, Signal):
+            waiting.disarm()
+        else:
+            waiting.remove_done_callback(self._future_done)
+            waiting.cancel()
+        self._throw(error)
+
+    def _throw(self, error: BaseException) -> None:
+        try:
+            waiting = self._coroutine.throw(error)
+        except StopIteration as end:
+            self.is_over = True
+            self._ended(end.value, None)
+        except BaseException as other:
+            self.is_over = True
+            self._ended(None, other)
+        else:
+            self._wait(waiting)
+
+    def _wait(self, waiting: Any) -> None:
+        if self._cut is not None:
+            error, self._cut = self._cut, None
+            self._waiting = waiting
+            if not isinstance(waiting, Signal):
+                waiting._asyncio_future_blocking = False
+                waiting.add_done_callback(self._future_done)
+            self.cut(error)
+            return
+        self._waiting = waiting
+        if isinstance(waiting, Signal):
+            waiting.arm(self.step)
+        else:  # An asyncio future, awaited in the usual way.
+            waiting._asyncio_future_blocking = False
+            waiting.add_done_callback(self._future_done)
+
+    def _future_done(self, _future: asyncio.Future[Any]) -> None:
+        self.step()
+
+
+def drive(coroutine: Coroutine[Any, Any, Any]) -> asyncio.Future[Any]:
+    """Step a coroutine and give its outcome as an asyncio future: for tasks that call a flow.
+
+    Cancelling the future cuts the coroutine.
+    """
+    outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def ended(result: Any, error: BaseException | None) -> None:
+        if outcome.done():
+            return
+        if error is None:
+            outcome.set_result(result)
+        else:
+            outcome.set_exception(error)
+
+    run = Run(coroutine, ended)
+
+    def left(future: asyncio.Future[Any]) -> None:
+        if future.cancelled():
+            run.cut(asyncio.CancelledError())
+
+    outcome.add_done_callback(left)
+    run.step()
+    return outcome

@@ -1,0 +1,269 @@
+"""The ledger of one process: requests in the journal, settled ones handed on in batches (R16, R17).
+
+`open`, `produced`, `accepted` and `settle` are the hot path: memory only, they never wait. A task
+gives the settled rows to the sink at most 200 ms after the first of them, and frees their slots
+once the sink has committed. A sink that fails is asked again, later and later; the rows stay, here
+and on disk. If it fails for long, the slots run out and `open` says None: work is refused before it
+starts, nothing is forgotten.
+"""
+
+import asyncio
+import contextlib
+import zlib
+
+from keyhall.ledger.journal import Journal
+from keyhall.ledger.slot import (
+    ACCEPTED,
+    FINAL,
+    FINAL_BYTE,
+    FINAL_CRC_BYTE,
+    FIXED,
+    FIXED_CRC_BYTE,
+    OPEN,
+    OUTPUT_BYTE,
+    OUTPUT_SPREAD,
+    SETTLED,
+    STATE_BYTE,
+    output_salt,
+    pack_fixed,
+)
+from keyhall.policy.metering import Outcome, Usage, UsageSource
+from keyhall.policy.pricing import cost_nano
+from keyhall.ports.ledger import Opening, UsageSink
+
+FLUSH_SECONDS = 0.2  # R16 allows 250 ms; the commit itself takes some of it.
+BATCH_ROWS = 2_000  # Rows of one transaction: about 10 ms of SQLite.
+_RETRY_SECONDS_MIN = 0.1
+_RETRY_SECONDS_MAX = 5.0
+
+# Distances in 8-byte words from the output word, by which an entry knows its slot.
+_CRC_WORD = (FIXED_CRC_BYTE - OUTPUT_BYTE) >> 3
+_STATE_WORD = (STATE_BYTE - OUTPUT_BYTE) >> 3
+_FINAL_CRC_WORD = (FINAL_CRC_BYTE - OUTPUT_BYTE) >> 3
+
+# Where a settled entry writes: its slot may belong to another request by then.
+_NOWHERE_WORD = 1
+_nowhere = [0, 0]
+
+
+class JournalEntry:
+    """An open request in the journal. After `settle` every call is without effect."""
+
+    __slots__ = ("_ledger", "_opening", "_salt", "_usage", "_word", "_words")
+
+    def __init__(
+        self,
+        ledger: "JournalLedger",
+        opening: Opening,
+        words: memoryview,
+        word: int,
+        salt: int,
+    ) -> None:
+        self._ledger = ledger
+        self._opening = opening
+        self._words: memoryview | list[int] = words
+        self._word = word  # the output word
+        self._salt = salt
+        self._usage: Usage | None = None
+
+    def produced(self, output: int) -> None:
+        """Record that `output` tokens (or events) exist. Call before they are sent."""
+        self._words[self._word] = output * OUTPUT_SPREAD + self._salt
+
+    def accepted(self) -> None:
+        """The engine has the request: from now on a crash charges its input (R5)."""
+        self._words[self._word + _STATE_WORD] = ACCEPTED
+
+    def settle(
+        self,
+        *,
+        finished_at_us: int,
+        first_byte_us: int,
+        input_tokens: int,
+        output_tokens: int,
+        outcome: Outcome,
+        usage_source: UsageSource,
+    ) -> Usage:
+        """Record what was used; queued for the next flush. A second call changes nothing and gives
+        what the first one recorded (R3)."""
+        if self._usage is not None:
+            return self._usage
+        opening = self._opening
+        cost = cost_nano(input_tokens, output_tokens, opening.price_input, opening.price_output)
+        final = FINAL.pack(
+            finished_at_us, first_byte_us, input_tokens, output_tokens, cost, outcome, usage_source
+        )
+        usage = Usage(
+            request_id=opening.request_id.hex(),
+            key_id=opening.key_id,
+            project_id=opening.project_id,
+            organization_id=opening.organization_id,
+            version=opening.version,
+            endpoint=opening.endpoint,
+            is_test=opening.is_test,
+            is_stream=opening.is_stream,
+            admitted_at_us=opening.admitted_at_us,
+            finished_at_us=finished_at_us,
+            first_byte_us=first_byte_us,
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
+            held_tokens=opening.held_tokens,
+            output_cap=opening.output_cap,
+            cost_nano=cost,
+            outcome=outcome,
+            usage_source=usage_source,
+        )
+        self._ledger._settle(self._word, final, usage)
+        self._usage = usage
+        self._words = _nowhere
+        self._word = _NOWHERE_WORD
+        return usage
+
+
+class JournalLedger:
+    """`ports.ledger.Ledger` over a journal and a sink. Call `start` inside the event loop."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        sink: UsageSink,
+        *,
+        flush_seconds: float = FLUSH_SECONDS,
+        batch_rows: int = BATCH_ROWS,
+    ) -> None:
+        self._journal = journal
+        self._sink = sink
+        self._flush_seconds = flush_seconds
+        self._batch_rows = batch_rows
+        self._memory = journal.memory
+        self._words = journal.words
+        self._free = journal.free
+        self._rows: list[Usage] = []  # settled, not yet committed; oldest first
+        self._places: list[int] = []  # their slots
+        self._committed = 0  # rows since start
+        self._turn = asyncio.Lock()  # One batch at a time, in order.
+        self._due = asyncio.Event()  # There are rows where there were none, or a batch is full.
+        self._stop = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._is_closed = False
+        self.last_error: str | None = None  # what the sink said, until it takes a batch again
+
+    @property
+    def is_healthy(self) -> bool:
+        """The sink took the last batch."""
+        return self.last_error is None
+
+    def depth(self) -> int:
+        """Slots in use: open requests and settled ones not yet committed."""
+        return self._journal.slots - len(self._free)
+
+    def waiting(self) -> int:
+        """Settled requests that are not committed yet."""
+        return len(self._rows)
+
+    def open(self, opening: Opening) -> JournalEntry | None:
+        """A journal entry, or None when all slots are taken."""
+        if not self._free:
+            return None
+        fixed = pack_fixed(opening)
+        crc = zlib.crc32(fixed)
+        salt = output_salt(crc)
+        at = self._free.pop()
+        self._memory[at : at + FIXED.size] = fixed
+        words = self._words
+        word = (at + OUTPUT_BYTE) >> 3
+        words[word + _CRC_WORD] = crc
+        words[word] = salt
+        words[word + _STATE_WORD] = OPEN  # Last: a kill before this leaves a free slot.
+        return JournalEntry(self, opening, words, word, salt)
+
+    def _settle(self, word: int, final: bytes, usage: Usage) -> None:
+        words = self._words
+        at = (word << 3) - OUTPUT_BYTE
+        start = at + FINAL_BYTE
+        self._memory[start : start + FINAL.size] = final
+        words[word + _FINAL_CRC_WORD] = zlib.crc32(final, words[word + _CRC_WORD])
+        words[word + _STATE_WORD] = SETTLED  # Last: a kill before this leaves an open slot.
+        self._rows.append(usage)
+        self._places.append(at)
+        count = len(self._rows)
+        if count == 1 or count == self._batch_rows:
+            self._due.set()
+
+    def start(self) -> None:
+        """Begin to flush, in a task of the running event loop."""
+        assert self._task is None
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="ledger-flush")
+
+    async def flush(self) -> None:
+        """Commit all that is settled; returns when it is durable. Repeatable. If the sink fails,
+        its exception is raised and everything is kept for the next try."""
+        target = self._committed + len(self._rows)
+        while self._committed < target:
+            await self._commit()
+
+    async def close(self) -> None:
+        """Flush, stop and let go of the journal. Repeatable, never raises for the sink: what it
+        does not take stays in the journal for the next start, and `last_error` says why."""
+        self._stop.set()
+        self._due.set()
+        if self._task is not None:
+            await asyncio.wait({self._task})
+        if not self._is_closed:
+            self._is_closed = True
+            with contextlib.suppress(Exception):
+                await self.flush()
+            if self.depth():
+                self._journal.close()
+            else:
+                self._journal.remove()  # A journal that is there tells of a stop that was none.
+
+    async def _commit(self) -> None:
+        """Hand the oldest rows to the sink, and free their slots once it has them."""
+        async with self._turn:
+            batch = self._rows[: self._batch_rows]
+            if not batch:
+                return
+            try:
+                await self._sink.record_usage(batch)
+            except Exception as error:
+                self.last_error = f"{type(error).__name__}: {error}"
+                raise
+            self.last_error = None
+            count = len(batch)
+            self._journal.release(self._places[:count])
+            del self._rows[:count], self._places[:count]
+            self._committed += count
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        begun_at = loop.time()
+        retry_seconds = _RETRY_SECONDS_MIN
+        while True:
+            if not self._rows:
+                await self._until_due(None)
+                begun_at = loop.time()
+            if len(self._rows) < self._batch_rows:
+                # Rows may have come while the last batch was written: count from its beginning.
+                await self._until_due(begun_at + self._flush_seconds - loop.time())
+            if self._stop.is_set():
+                return
+            begun_at = loop.time()
+            try:
+                await self._commit()
+            except Exception:  # `last_error` has it; whatever it is, the rows are kept.
+                await _wait(self._stop, retry_seconds)
+                retry_seconds = min(retry_seconds * 2, _RETRY_SECONDS_MAX)
+            else:
+                retry_seconds = _RETRY_SECONDS_MIN
+
+    async def _until_due(self, seconds: float | None) -> None:
+        if not self._stop.is_set():
+            self._due.clear()
+            await _wait(self._due, seconds)
+
+
+async def _wait(event: asyncio.Event, seconds: float | None) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()

@@ -1,0 +1,163 @@
+"""What a dead process left in its journal becomes usage, exactly once (R5, R17).
+
+A settled slot becomes the row that it would have been. An open one becomes a row with the outcome
+CRASHED: the input is charged if the engine had the request, the output as far as it was journaled.
+Rows go to the sink before the file is deleted, and the sink knows them by request id: so recovery
+may itself be killed, and what was committed before the crash is not doubled. Where the count is
+damaged (power loss, a bad disk) the request is charged in full and flagged LOST; where even the
+ids are, nobody can be charged: that is reported, and the file put aside instead of deleted.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from keyhall.ledger.journal import Journal, JournalLocked, open_journal
+from keyhall.ledger.ledger import BATCH_ROWS, FLUSH_SECONDS, JournalLedger
+from keyhall.ledger.slot import Final, Record, read_record
+from keyhall.policy.metering import Outcome, Usage, UsageSource
+from keyhall.policy.pricing import cost_nano
+from keyhall.ports.ledger import UsageSink
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """How many requests were found: settled ones, open ones, and open ones whose count is lost.
+    `damaged` has a line for each slot that could be charged to nobody: show it to the operator."""
+
+    settled: int = 0
+    crashed: int = 0
+    lost: int = 0
+    damaged: tuple[str, ...] = ()
+
+    def __add__(self, other: "Recovered") -> "Recovered":
+        return Recovered(
+            self.settled + other.settled,
+            self.crashed + other.crashed,
+            self.lost + other.lost,
+            self.damaged + other.damaged,
+        )
+
+
+async def open_ledger(
+    folder: Path,
+    sink: UsageSink,
+    versions: Mapping[int, str],
+    now_us: int,
+    *,
+    flush_seconds: float = FLUSH_SECONDS,
+) -> tuple[JournalLedger, Recovered]:
+    """Adopt what dead processes left in the folder, and start a ledger on a journal of our own.
+
+    `versions` names the version records by number. If the sink fails, its exception is raised and
+    the files stay as they are."""
+    recovered = await adopt_folder(folder, sink, versions, now_us)
+    ledger = JournalLedger(_create_journal(folder), sink, flush_seconds=flush_seconds)
+    ledger.start()
+    return ledger, recovered
+
+
+async def adopt_folder(
+    folder: Path, sink: UsageSink, versions: Mapping[int, str], now_us: int
+) -> Recovered:
+    """Adopt every `journal-*.bin` in the folder whose process is dead."""
+    recovered = Recovered()
+    for path in sorted(folder.glob("journal-*.bin")):
+        try:
+            recovered += await adopt(path, sink, versions, now_us)
+        except JournalLocked:
+            continue  # Its process lives.
+    return recovered
+
+
+async def adopt(path: Path, sink: UsageSink, versions: Mapping[int, str], now_us: int) -> Recovered:
+    """Record what the journal holds through the sink, then delete it; put it aside if it has
+    damaged slots. JournalLocked if its process lives."""
+    journal = open_journal(path)
+    try:
+        recovered = await _record(journal, sink, versions, now_us)
+        if recovered.damaged:
+            path.rename(path.with_name(f"{path.name}.damaged-{now_us}"))
+        else:
+            path.unlink()
+        return recovered
+    finally:
+        journal.close()
+
+
+def usage_of(record: Record, versions: Mapping[int, str], now_us: int) -> Usage:
+    """The row of a request whose process died."""
+    opening = record.opening
+    final = record.final or _final_of_open(record, now_us)
+    number = opening.version_number
+    return Usage(
+        request_id=opening.request_id.hex(),
+        key_id=opening.key_id,
+        project_id=opening.project_id,
+        organization_id=opening.organization_id,
+        version=versions.get(number, f"unknown-{number}"),
+        endpoint=opening.endpoint,
+        is_test=opening.is_test,
+        is_stream=opening.is_stream,
+        admitted_at_us=opening.admitted_at_us,
+        finished_at_us=final.finished_at_us,
+        first_byte_us=final.first_byte_us,
+        input_tokens=final.input_tokens,
+        output_tokens=final.output_tokens,
+        held_tokens=opening.held_tokens,
+        output_cap=opening.output_cap,
+        cost_nano=final.cost_nano,
+        outcome=final.outcome,
+        usage_source=final.usage_source,
+    )
+
+
+def _final_of_open(record: Record, now_us: int) -> Final:
+    opening = record.opening
+    if record.output is None:
+        input_tokens, output_tokens = opening.input_tokens, opening.output_cap
+        source = UsageSource.LOST
+    else:
+        # An answer's first token proves that the engine had the request.
+        is_charged = record.is_accepted or record.output > 0
+        input_tokens, output_tokens = opening.input_tokens if is_charged else 0, record.output
+        source = UsageSource.COUNTED if opening.counts_tokens else UsageSource.ESTIMATED
+    return Final(
+        finished_at_us=max(now_us, opening.admitted_at_us),  # The wall clock may be behind (R6).
+        first_byte_us=0,
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        cost_nano=cost_nano(input_tokens, output_tokens, opening.price_input, opening.price_output),
+        outcome=Outcome.CRASHED,
+        usage_source=source,
+    )
+
+
+async def _record(
+    journal: Journal, sink: UsageSink, versions: Mapping[int, str], now_us: int
+) -> Recovered:
+    rows: list[Usage] = []
+    damaged: list[str] = []
+    settled = lost = 0
+    for at in journal.leftovers:
+        record = read_record(journal.memory, at)
+        if record is None:
+            damaged.append(f"{journal.path.name}: the slot at byte {at} is damaged")
+            continue
+        rows.append(usage_of(record, versions, now_us))
+        settled += record.final is not None
+        lost += record.final is None and record.output is None
+    for start in range(0, len(rows), BATCH_ROWS):
+        await sink.record_usage(rows[start : start + BATCH_ROWS])
+    return Recovered(settled, len(rows) - settled - lost, lost, tuple(damaged))
+
+
+def _create_journal(folder: Path) -> Journal:
+    """The first that no other process has. Slots that somebody left in it since the adoption are
+    not touched, and wait for the next start."""
+    number = 1
+    while True:
+        try:
+            return open_journal(folder / f"journal-{number}.bin")
+        except JournalLocked:
+            number += 1

@@ -1,0 +1,71 @@
+"""The exchange port: one request and its answer, as a flow sees them."""
+
+from typing import Protocol
+
+
+class ClientLeft(Exception):
+    """Thrown into a flow when its client has closed the connection."""
+
+
+class Stalled(Exception):
+    """Thrown into a flow when its client has stopped reading for too long."""
+
+
+class KeyRevoked(Exception):
+    """Thrown into a flow whose key was revoked while it ran (R14)."""
+
+
+class Stopped(Exception):
+    """Thrown into a flow that still runs when the grace period of a shutdown is over."""
+
+
+class Exchange(Protocol):
+    """One request. `reply`, or `begin_stream`, `write`..., `end_stream`."""
+
+    request_id: bytes  # 16 bytes
+    method: bytes
+    path: bytes
+    authorization: bytes | None
+    content_type: bytes | None
+    content_encoding: bytes | None
+    organization: bytes | None  # the OpenAI-Organization header
+    project: bytes | None
+    started_us: int
+    has_started: bool  # bytes of the answer have been written
+
+    @property
+    def client_ip(self) -> str: ...
+    @property
+    def is_write_paused(self) -> bool: ...
+
+    def cut(self, reason: BaseException) -> None:
+        """End this request now by throwing `reason` into its flow where it waits."""
+        ...
+
+    async def body(self) -> bytes:
+        """The whole body. Not read beyond 64 KiB before this is called.
+
+        Raises ApiError BODY_TOO_LARGE or BODY_TOO_SLOW; the connection then closes.
+        """
+        ...
+
+    def reply(self, status: int, headers: bytes, body: bytes) -> None:
+        """The whole answer. `headers` are ready lines, each with its CRLF."""
+        ...
+
+    def begin_stream(self, headers: bytes) -> None:
+        """A 200 whose head goes out with the first `write`, so that until then it can still be
+        replaced by an error."""
+        ...
+
+    def write(self, data: bytes) -> None: ...
+
+    async def drained(self) -> None:
+        """Returns when the client has taken enough of what was written."""
+        ...
+
+    def write_last(self, data: bytes) -> None:
+        """`write` and `end_stream` in one."""
+        ...
+
+    def end_stream(self) -> None: ...

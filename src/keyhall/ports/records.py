@@ -1,0 +1,132 @@
+"""What management reads and writes: keys, projects, organizations and engines as values.
+
+The lane sees a key as a `Grant`; these carry what people want to know besides. None of them holds
+a secret: a key's digest shows as a short fingerprint.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from keyhall.policy.access import Mode
+from keyhall.policy.limits import NO_LIMITS, Limits
+
+KeyState = Literal["active", "paused", "expired", "revoked"]
+Group = Literal["key", "model", "day"]
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who did something, and from where: for the audit."""
+
+    who: str  # operator:ada, account:acct_..., keyhall
+    origin: str  # command line, console 192.0.2.1, start
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    id: str
+    name: str
+    email: str | None
+    created_at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Organization:
+    id: str
+    name: str
+    created_at_us: int
+    tier: str | None = None  # one made by sign-up carries `free-trial` (R10)
+    limits: Limits = NO_LIMITS
+    billing_activated_at_us: int | None = None
+    suspended_at_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    id: str
+    organization_id: str
+    name: str
+    created_at_us: int
+    models: tuple[str, ...] | None = None
+    limits: Limits = NO_LIMITS
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key as lists show it. None in a list's place means everything."""
+
+    id: str
+    name: str
+    mode: Mode
+    masked: str
+    fingerprint: str  # of the digest, for the audit
+    account_id: str
+    project_id: str
+    project_name: str
+    organization_id: str
+    lineage: str
+    tier: str
+    created_at_us: int
+    rotated_from: str | None = None
+    networks: tuple[str, ...] | None = None
+    endpoints: tuple[str, ...] | None = None
+    models: tuple[str, ...] | None = None
+    limits: Limits = NO_LIMITS
+    expires_at_us: int | None = None
+    paused_at_us: int | None = None
+    revoked_at_us: int | None = None
+    revoked_reason: str | None = None
+    last_used_at_us: int | None = None
+
+    def state(self, now_us: int) -> KeyState:
+        """The first of R13's states that holds."""
+        if self.revoked_at_us is not None:
+            return "revoked"
+        if self.expires_at_us is not None and self.expires_at_us <= now_us:
+            return "expired"
+        return "active" if self.paused_at_us is None else "paused"
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamEngine:
+    """An OpenAI-compatible server. `key_env` names the environment variable with its key."""
+
+    name: str
+    url: str
+    key_env: str | None
+    created_at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    name: str
+    version: str
+    moved_at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """One management act. `before` and `after` are JSON of what changed."""
+
+    number: int
+    at_us: int
+    who: str
+    origin: str
+    action: str
+    target: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class UsageLine:
+    """The totals of one group: a key's id, a model's name or a day (YYYY-MM-DD, UTC)."""
+
+    group: str
+    name: str  # the key's name; else the group again
+    requests: int
+    input_tokens: int
+    output_tokens: int
+    cost_nano: int
+    unanswered: int  # requests whose answer did not reach its end
+    estimated: int  # requests whose tokens nobody counted exactly

@@ -1,0 +1,135 @@
+"""What a key may do, by one indexed query, and the tiers that its grant names.
+
+The query is behind every key that is not in memory; it reads whatever state the key is in, for
+refusing is a rule of `policy.access`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from ipaddress import ip_network
+from typing import Any, Protocol
+
+import msgspec
+from sqlalchemy import bindparam, delete, insert, literal_column, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from keyhall.policy.access import Grant
+from keyhall.policy.limits import Limits
+from keyhall.policy.tiers import Stage, Tier
+from keyhall.stores.tables import keys, organizations, projects, tiers
+
+
+class Row(Protocol):
+    """What SQLAlchemy's rows and the driver's own have in common."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
+
+
+_QUERY = (
+    select(
+        *(column for column in keys.c if column.name not in ("digest", "pepper")),
+        projects.c.organization_id,
+        *(
+            projects.c[name].label(f"project_{name}")
+            for name in ("name", "models", "requests_per_minute", "tokens_per_minute", "in_flight")
+        ),
+        *(
+            organizations.c[name].label(f"organization_{name}")
+            for name in ("name", "tier", "requests_per_minute", "tokens_per_minute", "in_flight")
+        ),
+        organizations.c.billing_activated_at_us,
+        organizations.c.suspended_at_us,
+    )
+    .join_from(keys, projects, keys.c.project_id == projects.c.id)
+    .join(organizations, projects.c.organization_id == organizations.c.id)
+    .where(
+        keys.c.mode != literal_column("'admin'")
+    )  # An admin key administers; on /v1 it is unknown.
+)
+BY_DIGEST = _QUERY.where(keys.c.digest == bindparam("digest"))
+BY_ID = _QUERY.where(keys.c.id == bindparam("id"))
+
+
+def texts(stored: str | None) -> tuple[str, ...] | None:
+    """A stored list; None stays None, which means everything."""
+    return None if stored is None else msgspec.json.decode(stored, type=tuple[str, ...])
+
+
+def limits(row: Row, prefix: str = "") -> Limits:
+    return Limits(
+        row[f"{prefix}requests_per_minute"],
+        row[f"{prefix}tokens_per_minute"],
+        row[f"{prefix}in_flight"],
+    )
+
+
+def limit_columns(limit: Limits) -> dict[str, int | None]:
+    return {
+        "requests_per_minute": limit.requests_per_minute,
+        "tokens_per_minute": limit.tokens_per_minute,
+        "in_flight": limit.in_flight,
+    }
+
+
+def grant(row: Row) -> Grant:
+    """A row of BY_DIGEST or BY_ID."""
+    networks, endpoints = texts(row["networks"]), texts(row["endpoints"])
+    return Grant(
+        key_id=row["id"],
+        name=row["name"],
+        masked=row["masked"],
+        mode=row["mode"],
+        lineage=row["lineage"],
+        account_id=row["account_id"],
+        project_id=row["project_id"],
+        project_name=row["project_name"],
+        organization_id=row["organization_id"],
+        organization_name=row["organization_name"],
+        tier=row["tier"],
+        organization_tier=row["organization_tier"],
+        billing_activated_at_us=row["billing_activated_at_us"],
+        is_organization_active=row["suspended_at_us"] is None,
+        revoked_at_us=row["revoked_at_us"],
+        expires_at_us=row["expires_at_us"],
+        paused_at_us=row["paused_at_us"],
+        networks=None if networks is None else tuple(map(ip_network, networks)),
+        endpoints=None if endpoints is None else frozenset(endpoints),
+        models=texts(row["models"]),
+        project_models=texts(row["project_models"]),
+        key_limits=limits(row),
+        project_limits=limits(row, "project_"),
+        organization_limits=limits(row, "organization_"),
+    )
+
+
+async def load_tiers(connection: AsyncConnection) -> dict[str, Tier]:
+    """The tiers as the last start of the server declared them."""
+    rows = await connection.execute(select(tiers).order_by(tiers.c.name, tiers.c.from_age_us))
+    found: dict[str, Tier] = {}
+    for row in rows.mappings():
+        name = row["name"]
+        if name in found:
+            stages = (*found[name].stages, Stage(row["from_age_us"], limits(row)))
+            found[name] = replace(found[name], stages=stages)
+        else:
+            found[name] = Tier(name, limits(row), row["default_output"])
+    return found
+
+
+async def replace_tiers(connection: AsyncConnection, wanted: Mapping[str, Tier]) -> None:
+    await connection.execute(delete(tiers))
+    rows = [
+        {
+            "name": tier.name,
+            "from_age_us": from_age_us,
+            "default_output": tier.default_output,
+            **limit_columns(limit),
+        }
+        for tier in wanted.values()
+        for from_age_us, limit in (
+            (0, tier.limits),
+            *((stage.from_age_us, stage.limits) for stage in tier.stages),
+        )
+    ]
+    if rows:
+        await connection.execute(insert(tiers), rows)

@@ -1,0 +1,110 @@
+"""The store's own notes: the audit, the list of changes, and small facts.
+
+A management act writes its row, its audit row and its change row in one transaction (I-15): who
+reads the change sees the act, and no act is without a witness.
+"""
+
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
+from ipaddress import IPv4Network, IPv6Network
+from typing import Any
+
+import msgspec
+from sqlalchemy import func, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from keyhall.ports.records import Actor, AuditRow
+from keyhall.ports.store import Change, ChangeKind
+from keyhall.stores.tables import audit, changes, meta
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, IPv4Network | IPv6Network):
+        return str(value)
+    raise NotImplementedError(f"{type(value).__name__} has no place in the audit")
+
+
+def _json(facts: dict[str, Any] | None) -> str | None:
+    return None if facts is None else msgspec.json.encode(facts, enc_hook=_plain).decode()
+
+
+def _facts(record: object | None) -> dict[str, Any] | None:
+    if record is None:
+        return None
+    assert is_dataclass(record)
+    return {field.name: getattr(record, field.name) for field in fields(record)}
+
+
+def difference(
+    before: object | None, after: object | None
+) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """What two records of one thing differ in; all of it where one of them is missing."""
+    old, new = _facts(before), _facts(after)
+    if old is None or new is None:
+        return old, new
+    changed = [name for name in old if old[name] != new[name]]
+    return {name: old[name] for name in changed}, {name: new[name] for name in changed}
+
+
+async def record(
+    connection: AsyncConnection,
+    actor: Actor,
+    now_us: int,
+    *,
+    action: str,
+    target: str,
+    before: object | None,
+    after: object | None,
+    changed: ChangeKind | None = None,
+) -> None:
+    """Write one audit row and, for what the server has snapshots of, one change row."""
+    old, new = difference(before, after)
+    await connection.execute(
+        insert(audit).values(
+            at_us=now_us,
+            who=actor.who,
+            origin=actor.origin,
+            action=action,
+            target=target,
+            before=_json(old),
+            after=_json(new),
+        )
+    )
+    if changed is not None:
+        await connection.execute(insert(changes).values(kind=changed, id=target))
+
+
+async def audit_rows(
+    connection: AsyncConnection, *, action: str | None = None, limit: int = 100
+) -> list[AuditRow]:
+    """The newest rows, newest first."""
+    query = select(audit).order_by(audit.c.number.desc()).limit(limit)
+    if action is not None:
+        query = query.where(audit.c.action == action)
+    return [AuditRow(**row) for row in (await connection.execute(query)).mappings()]
+
+
+_CHANGES_SINCE = select(changes).order_by(changes.c.number)
+
+
+async def changes_since(connection: AsyncConnection, number: int) -> Sequence[Change]:
+    rows = await connection.execute(_CHANGES_SINCE.where(changes.c.number > number))
+    return [Change(**row) for row in rows.mappings()]
+
+
+async def last_change(connection: AsyncConnection) -> int:
+    newest = await connection.scalar(select(func.max(changes.c.number)))
+    return newest or 0
+
+
+async def fact(connection: AsyncConnection, name: str) -> str | None:
+    """A small fact by name; None when it was never set."""
+    return await connection.scalar(select(meta.c.value).where(meta.c.name == name))
+
+
+async def set_fact(connection: AsyncConnection, name: str, value: str) -> None:
+    replaced = await connection.execute(
+        meta.update().where(meta.c.name == name).values(value=value)
+    )
+    if replaced.rowcount == 0:
+        await connection.execute(insert(meta).values(name=name, value=value))

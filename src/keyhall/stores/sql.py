@@ -1,0 +1,122 @@
+"""The store over SQLAlchemy: connections, transactions, and the port's methods on top of them.
+
+One writing transaction at a time in a process, so that writers wait in line instead of asking the
+database again and again. Everything the driver may raise becomes `StoreAway` here, in one place.
+What SQLite and Postgres do not share, and what must be fast (looking keys up, taking batches in,
+noticing changes), is left to `SqliteStore` and its like.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Literal, Self
+
+from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from keyhall.policy.catalogue import Catalogue, Version
+from keyhall.policy.metering import Usage
+from keyhall.policy.tiers import Tier
+from keyhall.ports.records import Actor, UpstreamEngine
+from keyhall.ports.store import StoreAway
+from keyhall.stores import catalogue, grants, notes, usage
+
+# How a transaction begins: `one` needs none, for a single statement is its own snapshot.
+Begin = Literal["one", "read", "write"]
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """The driver's errors as `StoreAway`, save those that are mistakes of ours."""
+    try:
+        yield
+    except (IntegrityError, ProgrammingError):
+        raise
+    except DBAPIError as error:
+        raise StoreAway(str(error.orig)) from error
+    except PoolTimeout as error:
+        raise StoreAway("all connections to the database are busy") from error
+
+
+class SqlStore:
+    """Everything kept for good. Made by the dialect's `open_store`."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._turn = asyncio.Lock()
+
+    # --- Transactions ---------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _connection(self, begin: Begin) -> AsyncIterator[AsyncConnection]:
+        with translated():
+            async with self._engine.connect() as connection:
+                await connection.execution_options(keyhall_begin=begin)
+                async with connection.begin():
+                    yield connection
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """One snapshot for several queries."""
+        async with self._connection("read") as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction that excludes other writers from its start; all of it or nothing."""
+        async with self._turn, self._connection("write") as connection:
+            yield connection
+
+    # --- The lane's store (ports/store.py) ------------------------------------------------------
+
+    async def load_catalogue(self) -> Catalogue:
+        async with self.reading() as connection:
+            return await catalogue.load(connection)
+
+    async def last_change(self) -> int:
+        async with self._connection("one") as connection:
+            return await notes.last_change(connection)
+
+    async def usage_since(self, admitted_at_us: int) -> Sequence[Usage]:
+        async with self._connection("one") as connection:
+            return await usage.since(connection, admitted_at_us)
+
+    async def newest_admitted_us(self) -> int:
+        async with self._connection("one") as connection:
+            return await usage.newest_admitted_us(connection)
+
+    # --- The hall's chores ----------------------------------------------------------------------
+
+    async def roll_up(self) -> int:
+        """Bring the hourly totals up to date; returns how many rows were added. Repeatable."""
+        async with self.writing() as connection:
+            return await usage.roll_up(connection)
+
+    async def add_version(self, version: Version, actor: Actor, now_us: int) -> Version:
+        """Store a version record that start-up made; returned with its number."""
+        async with self.writing() as connection:
+            return await catalogue.enter_version(connection, version, actor, now_us)
+
+    async def move_alias(self, name: str, version: str, actor: Actor, now_us: int) -> None:
+        """Aim an alias as start-up decided."""
+        async with self.writing() as connection:
+            await catalogue.aim(connection, name, version, actor, now_us)
+
+    async def list_engines(self) -> list[UpstreamEngine]:
+        async with self._connection("one") as connection:
+            return await catalogue.list_engines(connection)
+
+    async def load_tiers(self) -> dict[str, Tier]:
+        """The tiers as the last start declared them."""
+        async with self._connection("one") as connection:
+            return await grants.load_tiers(connection)
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()

@@ -1,0 +1,162 @@
+"""The store on one SQLite file: opening it, and what SQLite does in its own way.
+
+WAL with `synchronous=FULL`: a commit that returned survives a power cut, and readers never wait.
+Every writing transaction begins with BEGIN IMMEDIATE: one that begins as a reader and writes later
+would fail at once when another writer came between, whatever the timeout. The driver's own BEGIN
+is switched off (isolation_level None) so that ours is the only one.
+"""
+
+import asyncio
+import contextlib
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import URL, event
+from sqlalchemy.engine import Connection
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from keyhall.policy.access import Grant
+from keyhall.policy.metering import Usage
+from keyhall.ports.store import Change, StoreAway
+from keyhall.stores import migrate
+from keyhall.stores.direct import Batches, Lookups, Threaded, Watch
+from keyhall.stores.sql import SqlStore
+
+BUSY_SECONDS = 5.0  # how long a write waits for another process's
+CONNECTIONS_MAX = 4
+
+Asked = TypeVar("Asked")
+Found = TypeVar("Found")
+
+_BEGIN = {"read": "BEGIN", "write": "BEGIN IMMEDIATE"}
+
+
+class SqliteStore(SqlStore):
+    """One file. Every process that opens it sees the others' writes."""
+
+    def __init__(self, engine: AsyncEngine, path: Path) -> None:
+        super().__init__(engine)
+        self._lookups = Lookups(str(path), BUSY_SECONDS, "lookups")
+        self._batches = Batches(str(path), BUSY_SECONDS, "batches")
+        self._watch = Watch(str(path))
+
+    async def find_grant(self, digest: bytes) -> Grant | None:
+        return await _in_thread(self._lookups, self._lookups.by_digest, digest)
+
+    async def find_grant_by_id(self, key_id: str) -> Grant | None:
+        return await _in_thread(self._lookups, self._lookups.by_id, key_id)
+
+    async def record_usage(self, batch: Sequence[Usage]) -> None:
+        if batch:
+            async with self._turn:
+                await _in_thread(self._batches, self._batches.record_usage, batch)
+
+    async def touch_keys(self, last_used: Mapping[str, int]) -> None:
+        if last_used:
+            async with self._turn:
+                await _in_thread(self._batches, self._batches.touch_keys, last_used)
+
+    async def changes_since(self, number: int) -> Sequence[Change]:
+        with _translated():
+            return self._watch.changes_since(number)
+
+    async def close(self) -> None:
+        self._watch.close()
+        for direct in (self._lookups, self._batches):
+            await asyncio.to_thread(direct.close)
+        await super().close()
+
+
+async def _in_thread(direct: Threaded, work: Callable[[Asked], Found], asked: Asked) -> Found:
+    with _translated():
+        return await asyncio.get_running_loop().run_in_executor(direct.executor, work, asked)
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
+        raise  # Mistakes of ours.
+    except sqlite3.Error as error:
+        raise StoreAway(str(error)) from error
+
+
+async def open_store(path: Path) -> SqliteStore:
+    """The store in this file, made and brought to this release's schema if need be.
+
+    Raises StoreAway with a sentence when that is not possible, SchemaTooNew when a later release
+    made the file.
+    """
+    _make_private(path)
+    store = SqliteStore(_engine(path), path)
+    try:
+        async with store._connection("one") as connection:
+            found = await migrate.current(connection)
+        if found != migrate.HEAD:
+            async with store.writing() as connection:
+                await migrate.upgrade(connection)
+    except StoreAway as error:
+        await store.close()
+        raise StoreAway(_explained(path, str(error))) from error
+    except BaseException:
+        await store.close()
+        raise
+    return store
+
+
+def _make_private(path: Path) -> None:
+    """Nobody else may read the file. SQLite gives its -wal and -shm files the same mode."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        if path.stat().st_mode & 0o077:
+            path.chmod(0o600)
+    except OSError as error:
+        raise StoreAway(f"{path}: {error.strerror}.") from error
+
+
+def _engine(path: Path) -> AsyncEngine:
+    engine = create_async_engine(
+        URL.create("sqlite+aiosqlite", database=str(path)),
+        pool_size=CONNECTIONS_MAX,
+        max_overflow=0,
+        pool_timeout=BUSY_SECONDS,
+        connect_args={"timeout": BUSY_SECONDS},
+    )
+    event.listen(engine.sync_engine, "connect", _connected)
+    event.listen(engine.sync_engine, "begin", _begun)
+    return engine
+
+
+def _connected(connection: Any, _record: object) -> None:
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for setting in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {setting}")
+    cursor.close()
+
+
+def _begun(connection: Connection) -> None:
+    begin = _BEGIN.get(connection.get_execution_options().get("keyhall_begin", "one"))
+    if begin is not None:
+        connection.exec_driver_sql(begin)
+
+
+def _explained(path: Path, what: str) -> str:
+    if "malformed" in what or "not a database" in what:
+        return (
+            f"{path} is damaged ({what}). Restore it from a backup; move its -wal and -shm files "
+            "away together with it."
+        )
+    if "locked" in what:
+        return f"{path} is held by another program for more than {BUSY_SECONDS:.0f} s."
+    if "readonly" in what:
+        return f"{path} cannot be written: look at its owner, its mode and its file system."
+    if "full" in what:
+        return f"{path} cannot grow: the disk is full."
+    return f"{path} cannot be opened: {what}."

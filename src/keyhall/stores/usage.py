@@ -1,0 +1,155 @@
+"""Usage: the append-only record of what requests used, its hourly totals, and reports on them.
+
+Totals are never kept row by row. A repeatable job adds the rows that came since its last run to
+the hour in which they were admitted and notes how far it came, in one transaction: killed at any
+point it has either done both or neither, and run twice it adds nothing.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Insert, Select, case, func, literal, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from keyhall.policy.metering import Endpoint, Outcome, Usage, UsageSource
+from keyhall.ports.records import Group, UsageLine
+from keyhall.stores import notes
+from keyhall.stores.tables import keys, usage, usage_hourly
+
+HOUR_US = 3_600_000_000
+DAY_US = 24 * HOUR_US
+COLUMNS = tuple(column.name for column in usage.c if column.name != "number")
+
+_ROLLED_UP = "usage_rolled_up_to"
+_SUMS = ("requests", "input_tokens", "output_tokens", "cost_nano", "unanswered", "estimated")
+_SINCE = select(*(usage.c[name] for name in COLUMNS)).order_by(usage.c.admitted_at_us)
+
+
+def _usage(row: Sequence[Any]) -> Usage:
+    """From COLUMNS, which are in the order of the fields."""
+    return Usage(
+        row[0],
+        row[1],
+        row[2],
+        row[3],
+        row[4],
+        Endpoint(row[5]),
+        bool(row[6]),
+        bool(row[7]),
+        row[8],
+        row[9],
+        row[10],
+        row[11],
+        row[12],
+        row[13],
+        row[14],
+        row[15],
+        Outcome(row[16]),
+        UsageSource(row[17]),
+    )
+
+
+async def since(connection: AsyncConnection, admitted_at_us: int) -> list[Usage]:
+    rows = await connection.execute(_SINCE.where(usage.c.admitted_at_us >= admitted_at_us))
+    return [_usage(row) for row in rows]
+
+
+async def newest_admitted_us(connection: AsyncConnection) -> int:
+    return await connection.scalar(select(func.max(usage.c.admitted_at_us))) or 0
+
+
+def _totals_of(rows: Select[Any]) -> Select[Any]:
+    """The sums that `usage_hourly` keeps, over usage rows."""
+    hour_us = (usage.c.admitted_at_us - usage.c.admitted_at_us % HOUR_US).label("hour_us")
+    by = (
+        hour_us,
+        usage.c.key_id,
+        usage.c.version,
+        usage.c.project_id,
+        usage.c.organization_id,
+        usage.c.is_test,
+    )
+    counted = (UsageSource.ENGINE.value, UsageSource.COUNTED.value)
+    return rows.add_columns(
+        *by,
+        func.count().label("requests"),
+        func.sum(usage.c.input_tokens).label("input_tokens"),
+        func.sum(usage.c.output_tokens).label("output_tokens"),
+        func.sum(usage.c.cost_nano).label("cost_nano"),
+        func.sum(case((usage.c.outcome == Outcome.ANSWERED.value, 0), else_=1)).label("unanswered"),
+        func.sum(case((usage.c.usage_source.in_(counted), 0), else_=1)).label("estimated"),
+    ).group_by(*by)
+
+
+def totals(after: int, up_to: int) -> Select[Any]:
+    """Hourly totals of the rows with after < number <= up_to."""
+    return _totals_of(select().where(usage.c.number > after, usage.c.number <= up_to))
+
+
+async def roll_up(connection: AsyncConnection) -> int:
+    """Add the rows that came since the last time; returns how many. In a writing transaction:
+    no other writer may commit rows with smaller numbers meanwhile."""
+    after = int(await notes.fact(connection, _ROLLED_UP) or 0)
+    up_to = await connection.scalar(select(func.max(usage.c.number))) or 0
+    if up_to <= after:
+        return 0
+    await connection.execute(_add_to_hours(connection.dialect.name, totals(after, up_to)))
+    await notes.set_fact(connection, _ROLLED_UP, str(up_to))
+    return up_to - after
+
+
+def _add_to_hours(dialect: str, rows: Select[Any]) -> Insert:
+    into = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    names = [column.name for column in usage_hourly.c]
+    # SQLite takes ON for a join's unless the SELECT has a WHERE; this one has.
+    added = into(usage_hourly).from_select(names, rows)
+    return added.on_conflict_do_update(
+        index_elements=list(usage_hourly.primary_key),
+        set_={name: usage_hourly.c[name] + added.excluded[name] for name in _SUMS},
+    )
+
+
+async def report(
+    connection: AsyncConnection,
+    *,
+    by: Group,
+    since_us: int | None,
+    until_us: int | None,
+    key_ids: Sequence[str] | None = None,
+) -> list[UsageLine]:
+    """Totals from the hours with since <= hour < until: days in order, others largest first."""
+    hour = usage_hourly.c.hour_us
+    group = {
+        "key": usage_hourly.c.key_id,
+        "model": usage_hourly.c.version,
+        "day": hour - hour % DAY_US,
+    }[by].label("group")
+    query = select(
+        group,
+        *(func.coalesce(func.sum(usage_hourly.c[name]), 0).label(name) for name in _SUMS),
+    ).group_by(group)
+    if since_us is not None:
+        query = query.where(hour >= since_us)
+    if until_us is not None:
+        query = query.where(hour < until_us)
+    if key_ids is not None:
+        query = query.where(usage_hourly.c.key_id.in_(key_ids))
+    order = group if by == "day" else (literal(0) - func.sum(usage_hourly.c.requests))
+    rows = (await connection.execute(query.order_by(order, group))).mappings().all()
+    names = await _key_names(connection) if by == "key" and rows else {}
+    return [
+        UsageLine(
+            group=str(row["group"]),
+            name=names.get(row["group"], str(row["group"])),
+            **{name: int(row[name]) for name in _SUMS},
+        )
+        for row in rows
+    ]
+
+
+async def _key_names(connection: AsyncConnection) -> dict[str, str]:
+    """Names of the keys that have used anything."""
+    used = select(usage_hourly.c.key_id).distinct()
+    rows = await connection.execute(select(keys.c.id, keys.c.name).where(keys.c.id.in_(used)))
+    return {row.id: row.name for row in rows}

@@ -1,0 +1,205 @@
+"""Writes chat: the body for an upstream, whole answers, streamed records, errors.
+
+An upstream is told an allow-list of fields, encoded from the checked request, never the caller's
+bytes (R25). Left out for it: `truncation` (ours, R21); what names people or asks for storage or
+another price (`user`, `safety_identifier`, `prompt_cache_*`, `metadata`, `store`, `service_tier`),
+which is between the caller and Keyhall; `modalities`, which can only be text. `reasoning_effort`
+and `verbosity` change the answer and are passed.
+
+Streamed records are `data:` lines only: an `id:`, `retry:` or `event:` breaks official clients.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET
+
+from keyhall.errors import ApiError
+from keyhall.policy.catalogue import Sampling
+from keyhall.wire.chat import (
+    ChatRequest,
+    Choice,
+    Chunk,
+    Completion,
+    Message,
+    ResponseFormat,
+    StreamOptions,
+    TokenUsage,
+    Tool,
+)
+
+DONE = b"data: [DONE]\n\n"
+KEEPALIVE = b": keep-alive\n\n"
+
+CapField = Literal["max_tokens", "max_completion_tokens"]
+
+_encode = msgspec.json.Encoder().encode
+_INCLUDE_USAGE = StreamOptions(include_usage=True)
+# Clients read `usage.prompt_tokens_details.cached_tokens` without asking whether it is there.
+_PROMPT_DETAILS: dict[str, int | None] = {"cached_tokens": 0, "audio_tokens": 0}
+_COMPLETION_DETAILS: dict[str, int | None] = {
+    "reasoning_tokens": 0,
+    "audio_tokens": 0,
+    "accepted_prediction_tokens": 0,
+    "rejected_prediction_tokens": 0,
+}
+
+
+# --- To an upstream -------------------------------------------------------------------------------
+
+
+class _UpstreamBody(msgspec.Struct, omit_defaults=True, gc=False):
+    """Everything that an upstream is told."""
+
+    model: str
+    messages: list[Message]
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    n: int | None = None
+    stop: str | list[str] | None = None
+    seed: int | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    logit_bias: Any = None
+    response_format: ResponseFormat | None = None
+    tools: list[Tool] | None = None
+    tool_choice: Any = None
+    parallel_tool_calls: bool | None = None
+    functions: Any = None
+    function_call: Any = None
+    reasoning_effort: str | None = None
+    verbosity: str | None = None
+
+
+def encode_upstream(
+    request: ChatRequest,
+    *,
+    model: str,
+    output_cap: int,
+    cap_field: CapField,
+    sampling: Sampling,
+    stream: bool,
+) -> bytes:
+    """The body for an OpenAI-compatible server: the version's model and cap, its sampling where
+    the request says nothing, and usage at the end of a stream."""
+    temperature, top_p = request.temperature, request.top_p
+    frequency, presence = request.frequency_penalty, request.presence_penalty
+    is_old = cap_field == "max_tokens"
+    return _encode(
+        _UpstreamBody(
+            model,
+            request.messages,
+            output_cap if is_old else None,
+            None if is_old else output_cap,
+            True if stream else None,
+            _INCLUDE_USAGE if stream else None,
+            sampling.temperature if temperature is None else temperature,
+            sampling.top_p if top_p is None else top_p,
+            sampling.frequency_penalty if frequency is None else frequency,
+            sampling.presence_penalty if presence is None else presence,
+            request.n,
+            request.stop,
+            request.seed,
+            request.logprobs,
+            request.top_logprobs,
+            request.logit_bias,
+            request.response_format,
+            request.tools,
+            request.tool_choice,
+            request.parallel_tool_calls,
+            request.functions,
+            request.function_call,
+            request.reasoning_effort,
+            request.verbosity,
+        )
+    )
+
+
+# --- To the caller --------------------------------------------------------------------------------
+
+
+def encode_completion(completion: Completion) -> bytes:
+    if completion.usage is not None:
+        _fill_details(completion.usage)
+    return _encode(completion)
+
+
+def normalize_completion(completion: Completion, choices: int) -> None:
+    """Bring a whole answer into the form that clients rely on, in place: choices in the order of
+    their index, no more than were asked for, tool calls with ids or no tool calls at all."""
+    kept = completion.choices
+    if len(kept) > 1:
+        kept.sort(key=_index_of)
+    del kept[choices:]
+    for index, choice in enumerate(kept):
+        choice.index = index
+        message = choice.message
+        calls = message.tool_calls
+        if calls is UNSET:
+            continue
+        if not calls:
+            message.tool_calls = UNSET
+            continue
+        for position, call in enumerate(calls):
+            if not call.id:
+                call.id = f"call_{index}_{position}"
+
+
+def _index_of(choice: Choice) -> int:
+    return choice.index
+
+
+def _fill_details(usage: TokenUsage) -> None:
+    if usage.prompt_tokens_details is None:
+        usage.prompt_tokens_details = _PROMPT_DETAILS
+    if usage.completion_tokens_details is None:
+        usage.completion_tokens_details = _COMPLETION_DETAILS
+
+
+class Stamp:
+    """Encodes the chunks of one stream: each gets the same head, which is encoded once.
+
+    With `wants_usage` every chunk says `"usage": null` and the last one, without choices, has it;
+    otherwise no chunk names it, because naive clients index `choices[0]`.
+    """
+
+    __slots__ = ("_between", "_first", "_last")
+
+    def __init__(
+        self, *, id: str, created: int, model: str, fingerprint: str | None, wants_usage: bool
+    ) -> None:
+        empty = Chunk(
+            choices=[], id=id, created=created, model=model, system_fingerprint=fingerprint
+        )
+        head = _encode(empty).replace(b'"choices":[],', b"", 1)
+        self._first = b'data: %b,"choices":' % head[:-1]
+        self._last = b',"usage":null}\n\n' if wants_usage else b"}\n\n"
+        self._between = self._last + self._first
+
+    def encode(self, chunks: list[Chunk]) -> bytes:
+        """Whole records, for one write; nothing for no chunks. Only the choices are read."""
+        if not chunks:
+            return b""
+        choices = [_encode(chunk.choices) for chunk in chunks]
+        return self._first + self._between.join(choices) + self._last
+
+    def encode_usage(self, usage: TokenUsage) -> bytes:
+        """The chunk before `[DONE]`, only for callers who asked for it."""
+        _fill_details(usage)
+        return b'%b[],"usage":%b}\n\n' % (self._first, _encode(usage))
+
+
+def encode_error(error: ApiError) -> bytes:
+    """The body of a refusal."""
+    return _encode(error.body())
+
+
+def error_record(error: ApiError) -> bytes:
+    """The last record of a stream that failed: no finish, no `[DONE]` after it."""
+    return b"data: %b\n\n" % _encode(error.body())

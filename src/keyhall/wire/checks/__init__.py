@@ -1,0 +1,1 @@
+"""What a request must look like, and the precise refusal when it does not. Pure."""

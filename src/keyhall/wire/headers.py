@@ -1,0 +1,65 @@
+"""Response headers about limits: `x-ratelimit-*`, waits, and how durations are written (R20)."""
+
+from keyhall.policy.limits import Facts
+
+
+def reset_duration(us: int) -> str:
+    """A duration as Go writes it, cut to milliseconds: `84ms`, `8.64s`, `7m12s`, `1h23m45s`.
+
+    Cut, because that is what clients see at OpenAI; for a wait that must be long enough take
+    `wait_duration`.
+    """
+    if us < 1_000_000:
+        return f"{us // 1000}ms" if us >= 1000 else "0s"
+    if us < 60_000_000:
+        return _seconds(us)
+    minutes, us = divmod(us, 60_000_000)
+    if minutes < 60:
+        return f"{minutes}m{_seconds(us)}"
+    return f"{minutes // 60}h{minutes % 60}m{_seconds(us)}"
+
+
+def _seconds(us: int) -> str:
+    # `%g` drops trailing zeros; five digits are exact for less than a minute.
+    return "%gs" % (us // 1000 / 1000)
+
+
+def wait_duration(us: int) -> str:
+    """The same, rounded up: who waits that long comes late enough (R2)."""
+    return reset_duration(us + 999)
+
+
+def ratelimit_headers(facts: Facts) -> bytes:
+    """Ready header lines; a limit that does not exist is not shown."""
+    lines = b""
+    if facts.limit_requests is not None:
+        lines = (
+            b"x-ratelimit-limit-requests: %d\r\n"
+            b"x-ratelimit-remaining-requests: %d\r\n"
+            b"x-ratelimit-reset-requests: %b\r\n"
+            % (
+                facts.limit_requests,
+                facts.remaining_requests,
+                reset_duration(facts.reset_requests_us).encode(),
+            )
+        )
+    if facts.limit_tokens is not None:
+        lines += (
+            b"x-ratelimit-limit-tokens: %d\r\n"
+            b"x-ratelimit-remaining-tokens: %d\r\n"
+            b"x-ratelimit-reset-tokens: %b\r\n"
+            % (
+                facts.limit_tokens,
+                facts.remaining_tokens,
+                reset_duration(facts.reset_tokens_us).encode(),
+            )
+        )
+    return lines
+
+
+def retry_headers(wait_us: int) -> tuple[tuple[bytes, bytes], ...]:
+    """`retry-after` in whole seconds, at least one, and `retry-after-ms`; both rounded up, so that
+    a retry is never too early."""
+    seconds = max(1, -(-wait_us // 1_000_000))
+    milliseconds = max(1, -(-wait_us // 1000))
+    return ((b"retry-after", b"%d" % seconds), (b"retry-after-ms", b"%d" % milliseconds))

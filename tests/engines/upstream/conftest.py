@@ -1,0 +1,27 @@
+"""Stories run on both event loops; the scripted upstream can be imported by name."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+import uvloop
+
+sys.path.insert(0, str(Path(__file__).parent))  # For `scripted_upstream`: no packages in tests.
+
+LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(params=LOOPS)
+def run(request):
+    """Runs a story to its end on the standard event loop and on the one that is used."""
+
+    def run_story(story, seconds=10):
+        async def bounded():
+            async with asyncio.timeout(seconds):
+                return await story
+
+        with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
+            return runner.run(bounded())
+
+    return run_story
