@@ -217,14 +217,24 @@ on it. Every command that lists or creates takes `--json`. What follows is `--he
 """
 
 
-def commands(command: click.Command, path: str) -> Iterator[tuple[str, str]]:
-    context = click.Context(command, info_name=path, terminal_width=80, max_content_width=80)
-    yield path, command.get_help(context)
+def commands(
+    command: click.Command, name: str, parent: click.Context | None = None
+) -> Iterator[tuple[str, str]]:
+    """The path and the help of a command and of all below it."""
+    context = click.Context(
+        command,
+        info_name=name,
+        parent=parent,
+        terminal_width=80,
+        max_content_width=80,
+        **command.context_settings,
+    )
+    yield context.command_path, command.get_help(context)
     if isinstance(command, click.Group):
-        for name in command.list_commands(context):
-            inner = command.get_command(context, name)
+        for inner_name in command.list_commands(context):
+            inner = command.get_command(context, inner_name)
             if inner is not None and not inner.hidden:
-                yield from commands(inner, f"{path} {name}")
+                yield from commands(inner, inner_name, context)
 
 
 def cli_page() -> str:

@@ -17,7 +17,7 @@ from keyhall.clock import AdjustableClock, SystemClock
 from keyhall.config import Config
 from keyhall.counters.memory import MemoryCounters
 from keyhall.engines.sandbox.engine import SandboxEngine
-from keyhall.engines.upstream.connection import Deadlines
+from keyhall.engines.upstream.call import Deadlines
 from keyhall.engines.upstream.engine import UpstreamEngine
 from keyhall.engines.upstream.pool import Sizes
 from keyhall.flows import first_run, restart, use_upstream

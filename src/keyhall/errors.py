@@ -469,6 +469,13 @@ REQUEST_TOO_LARGE = _row(
     "Lower `max_tokens`, `n` or the input: this request can never fit, so do not retry it.",
     _LIMIT, retry=False,
 )  # fmt: skip
+RATE_NONE = _row(
+    "rate_none", 429, "requests", "rate_limit_exceeded",
+    "Request refused for {model} in organization {organization}: the {scope} is limited to {limit} "
+    "on {resource}, so that no request can be admitted. Visit {url} to learn more.",
+    "Ask whoever set the limit: waiting does not help, so do not retry.",
+    _LIMIT, retry=False,
+)  # fmt: skip
 BILLING_INACTIVE = _row(
     "billing_inactive", 429, "billing_not_active", "billing_not_active",
     "Your account is not active, please check your billing details on our website.",

@@ -227,16 +227,33 @@ def test_r2_slots_leave_one_by_one(world: World):
     assert world.refuse(windows).wait_us == 10_000_000
 
 
-def test_r2_a_retry_after_the_wait_succeeds_and_a_microsecond_earlier_does_not(world: World):
+@pytest.mark.parametrize(("tokens", "slots"), [(30, 1), (31, 2), (60, 2), (61, 3), (100, 3)])
+def test_r2_a_retry_after_the_wait_succeeds_and_a_microsecond_earlier_does_not(
+    world: World, tokens: int, slots: int
+):
+    """10 of 100 are free, and slots of 20, 30 and 40 leave one after the other."""
     windows = (window(tpm=100),)
-    for tokens in (20, 30, 40):
-        world.use(windows, tokens)
-        world.clock.advance(7.25)
-    refused = world.refuse(windows, 45)  # 10 are free: the slots of 20 and 30 must leave
+    for used in (20, 30, 40):
+        world.use(windows, used)
+        world.clock.advance(7)
+    refused = world.refuse(windows, tokens)
+    assert refused.wait_us == (60 - 21 + 7 * (slots - 1)) * 1_000_000
     world.clock.advance((refused.wait_us - 1) / 1_000_000)
-    assert world.refuse(windows, 45).wait_us == 1
+    assert world.refuse(windows, tokens).wait_us == 1
     world.clock.advance(0.000_001)
-    world.admit(windows, 45)
+    world.admit(windows, tokens)
+
+
+def test_r2_the_wait_is_right_after_a_limit_was_lowered(world: World):
+    """More than one request has to leave before there is room for another."""
+    for _ in range(4):
+        world.use((window(rpm=4),))
+        world.clock.advance(7)
+    lowered = (window(rpm=2),)
+    refused = world.refuse(lowered)
+    assert refused.wait_us == (60 - 28 + 14) * 1_000_000
+    world.clock.advance(refused.wait_us / 1_000_000)
+    world.admit(lowered)
 
 
 def test_r2_no_wait_is_longer_than_sixty_seconds(world: World):
@@ -454,6 +471,17 @@ def test_r20_a_refusal_shows_what_is_left_without_it_and_when_each_window_is_emp
         remaining_tokens=50,
         reset_tokens_us=45_000_000,
     )
+
+
+def test_r20_a_refusal_by_one_window_shows_the_others_as_they_are_now(world: World):
+    """Also those that were not looked at any more once the first had refused."""
+    key, project = window(rpm=1), window("project", tpm=100)
+    world.use((project,), 100)
+    world.clock.advance(30)
+    world.use((key,))
+    world.clock.advance(30)
+    facts = world.refuse((key, project)).facts
+    assert (facts.remaining_tokens, facts.reset_tokens_us) == (100, 0)
 
 
 def test_r20_an_empty_window_resets_at_once(world: World):

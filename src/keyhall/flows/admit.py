@@ -14,7 +14,6 @@ from keyhall.policy import access, catalogue, holds
 from keyhall.policy.catalogue import Price, Version
 from keyhall.policy.limits import Facts, Refused
 from keyhall.policy.tokens import told
-from keyhall.ports.counters import Hold
 from keyhall.ports.engine import Engine
 from keyhall.ports.exchange import Exchange
 from keyhall.wire import chat_count, chat_truncate, headers
@@ -109,46 +108,46 @@ def engine_of(version: Version, hall: Hall) -> Engine:
 
 async def fit(request: ChatRequest, version: Version, caller: Caller, hall: Hall) -> Fit:
     """Count the input, keep the gate of the version, and fix the output cap (R4, R12, R21)."""
-    cap = request.asked_cap
-    if cap is not None and cap > version.max_output_tokens:
-        field = "max_tokens" if request.max_completion_tokens is None else "max_completion_tokens"
-        raise ApiError(
-            errors.OUTPUT_TOO_LARGE,
-            param=field,
-            field=field,
-            asked=cap,
-            limit=version.max_output_tokens,
+    asked = request.asked_cap
+    if asked is not None and asked > version.max_output_tokens:
+        raise _cap_too_large(request, asked, version)
+    tokenizer = hall.tokenizer(version.tokenizer)
+    ceiling = version.max_input_tokens * COUNT_FACTOR
+    if chat_count.is_long(request):  # In a thread, so that nobody else waits for it.
+        count = await asyncio.get_running_loop().run_in_executor(
+            None, chat_count.count_request, request, tokenizer, ceiling
         )
+    else:
+        count = chat_count.count_request(request, tokenizer, ceiling)
     lines = b""
-    count = await _count(request, version, hall)
     if count > version.max_input_tokens:
         count, lines = await _shorten(request, version, hall, count)
     effective = caller.effective
+    tools = len(request.tools or ())
     cap = holds.output_cap(
-        cap,
+        asked,
         version_max=version.max_output_tokens,
         default_output=effective.default_output,
         tokens_per_minute_min=effective.tokens_per_minute_min,
-        input_tokens=count,
+        input_tokens=holds.input_tokens(version, count, tools),
     )
     choices = request.choices
-    held = holds.hold_tokens(version, count, len(request.tools or ()), choices, cap)
     lines += b"x-keyhall-output-cap: %d\r\n" % cap
     if version.status == "deprecated":
         lines += _deprecation(version)
+    held = holds.hold_tokens(version, count, tools, choices, cap)
     return Fit(count, cap, choices, held, lines)
 
 
-async def _count(request: ChatRequest, version: Version, hall: Hall) -> int:
-    """Tokens of the input; long ones are counted in a thread so that nobody else waits."""
-    tokenizer = hall.tokenizer(version.tokenizer)
-    ceiling = version.max_input_tokens * COUNT_FACTOR
-    if chat_count.is_long(request):
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
-            None, chat_count.count_request, request, tokenizer, ceiling
-        )
-    return chat_count.count_request(request, tokenizer, ceiling)
+def _cap_too_large(request: ChatRequest, asked: int, version: Version) -> ApiError:
+    field = "max_tokens" if request.max_completion_tokens is None else "max_completion_tokens"
+    return ApiError(
+        errors.OUTPUT_TOO_LARGE,
+        param=field,
+        field=field,
+        asked=asked,
+        limit=version.max_output_tokens,
+    )
 
 
 async def _shorten(
@@ -185,16 +184,9 @@ def _deprecation(version: Version) -> bytes:
     return lines
 
 
-async def hold(fit: Fit, version: Version, caller: Caller, hall: Hall) -> Hold:
-    """Take the hold in every window, or say which limit stands in the way (R1, R2)."""
-    taken = await hall.counters.hold(caller.effective.windows, fit.held_tokens)
-    if isinstance(taken, Refused):
-        hall.tally.limited(taken.resource, taken.scope)
-        raise _limited(taken, version, caller, hall)
-    return taken
-
-
-def _limited(refused: Refused, version: Version, caller: Caller, hall: Hall) -> ApiError:
+def limited(refused: Refused, version: Version, caller: Caller, hall: Hall) -> ApiError:
+    """Which limit stands in the way of a hold, and until when (R2)."""
+    hall.tally.limited(refused.resource, refused.scope)
     facts: dict[str, Any] = {
         "model": version.name,
         "organization": caller.grant.organization_id,
@@ -203,6 +195,8 @@ def _limited(refused: Refused, version: Version, caller: Caller, hall: Hall) -> 
         "url": hall.url,
     }
     shown = _header_pairs(refused.facts)
+    if refused.never and refused.resource != "tokens":
+        return ApiError(errors.RATE_NONE, headers=shown, resource=refused.resource, **facts)
     if refused.never:
         row = errors.REQUEST_TOO_LARGE
         return ApiError(row, headers=shown, requested=refused.requested, **facts)

@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-from hmac import digest as hmac_digest
 from typing import Any
 
 from keyhall import errors
@@ -21,7 +20,7 @@ async def authenticate(exchange: Exchange, hall: Hall, endpoint: str) -> Caller:
         raise ApiError(errors.NO_KEY, url=hall.url)
     text = header[7:] if header[:7] == b"Bearer " else _credential(header, hall)
     callers = hall.callers
-    digest = hmac_digest(callers.pepper, text, "sha256")
+    digest = callers.digest(text)
     caller = callers.known.get(digest)
     if caller is None:
         caller = await callers.look_up(text, digest)

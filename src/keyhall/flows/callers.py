@@ -87,7 +87,7 @@ class Callers:
     ) -> None:
         self._store = store
         self._tiers = tier_table
-        self.pepper = peppers[0]
+        self.digest = keys.digester(peppers[0])
         self._older_peppers = peppers[1:]
         self._clock = clock
         self._url = url

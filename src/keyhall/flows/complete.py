@@ -10,6 +10,7 @@ from keyhall.flows import admit
 from keyhall.flows.authenticate import authenticate
 from keyhall.flows.hall import Hall
 from keyhall.flows.tab import Tab
+from keyhall.policy.limits import Refused
 from keyhall.policy.metering import Outcome
 from keyhall.ports.engine import Answer
 from keyhall.ports.exchange import ClientLeft, Exchange, KeyRevoked, Stalled, Stopped
@@ -20,11 +21,14 @@ from keyhall.wire.chat import ChatRequest
 async def complete(exchange: Exchange, hall: Hall) -> None:
     caller = await authenticate(exchange, hall, "chat")
     admit.require_json(exchange)
-    request = chat_read.read(await exchange.body())
+    body = exchange.whole_body
+    request = chat_read.read(await exchange.body() if body is None else body)
     version = admit.choose_version(request.model, caller, exchange, hall)
     engine = admit.engine_of(version, hall)
     fit = await admit.fit(request, version, caller, hall)
-    hold = await admit.hold(fit, version, caller, hall)
+    hold = await hall.counters.hold(caller.effective.windows, fit.held_tokens)
+    if isinstance(hold, Refused):
+        raise admit.limited(hold, version, caller, hall)
     tab = Tab.open(exchange, hall, caller, version, engine, fit, hold, bool(request.stream))
     try:
         answer = tab.start(request)

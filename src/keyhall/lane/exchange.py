@@ -111,6 +111,12 @@ class LaneExchange:
     def client_ip(self) -> str:
         return self._connection.client_ip_of(self)
 
+    @property
+    def whole_body(self) -> bytes | None:
+        if self.is_complete and len(self.parts) == 1:
+            return self.parts[0]
+        return None
+
     async def body(self) -> bytes:
         while not self.is_complete:
             if self.problem is not None:

@@ -37,6 +37,30 @@ _KEPT = {
     b"openai-project": "project",
     b"x-forwarded-for": "forwarded_for",
 }
+_KNOWN = {
+    *_KEPT,
+    b"content-length",
+    b"host",
+    b"expect",
+    b"upgrade",
+    b"api-key",
+}
+# Spelling -> lower-case name, None for a header that the lane does not read. Clients spell a few
+# dozen headers in a few ways: a look-up is cheaper than lowering each name again.
+_SPELLINGS: dict[bytes, bytes | None] = {}
+_SPELLINGS_MAX = 1024
+
+
+def _known_name(spelling: bytes) -> bytes | None:
+    """The lower-case name of a header that the lane reads, None for any other."""
+    try:
+        return _SPELLINGS[spelling]
+    except KeyError:
+        lower = spelling.lower()
+        name = lower if lower in _KNOWN else None
+        if len(_SPELLINGS) < _SPELLINGS_MAX:
+            _SPELLINGS[spelling] = name
+        return name
 
 
 class Lane(HttpToolsProtocol):
@@ -210,26 +234,28 @@ class Lane(HttpToolsProtocol):
         """Note the headers that matter; the declared length, or -1."""
         length = -1
         hosts = 0
-        for name, value in self._raw_headers:
-            lower = name.lower()
-            kept = _KEPT.get(lower)
-            if kept is not None:
-                if kept == "authorization" and exchange.authorization is not None:
+        for spelling, value in self._raw_headers:
+            name = _known_name(spelling)
+            if name is None:
+                continue
+            if name == b"host":
+                hosts += 1
+            elif name == b"content-length":
+                length = int(value)
+            elif name in _KEPT:
+                if name == b"authorization" and exchange.authorization is not None:
                     exchange.problem = ApiError(
                         errors.BROKEN_HTTP, detail="two Authorization headers"
                     )
-                setattr(exchange, kept, value)
-            elif lower == b"content-length":
-                length = int(value)
-            elif lower == b"host":
-                hosts += 1
-            elif lower == b"expect":
+                setattr(exchange, _KEPT[name], value)
+            elif name == b"expect":
                 exchange.expects_continue = value.lower() == b"100-continue"
-            elif lower == b"upgrade" and self.parser.should_upgrade():
-                exchange.problem = ApiError(
-                    errors.BROKEN_HTTP, detail="a protocol upgrade is not supported"
-                )
-            elif lower == b"api-key" and exchange.authorization is None:
+            elif name == b"upgrade":
+                if self.parser.should_upgrade():
+                    exchange.problem = ApiError(
+                        errors.BROKEN_HTTP, detail="a protocol upgrade is not supported"
+                    )
+            elif exchange.authorization is None:  # api-key, as Azure's clients send it
                 exchange.authorization = b"Bearer " + value
         if hosts != 1 and not exchange.is_http10:
             exchange.problem = ApiError(

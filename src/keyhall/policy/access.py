@@ -118,7 +118,7 @@ def addresses(ip: str) -> tuple[IPv4Address | IPv6Address, ...]:
 
 def names(patterns: tuple[str, ...], name: str) -> bool:
     """Whether a name is one of these, where `*` stands for any characters, also none."""
-    return any(_fits(pattern, name) for pattern in patterns)
+    return name in patterns or any(_fits(pattern, name) for pattern in patterns)
 
 
 def _fits(pattern: str, name: str) -> bool:

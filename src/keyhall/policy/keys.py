@@ -11,6 +11,8 @@ digits and `_`, so that a double click selects the rest.
 
 import hmac
 import zlib
+from collections.abc import Callable
+from hashlib import sha256
 from typing import Literal, NamedTuple
 
 from keyhall.policy.secrets import Secret
@@ -93,6 +95,22 @@ def is_well_formed(text: bytes) -> bool:
 def digest(pepper: bytes, text: bytes) -> bytes:
     """What is stored and looked up instead of the key: HMAC-SHA-256, 32 bytes."""
     return hmac.digest(pepper, text, "sha256")
+
+
+def digester(pepper: bytes) -> Callable[[bytes], bytes]:
+    """`digest` for one pepper, a third cheaper: HMAC's two keyed states are made once and copied
+    (RFC 2104)."""
+    block = pepper.ljust(64, b"\0")
+    inner = sha256(bytes(byte ^ 0x36 for byte in block)).copy
+    outer = sha256(bytes(byte ^ 0x5C for byte in block)).copy
+
+    def digest_of(text: bytes) -> bytes:
+        inside, outside = inner(), outer()
+        inside.update(text)
+        outside.update(inside.digest())
+        return outside.digest()
+
+    return digest_of
 
 
 def pepper_mark(pepper: bytes) -> str:

@@ -7,9 +7,9 @@ follows. The patterns that split text before it is encoded end a match there and
 so the pieces' counts add up to the text's.
 
 Text without such a place (one letter a million times) is encoded in blocks of 524,288 characters.
-No token is longer than 128 bytes, so text of more than one block has more than 4,096 tokens; its
-count may be wrong by two for each cut between blocks. The blocks also keep clear of a bound of
-tiktoken's, which ends in a panic on 1,000,000 spaces in a row.
+No token is longer than 128 bytes, so text of more than one block has more than 4,096 tokens, and
+counts more; how many more may be wrong by two for each cut between blocks. Blocks also keep clear
+of a bound in tiktoken, which ends in a panic on 1,000,000 spaces in a row.
 
 Special tokens in a text (`<|endoftext|>`) are text. A lone surrogate counts as U+FFFD.
 """
@@ -78,9 +78,14 @@ def _repaired(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
+def _least(text: str) -> int:
+    """No text has fewer tokens."""
+    return -(-len(text) // TOKEN_BYTES_MAX)
+
+
 def _count_long(encode: Callable[[str], list[int]], text: str, ceiling: int) -> int:
     if len(text) > ceiling * TOKEN_BYTES_MAX:
-        return -(-len(text) // TOKEN_BYTES_MAX)
+        return _least(text)
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -124,4 +129,4 @@ def _count_uncut(encode: Callable[[str], list[int]], text: str, room: int) -> in
         total += len(encode(text[start : start + BLOCK_CHARACTERS]))
         if start:
             total -= ERROR_PER_CUT
-    return total
+    return max(total, _least(text))

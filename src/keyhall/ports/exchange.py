@@ -42,6 +42,11 @@ class Exchange(Protocol):
         """End this request now by throwing `reason` into its flow where it waits."""
         ...
 
+    @property
+    def whole_body(self) -> bytes | None:
+        """The body if it has arrived whole and without a problem: spares most requests a wait."""
+        ...
+
     async def body(self) -> bytes:
         """The whole body. Not read beyond 64 KiB before this is called.
 

@@ -88,7 +88,7 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
-class UpstreamEngine:
+class EngineRecord:
     """An OpenAI-compatible server. `key_env` names the environment variable with its key."""
 
     name: str

@@ -12,7 +12,7 @@ from sqlalchemy import RowMapping, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyhall.policy.catalogue import Catalogue, Price, Sampling, Version
-from keyhall.ports.records import Actor, Alias, UpstreamEngine
+from keyhall.ports.records import Actor, Alias, EngineRecord
 from keyhall.stores import notes
 from keyhall.stores.tables import aliases, engines, prices, versions
 
@@ -199,18 +199,18 @@ async def aim(
     return after, before
 
 
-async def list_engines(connection: AsyncConnection) -> list[UpstreamEngine]:
+async def list_engines(connection: AsyncConnection) -> list[EngineRecord]:
     rows = await connection.execute(select(engines).order_by(engines.c.name))
-    return [UpstreamEngine(**row) for row in rows.mappings()]
+    return [EngineRecord(**row) for row in rows.mappings()]
 
 
-async def find_engine(connection: AsyncConnection, name: str) -> UpstreamEngine | None:
+async def find_engine(connection: AsyncConnection, name: str) -> EngineRecord | None:
     query = select(engines).where(engines.c.name == name)
     row = (await connection.execute(query)).mappings().first()
-    return None if row is None else UpstreamEngine(**row)
+    return None if row is None else EngineRecord(**row)
 
 
-async def add_engine(connection: AsyncConnection, engine: UpstreamEngine) -> None:
+async def add_engine(connection: AsyncConnection, engine: EngineRecord) -> None:
     await connection.execute(
         insert(engines).values(
             name=engine.name,

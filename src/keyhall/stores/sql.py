@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from keyhall.policy.catalogue import Catalogue, Version
 from keyhall.policy.metering import Usage
 from keyhall.policy.tiers import Tier
-from keyhall.ports.records import Actor, UpstreamEngine
+from keyhall.ports.records import Actor, EngineRecord
 from keyhall.ports.store import StoreAway
 from keyhall.stores import catalogue, grants, notes, usage
 
@@ -103,7 +103,7 @@ class SqlStore:
         async with self.writing() as connection:
             await catalogue.aim(connection, name, version, actor, now_us)
 
-    async def list_engines(self) -> list[UpstreamEngine]:
+    async def list_engines(self) -> list[EngineRecord]:
         async with self._connection("one") as connection:
             return await catalogue.list_engines(connection)
 

@@ -37,10 +37,10 @@ _BEGIN = {"read": "BEGIN", "write": "BEGIN IMMEDIATE"}
 class SqliteStore(SqlStore):
     """One file. Every process that opens it sees the others' writes."""
 
-    def __init__(self, engine: AsyncEngine, path: Path) -> None:
+    def __init__(self, engine: AsyncEngine, path: Path, busy_seconds: float) -> None:
         super().__init__(engine)
-        self._lookups = Lookups(str(path), BUSY_SECONDS, "lookups")
-        self._batches = Batches(str(path), BUSY_SECONDS, "batches")
+        self._lookups = Lookups(str(path), busy_seconds, "lookups")
+        self._batches = Batches(str(path), busy_seconds, "batches")
         self._watch = Watch(str(path))
 
     async def find_grant(self, digest: bytes) -> Grant | None:
@@ -85,14 +85,14 @@ def _translated() -> Iterator[None]:
         raise StoreAway(str(error)) from error
 
 
-async def open_store(path: Path) -> SqliteStore:
+async def open_store(path: Path, busy_seconds: float = BUSY_SECONDS) -> SqliteStore:
     """The store in this file, made and brought to this release's schema if need be.
 
-    Raises StoreAway with a sentence when that is not possible, SchemaTooNew when a later release
-    made the file.
+    A write waits `busy_seconds` for another process's. Raises StoreAway with a sentence when that is not
+    possible, SchemaTooNew when a later release made the file.
     """
     _make_private(path)
-    store = SqliteStore(_engine(path), path)
+    store = SqliteStore(_engine(path, busy_seconds), path, busy_seconds)
     try:
         async with store._connection("one") as connection:
             found = await migrate.current(connection)
@@ -120,13 +120,13 @@ def _make_private(path: Path) -> None:
         raise StoreAway(f"{path}: {error.strerror}.") from error
 
 
-def _engine(path: Path) -> AsyncEngine:
+def _engine(path: Path, busy_seconds: float) -> AsyncEngine:
     engine = create_async_engine(
         URL.create("sqlite+aiosqlite", database=str(path)),
         pool_size=CONNECTIONS_MAX,
         max_overflow=0,
-        pool_timeout=BUSY_SECONDS,
-        connect_args={"timeout": BUSY_SECONDS},
+        pool_timeout=busy_seconds,
+        connect_args={"timeout": busy_seconds},
     )
     event.listen(engine.sync_engine, "connect", _connected)
     event.listen(engine.sync_engine, "begin", _begun)
@@ -154,7 +154,7 @@ def _explained(path: Path, what: str) -> str:
             "away together with it."
         )
     if "locked" in what:
-        return f"{path} is held by another program for more than {BUSY_SECONDS:.0f} s."
+        return f"{path} is held by another program: look who writes to it, then try again."
     if "readonly" in what:
         return f"{path} cannot be written: look at its owner, its mode and its file system."
     if "full" in what:

@@ -54,7 +54,11 @@ def is_long(request: ChatRequest) -> bool:
         characters += _MESSAGE_CHARACTERS
         if content.__class__ is str:
             characters += len(content)
-        if message.role == "assistant" or content.__class__ is not str:
+        if (
+            content.__class__ is not str
+            or message.tool_call_id is not None
+            or message.role == "assistant"
+        ):
             characters += sum([len(text) for text, _ in _beside_content(message)])
     if request.tools is not None or request.functions is not None:
         characters += len(json_text(_functions(request)))

@@ -20,8 +20,8 @@ from keyhall.wire.checks.shapes import is_deeper_than
 DEPTH_MAX = 64  # I-11: a schema of 64 levels is deeper than any known client's.
 # I-11: decoding is linear in bytes, but 10 MiB of `[],` would still cost 0.6 s and 200 MB. No
 # conversation has so many values; only large bodies are looked at.
-SCANNED_FROM_BYTES = 256 * 1024
-VALUES_MAX = 200_000
+SCANNED_FROM_BYTES = 128 * 1024
+VALUES_MAX = 100_000
 
 _decode = msgspec.json.Decoder(ChatRequest).decode
 _decode_untyped = msgspec.json.Decoder().decode

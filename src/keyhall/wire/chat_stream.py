@@ -21,6 +21,7 @@ from keyhall.wire.chat import (
 # What a hostile engine can make us remember (I-11).
 _CALLS_MAX = 128
 _HELD_CHARACTERS_MAX = 65_536
+_NOT_SENT = -1
 
 
 class Shaper:
@@ -104,27 +105,28 @@ def _has_call(delta: Delta) -> bool:
 
 
 class _Call:
-    """A tool call that has begun. Until its name is known its fragments are held back."""
+    """A tool call that has begun. Until its name is known its fragments are held back; its index
+    is given when it is first sent, because clients want those in order."""
 
-    __slots__ = ("arguments", "id", "index", "is_sent")
+    __slots__ = ("arguments", "id", "index")
 
-    def __init__(self, index: int) -> None:
-        self.index = index
-        self.id = ""
+    def __init__(self) -> None:
+        self.id = ""  # as the engine says it
+        self.index = _NOT_SENT
         self.arguments = ""
-        self.is_sent = False
 
 
 class _Calls:
     """The tool calls of one choice."""
 
-    __slots__ = ("_at", "_calls", "_choice", "_is_function_named", "_latest")
+    __slots__ = ("_at", "_calls", "_choice", "_is_function_named", "_latest", "_sent")
 
     def __init__(self, choice: int) -> None:
         self._choice = choice
         self._calls: list[_Call] = []
         self._at: dict[int, _Call] = {}  # the latest call at an index of the engine's
         self._latest: _Call | None = None
+        self._sent = 0
         self._is_function_named = False
 
     @property
@@ -148,7 +150,7 @@ class _Calls:
         call = self._find(fragment, has_name=bool(name))
         if call is None:
             return None
-        if not call.is_sent:
+        if call.index == _NOT_SENT:
             call.arguments += arguments
             if name or len(call.arguments) > _HELD_CHARACTERS_MAX:
                 return self._first(call, name)
@@ -166,25 +168,25 @@ class _Calls:
         call = self._at.get(at) if at >= 0 else self._latest
         if call is not None and id and call.id and id != call.id:
             call = next((other for other in self._calls if other.id == id), None)
-        elif call is not None and at < 0 and has_name and not id and call.is_sent:
+        elif call is not None and at < 0 and has_name and not id and call.index != _NOT_SENT:
             call = None  # Neither index nor id: a name is all that tells the next call.
         if call is None:
             if len(self._calls) >= _CALLS_MAX:
                 return None
-            call = _Call(len(self._calls))
+            call = _Call()
             self._calls.append(call)
-        if id and not call.is_sent:
-            call.id = id
+        call.id = call.id or id
         self._at[at] = self._latest = call
         return call
 
     def _first(self, call: _Call, name: str) -> DeltaToolCall:
-        call.is_sent = True
-        call.id = call.id or f"call_{self._choice}_{call.index}"
+        call.index = self._sent
+        self._sent += 1
+        id = call.id or f"call_{self._choice}_{call.index}"
         function = DeltaFunction(name, call.arguments)
         call.arguments = ""
-        return DeltaToolCall(call.index, call.id, "function", function)
+        return DeltaToolCall(call.index, id, "function", function)
 
     def held(self) -> list[DeltaToolCall]:
         """First fragments of the calls that never got a name."""
-        return [self._first(call, "") for call in self._calls if not call.is_sent]
+        return [self._first(call, "") for call in self._calls if call.index == _NOT_SENT]

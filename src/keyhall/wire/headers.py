@@ -31,30 +31,20 @@ def wait_duration(us: int) -> str:
 
 def ratelimit_headers(facts: Facts) -> bytes:
     """Ready header lines; a limit that does not exist is not shown."""
-    lines = b""
+    lines = ""
     if facts.limit_requests is not None:
         lines = (
-            b"x-ratelimit-limit-requests: %d\r\n"
-            b"x-ratelimit-remaining-requests: %d\r\n"
-            b"x-ratelimit-reset-requests: %b\r\n"
-            % (
-                facts.limit_requests,
-                facts.remaining_requests,
-                reset_duration(facts.reset_requests_us).encode(),
-            )
+            f"x-ratelimit-limit-requests: {facts.limit_requests}\r\n"
+            f"x-ratelimit-remaining-requests: {facts.remaining_requests}\r\n"
+            f"x-ratelimit-reset-requests: {reset_duration(facts.reset_requests_us)}\r\n"
         )
     if facts.limit_tokens is not None:
         lines += (
-            b"x-ratelimit-limit-tokens: %d\r\n"
-            b"x-ratelimit-remaining-tokens: %d\r\n"
-            b"x-ratelimit-reset-tokens: %b\r\n"
-            % (
-                facts.limit_tokens,
-                facts.remaining_tokens,
-                reset_duration(facts.reset_tokens_us).encode(),
-            )
+            f"x-ratelimit-limit-tokens: {facts.limit_tokens}\r\n"
+            f"x-ratelimit-remaining-tokens: {facts.remaining_tokens}\r\n"
+            f"x-ratelimit-reset-tokens: {reset_duration(facts.reset_tokens_us)}\r\n"
         )
-    return lines
+    return lines.encode()
 
 
 def retry_headers(wait_us: int) -> tuple[tuple[bytes, bytes], ...]:

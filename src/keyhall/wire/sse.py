@@ -83,7 +83,7 @@ class Decoder:
             self._data_bytes = 0
             if payload:
                 payloads.append(payload)
-        elif line[:5] == b"data:":
+        elif line[:5] == b"data:" or line == b"data":
             value = line[6:] if line[5:6] == b" " else line[5:]
             self._data.append(value)
             # One for the LF, which also bounds how many empty ones are kept.

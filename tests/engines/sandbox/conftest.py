@@ -2,6 +2,8 @@
 
 import asyncio
 import heapq
+import sys
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -13,6 +15,8 @@ from keyhall.lane.steps import drive
 from keyhall.policy.catalogue import Sampling, Version
 from keyhall.ports.engine import Job
 from keyhall.wire.chat import ChatRequest
+
+sys.path.insert(0, str(Path(__file__).parent))  # For `json_validity`: no packages in tests.
 
 HELLO = [{"role": "user", "content": "Hello, hall!"}]
 

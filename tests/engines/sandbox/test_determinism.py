@@ -74,9 +74,9 @@ def test_the_words_of_today_are_the_words_of_tomorrow(sandbox):
     assert sandbox.text(seed=1) == (
         "This is Keyhall's sandbox, not an AI. You sent 1 message (1 user), 14 tokens in all. "
         'You said: "Hello, hall!". Sampling: seed 1. The rest of this answer is filler. The '
-        "guests speak quietly and laugh often. Somebody left a coat on the hook by the door. The "
-        "keeper of the keys knows every name. Grapes grow over the roof of the shed. The hall is "
-        "quiet again when the visitors have left. Two lamps burn beside the entrance all night."
+        "master key is kept in a plain wooden box. Two lamps burn beside the entrance all night. "
+        "A spare key is hidden where everybody looks first. Each door has a number and each "
+        "number has a key. A child counts the steps and always gets a different sum."
     )
 
 

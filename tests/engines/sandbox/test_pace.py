@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import tracemalloc
 
 import pytest
 
@@ -120,7 +121,6 @@ def test_close_before_the_first_read_is_quiet(sandbox):
 
 def test_an_open_stream_of_a_long_answer_is_small(paced_sandbox):
     """5,000 open streams in at most 40 KB each: an answer and its timer take at most 16."""
-    import tracemalloc
 
     async def story():
         streams = []

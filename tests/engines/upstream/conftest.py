@@ -12,16 +12,25 @@ sys.path.insert(0, str(Path(__file__).parent))  # For `scripted_upstream`: no pa
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
-@pytest.fixture(params=LOOPS)
-def run(request):
-    """Runs a story to its end on the standard event loop and on the one that is used."""
-
+def _runner(name):
     def run_story(story, seconds=10):
         async def bounded():
             async with asyncio.timeout(seconds):
                 return await story
 
-        with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
+        with asyncio.Runner(loop_factory=LOOPS[name]) as runner:
             return runner.run(bounded())
 
     return run_story
+
+
+@pytest.fixture(params=LOOPS)
+def run(request):
+    """Runs a story to its end on the standard event loop and on the one that is used."""
+    return _runner(request.param)
+
+
+@pytest.fixture
+def run_once():
+    """Runs a story on the event loop that is used."""
+    return _runner("uvloop")

@@ -10,7 +10,7 @@ import json
 import socket
 import struct
 
-from keyhall.engines.upstream.connection import Deadlines
+from keyhall.engines.upstream.call import Deadlines
 from keyhall.engines.upstream.engine import UpstreamEngine
 from keyhall.lane import steps
 from keyhall.policy.catalogue import Version
@@ -27,7 +27,7 @@ CHUNK = {
 USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
 QUICK = Deadlines(
     connect=0.5,
-    queue=0.3,
+    queue=1,
     first_byte=0.3,
     idle=0.3,
     event=0.6,
@@ -164,11 +164,11 @@ class Upstream:
                 await self.script(peer)
                 if writer.is_closing():
                     break
-        except (asyncio.IncompleteReadError, ConnectionError):
-            self.gone.set()
-        except asyncio.CancelledError:
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
         finally:
+            if reader.at_eof() or reader.exception():
+                self.gone.set()
             self.closed += 1
             writer.transport.abort()
 
@@ -215,10 +215,17 @@ async def read_stream(running):
     return got
 
 
+async def read_whole(running):
+    try:
+        return await running.whole()
+    finally:
+        running.close()
+
+
 def ask(engine, **options):
     """A running answer and the future of its end."""
     running = engine.start(job(**options))
-    reading = read_stream(running) if options.get("stream") else running.whole()
+    reading = read_stream(running) if options.get("stream") else read_whole(running)
     return running, steps.drive(reading)
 
 

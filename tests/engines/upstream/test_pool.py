@@ -23,7 +23,7 @@ from scripted_upstream import (
 )
 
 from keyhall import errors
-from keyhall.engines.upstream.connection import Deadlines
+from keyhall.engines.upstream.call import Deadlines
 from keyhall.engines.upstream.pool import Sizes
 from keyhall.errors import ApiError
 from keyhall.lane import steps

@@ -12,7 +12,7 @@ import msgspec
 from keyhall.wire.chat import ChatRequest
 
 _MASK = (1 << 64) - 1
-_pack = msgspec.msgpack.Encoder().encode
+_pack = msgspec.json.Encoder().encode
 
 
 class Dice:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET
 
 from keyhall.engines.upstream import faults
-from keyhall.engines.upstream.connection import Call
+from keyhall.engines.upstream.call import Call
 from keyhall.engines.upstream.faults import Cleaner
 from keyhall.errors import ApiError
 from keyhall.wire import chat_answer, sse
@@ -41,7 +41,7 @@ class UpstreamAnswer(Call):
     def __init__(
         self, request: bytes, *, streams: bool, choices: int, pool: "Pool", cleaner: Cleaner
     ) -> None:
-        super().__init__(request, streams=streams)
+        super().__init__(request, streams)
         self.produced = 0
         self.usage: TokenUsage | None = None
         self._choices = choices
@@ -65,7 +65,7 @@ class UpstreamAnswer(Call):
 
     async def chunks(self) -> list[Chunk]:
         while True:
-            if self.has_data and self.streams and self.status == 200:
+            if self.parts and self.streams and self.status == 200:
                 chunks = self._decode(self.take())
                 if chunks:
                     return chunks
@@ -81,18 +81,8 @@ class UpstreamAnswer(Call):
             self.leave()
 
     def _decode(self, data: bytes) -> list[Chunk]:
-        decoder = self._decoder
-        if decoder is None:
-            decoder = self._decoder = sse.Decoder()
         chunks: list[Chunk] = []
-        try:
-            payloads = decoder.feed(data)
-        except sse.EventTooLarge:
-            self._stop(faults.failed("it sent an event that is too large"))
-            return chunks
-        if payloads:
-            self.has_event = True
-        for payload in payloads:
+        for payload in self._payloads(data):
             if payload == _DONE:
                 self._is_done = True
                 self._stop(None)
@@ -110,9 +100,26 @@ class UpstreamAnswer(Call):
                 chunk.usage = UNSET
             choices = chunk.choices
             if choices:
-                self._saw_choices(choices)
+                first = choices[0]
+                if first.delta.content and first.finish_reason is None and len(choices) == 1:
+                    self.produced += 1  # Nearly all are of this kind.
+                else:
+                    self._saw_choices(choices)
                 chunks.append(chunk)
         return chunks
+
+    def _payloads(self, data: bytes) -> list[bytes]:
+        decoder = self._decoder
+        if decoder is None:
+            decoder = self._decoder = sse.Decoder()
+        try:
+            payloads = decoder.feed(data)
+        except sse.EventTooLarge:
+            self._stop(faults.failed("it sent an event that is too large"))
+            return []
+        if payloads:
+            self.has_event = True
+        return payloads
 
     def _fault_of(self, said: object) -> ApiError | None:
         """What an odd event stands for. None: the stream's end, oddly written."""

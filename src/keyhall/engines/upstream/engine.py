@@ -20,7 +20,7 @@ from keyhall.engines.upstream.address import (
     refuse_key,
 )
 from keyhall.engines.upstream.answer import UpstreamAnswer
-from keyhall.engines.upstream.connection import Call, Deadlines
+from keyhall.engines.upstream.call import Call, Deadlines
 from keyhall.engines.upstream.pool import Pool, Sizes
 from keyhall.errors import ApiError
 from keyhall.policy.secrets import Secret

@@ -13,7 +13,8 @@ from typing import cast
 
 from keyhall.engines.upstream import faults
 from keyhall.engines.upstream.address import Address, AddressRefused, Resolver
-from keyhall.engines.upstream.connection import Call, Connection, Deadlines
+from keyhall.engines.upstream.call import Call, Deadlines
+from keyhall.engines.upstream.connection import Connection
 from keyhall.errors import ApiError
 
 
@@ -62,9 +63,7 @@ class Pool:
         elif len(self._waiting) >= self._sizes.waiting:
             call.end(faults.busy("Too many requests wait for the engine."))
         else:
-            self._waiting[call] = None
-            call.waiting_since = asyncio.get_running_loop().time()
-            self._connect_as_needed()
+            self._wait(call)
 
     def forget(self, call: Call) -> None:
         """A waiting call is no longer wanted."""
@@ -118,11 +117,15 @@ class Pool:
         if self._is_closed:
             call.end(faults.busy("The engine is being closed."))
             return
-        self._waiting[call] = None
+        self._wait(call)
         self._waiting.move_to_end(call, last=False)
-        self._connect_as_needed()
 
     # --- New connections ---
+
+    def _wait(self, call: Call) -> None:
+        call.waiting_since = asyncio.get_running_loop().time()
+        self._waiting[call] = None
+        self._connect_as_needed()
 
     def _connect_as_needed(self) -> None:
         """One attempt for each waiting call, as far as the bound allows. An attempt that fails

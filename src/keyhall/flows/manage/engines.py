@@ -1,7 +1,10 @@
 """Upstream engines: added and removed by the operator (R9)."""
 
+from dataclasses import replace
+
+from keyhall.engines.upstream.address import AddressRefused, parse_address
 from keyhall.flows.manage.checks import Invalid, NotFound
-from keyhall.ports.records import Actor, UpstreamEngine
+from keyhall.ports.records import Actor, EngineRecord
 from keyhall.stores import catalogue as rows
 from keyhall.stores import notes
 from keyhall.stores.sql import SqlStore
@@ -14,11 +17,15 @@ _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 _ENV_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")
 
 
-async def add(store: SqlStore, engine: UpstreamEngine, *, actor: Actor, now_us: int) -> None:
-    """Add an engine. Its address has been checked by whoever calls."""
+async def add(store: SqlStore, engine: EngineRecord, *, actor: Actor, now_us: int) -> EngineRecord:
+    """Add an engine; returned with its address as it is understood."""
     _check_name(engine.name)
     if engine.key_env is not None:
         _check_env(engine.key_env)
+    try:
+        engine = replace(engine, url=str(parse_address(engine.url)))
+    except AddressRefused as error:
+        raise Invalid(f"{engine.url}: {error}.") from None
     async with store.writing() as connection:
         if await rows.find_engine(connection, engine.name) is not None:
             raise Invalid(
@@ -36,9 +43,10 @@ async def add(store: SqlStore, engine: UpstreamEngine, *, actor: Actor, now_us: 
             after=engine,
             changed="engine",
         )
+        return engine
 
 
-async def remove(store: SqlStore, name: str, *, actor: Actor, now_us: int) -> UpstreamEngine:
+async def remove(store: SqlStore, name: str, *, actor: Actor, now_us: int) -> EngineRecord:
     """Remove an engine that no version needs any more; retired ones do not."""
     async with store.writing() as connection:
         engine = await rows.find_engine(connection, name)

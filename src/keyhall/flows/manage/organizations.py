@@ -9,7 +9,6 @@ from keyhall.flows.manage import checks
 from keyhall.flows.manage.checks import Invalid, NotFound
 from keyhall.policy.access import at
 from keyhall.policy.keys import draw
-from keyhall.policy.limits import Limits
 from keyhall.ports.records import Actor, Organization, Project
 from keyhall.stores import notes
 from keyhall.stores import organizations as rows
@@ -212,11 +211,3 @@ async def change_project(
                 changed="project",
             )
         return after
-
-
-def with_limits(change: Callable[[Limits], Limits]) -> Callable[[Project], Project]:
-    return lambda project: replace(project, limits=change(project.limits))
-
-
-def with_models(models: tuple[str, ...] | None) -> Callable[[Project], Project]:
-    return lambda project: replace(project, models=models)

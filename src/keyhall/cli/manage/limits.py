@@ -1,0 +1,47 @@
+"""`keyhall limits KEY`: which limits are in force for a key, and why."""
+
+from typing import Any
+
+import click
+
+from keyhall.cli.manage import key_text, show, words
+from keyhall.cli.manage.open import House, Where, act, options
+from keyhall.flows.manage import keys as manage
+from keyhall.policy.tiers import FOREVER_US, Effective, effective, explain
+from keyhall.ports.records import Key
+
+
+@click.command()
+@click.argument("key")
+@options
+def limits(key: str, as_json: bool, where: Where) -> None:
+    """Show the limits in force for KEY, and where each comes from."""
+
+    async def work(house: House) -> tuple[Key, Effective]:
+        found = await manage.find(house.store, key, house.now_us)
+        grant = await house.store.find_grant_by_id(found.id)
+        assert grant is not None
+        return found, effective(grant, house.tiers, house.now_us)
+
+    found, now = act(where, work)
+    if as_json:
+        show.as_json(json_of(found, now))
+        return
+    show.line(f"{key_text.named(found)}, {found.mode}, tier {found.tier}\n")
+    for line in explain(now):
+        show.line(f"  {line}")
+
+
+def json_of(key: Key, now: Effective) -> dict[str, Any]:
+    until_us = None if now.until_us >= FOREVER_US else now.until_us
+    return {
+        "key": key.id,
+        "tier": key.tier,
+        "windows": [
+            {"scope": window.scope, "id": window.id, **words.limits_json(window.limits)}
+            for window in now.windows
+        ],
+        "default_output": now.default_output,
+        "until": words.stamp(until_us),
+        "explanation": explain(now),
+    }

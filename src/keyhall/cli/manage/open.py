@@ -1,0 +1,110 @@
+"""Opening the data folder for one command, and turning refusals into a sentence and a status.
+
+0: done. 1: refused, with one or two sentences on standard error. 2: the command line itself is
+wrong. A folder that no server has seen yet is prepared, so that commands may come first.
+"""
+
+import asyncio
+import functools
+import os
+import pwd
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, ParamSpec, TypedDict, TypeVar
+
+import click
+
+from keyhall.cli.options import fail, load_config
+from keyhall.clock import SystemClock
+from keyhall.config import Config
+from keyhall.flows import first_run
+from keyhall.flows.manage.checks import Refused
+from keyhall.policy.tiers import BUILT_IN, Tier
+from keyhall.ports.records import Actor
+from keyhall.ports.store import StoreAway
+from keyhall.stores.migrate import SchemaTooNew
+from keyhall.stores.pepper import PepperRefused, load_peppers
+from keyhall.stores.sqlite import SqliteStore, open_store
+
+Given = ParamSpec("Given")
+Found = TypeVar("Found")
+
+
+class By(TypedDict):
+    """Who acts, and when: every act of `flows.manage` takes these."""
+
+    actor: Actor
+    now_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """The open data folder, for the time of one command."""
+
+    config: Config
+    store: SqliteStore
+    peppers: tuple[bytes, ...]
+    tiers: Mapping[str, Tier]
+    by: By
+
+    @property
+    def now_us(self) -> int:
+        return self.by["now_us"]
+
+
+@asynccontextmanager
+async def open_house(config: Config) -> AsyncIterator[House]:
+    config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    peppers = load_peppers(config.data)
+    clock = SystemClock()
+    async with await open_store(config.data / "keyhall.db") as store:
+        now_us = clock.now_us()
+        await first_run.prepare_without_key(store, peppers, now_us, os.urandom)
+        # The server's settings may name tiers that this shell's do not, and the other way round.
+        tiers = {**BUILT_IN, **await store.load_tiers(), **config.tiers}
+        by = By(actor=Actor(f"operator:{_user()}", "command line"), now_us=now_us)
+        yield House(config, store, peppers, tiers, by)
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # A container's user often has no name.
+        return f"uid {os.getuid()}"
+
+
+class Where(TypedDict):
+    """The options that say which hall is meant."""
+
+    data: str | None
+    config: str | None
+
+
+def act(where: Where, work: Callable[[House], Awaitable[Found]]) -> Found:
+    """Open the house, do the work, close it; refusals become a sentence and status 1."""
+    config = load_config(where["data"], where["config"])
+
+    async def inside() -> Found:
+        async with open_house(config) as house:
+            return await work(house)
+
+    try:
+        return asyncio.run(inside())
+    except (Refused, PepperRefused, SchemaTooNew, StoreAway) as error:
+        fail(str(error))
+    except PermissionError as error:
+        fail(f"{error.filename}: {error.strerror}. Whoever runs the server may run its commands.")
+
+
+def options(command: Callable[..., None]) -> Callable[..., None]:
+    """`--data` and `--config`, handed on as one `where`; and `--json`."""
+
+    @click.option("--data", metavar="DIR", help="Data folder.")
+    @click.option("--config", metavar="FILE", help="Settings file.")
+    @click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
+    @functools.wraps(command)
+    def with_where(*args: Any, data: str | None, config: str | None, **given: Any) -> None:
+        command(*args, where=Where(data=data, config=config), **given)
+
+    return with_where

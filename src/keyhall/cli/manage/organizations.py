@@ -1,0 +1,214 @@
+"""`keyhall organizations`: suspend, resume, limit and bill them, by id or name."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import click
+
+from keyhall.cli.manage import show, words
+from keyhall.cli.manage.open import House, Where, act, options
+from keyhall.flows.manage import organizations as manage
+from keyhall.policy.limits import NO_LIMITS
+from keyhall.policy.tiers import describe
+from keyhall.ports.records import Organization, Project
+from keyhall.stores import organizations as rows
+
+LISTED = 100
+
+
+@click.group()
+def organizations() -> None:
+    """List, suspend, resume, limit and bill organizations."""
+
+
+def named(organization: Organization) -> str:
+    return f"{organization.id} ({organization.name})"
+
+
+def limits_of(organization: Organization) -> str:
+    own = describe(organization.limits)
+    if organization.tier is None:
+        return own
+    return organization.tier + ("" if organization.limits == NO_LIMITS else f", {own}")
+
+
+def json_of(organization: Organization) -> dict[str, Any]:
+    return {
+        "id": organization.id,
+        "name": organization.name,
+        "state": _state(organization),
+        "tier": organization.tier,
+        "limits": words.limits_json(organization.limits),
+        "billing_activated_at": words.stamp(organization.billing_activated_at_us),
+        "suspended_at": words.stamp(organization.suspended_at_us),
+        "created_at": words.stamp(organization.created_at_us),
+    }
+
+
+def _state(organization: Organization) -> str:
+    return "active" if organization.suspended_at_us is None else "suspended"
+
+
+@organizations.command("list")
+@click.option(
+    "--limit", default=LISTED, show_default=True, type=click.IntRange(1), help="At most so many."
+)
+@options
+def list_organizations(limit: int, as_json: bool, where: Where) -> None:
+    """List organizations, oldest first."""
+
+    async def work(house: House) -> list[Organization]:
+        async with house.store.reading() as connection:
+            return await rows.list_organizations(connection, limit)
+
+    found = act(where, work)
+    if as_json:
+        show.as_json([json_of(each) for each in found])
+        return
+    show.table(
+        ("ID", ("Name", "wrap"), "State", ("Limits", "wrap"), "Billing since"),
+        [
+            (
+                each.id,
+                each.name,
+                _state(each),
+                limits_of(each),
+                words.when(each.billing_activated_at_us, "not active"),
+            )
+            for each in found
+        ],
+    )
+
+
+@organizations.command("show")
+@click.argument("organization")
+@options
+def show_organization(organization: str, as_json: bool, where: Where) -> None:
+    """Show an organization and its projects."""
+
+    async def work(house: House) -> tuple[Organization, list[Project]]:
+        found = await manage.find(house.store, organization)
+        async with house.store.reading() as connection:
+            return found, await rows.list_projects(
+                connection, organization_id=found.id, limit=LISTED
+            )
+
+    found, projects = act(where, work)
+    if as_json:
+        show.as_json({**json_of(found), "projects": [project.id for project in projects]})
+        return
+    state = _state(found)
+    if found.suspended_at_us is not None:
+        state += f" since {words.when(found.suspended_at_us)} UTC"
+    billing = words.when(found.billing_activated_at_us, "not active")
+    show.facts(
+        (
+            ("Id", found.id),
+            ("Name", found.name),
+            ("State", state),
+            ("Limits", limits_of(found)),
+            ("Billing", billing if billing == "not active" else f"active since {billing} UTC"),
+            ("Created", f"{words.when(found.created_at_us)} UTC"),
+            ("Projects", ", ".join(f"{project.name} ({project.id})" for project in projects)),
+        )
+    )
+
+
+def _changed(
+    where: Where,
+    as_json: bool,
+    work: Callable[[House], Awaitable[Organization]],
+    says: Callable[[Organization], str],
+) -> None:
+    found = act(where, work)
+    if as_json:
+        show.as_json(json_of(found))
+    else:
+        show.line(says(found))
+
+
+@organizations.command()
+@click.argument("organization")
+@options
+def suspend(organization: str, as_json: bool, where: Where) -> None:
+    """Refuse all keys of an organization until it is resumed."""
+    _changed(
+        where,
+        as_json,
+        lambda house: manage.suspend(house.store, organization, **house.by),
+        lambda found: f"Suspended {named(found)}: its keys get billing_not_active. "
+        f"`keyhall organizations resume {found.id}` ends it.",
+    )
+
+
+@organizations.command()
+@click.argument("organization")
+@options
+def resume(organization: str, as_json: bool, where: Where) -> None:
+    """End an organization's suspension."""
+    _changed(
+        where,
+        as_json,
+        lambda house: manage.resume(house.store, organization, **house.by),
+        lambda found: f"Resumed {named(found)}.",
+    )
+
+
+@organizations.command("activate-billing")
+@click.argument("organization")
+@click.option("--at", "moment", type=words.MomentType(), help="A date or time (UTC).  [now]")
+@options
+def activate_billing(
+    organization: str, moment: words.Moment | None, as_json: bool, where: Where
+) -> None:
+    """Start the 48 hours after which `pay-as-you-go` has its full limits.
+
+    Keyhall takes no payments: an operator or their billing system says that billing is active.
+    """
+    _changed(
+        where,
+        as_json,
+        lambda house: manage.activate_billing(
+            house.store,
+            organization,
+            at_us=moment.after(house.now_us) if moment else None,
+            **house.by,
+        ),
+        lambda found: f"Billing of {named(found)} is active since "
+        f"{words.when(found.billing_activated_at_us)} UTC.",
+    )
+
+
+@organizations.command()
+@click.argument("organization")
+@click.option("--tier", help="A tier for all its keys together, or none.")
+@words.limit_options
+@options
+def limits(
+    organization: str,
+    tier: str | None,
+    rpm: words.NoneOr | None,
+    tpm: words.NoneOr | None,
+    in_flight: words.NoneOr | None,
+    as_json: bool,
+    where: Where,
+) -> None:
+    """Set limits that all keys of an organization share."""
+    if (tier, rpm, tpm, in_flight) == (None, None, None, None):
+        raise click.UsageError("Say what to change: --tier, --rpm, --tpm or --in-flight.")
+
+    def change(now: Organization) -> Organization:
+        changed = replace(now, limits=words.changed_limits(now.limits, rpm, tpm, in_flight))
+        if tier is None:
+            return changed
+        return replace(changed, tier=None if tier == "none" else tier)
+
+    _changed(
+        where,
+        as_json,
+        lambda house: manage.set_limits(
+            house.store, organization, change, tiers=house.tiers, **house.by
+        ),
+        lambda found: f"{named(found)}: {limits_of(found)}.",
+    )

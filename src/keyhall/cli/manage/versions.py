@@ -1,0 +1,301 @@
+"""`keyhall versions`: the immutable records behind models' names. VERSION may be an alias."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, get_args
+
+import click
+
+from keyhall.cli.manage import show, words
+from keyhall.cli.manage.open import House, Where, act, options
+from keyhall.flows.manage import versions as manage
+from keyhall.policy.catalogue import Catalogue, Count, Price, Sampling, Version, status_at
+
+PER = "per million tokens"
+TOKENIZERS = ("o200k_base", "cl100k_base")
+
+
+@click.group()
+def versions() -> None:
+    """List, add, deprecate, retire and price model versions.
+
+    A version never changes what it answers: to change that, add another one and move the alias.
+    """
+
+
+def price_of(version: Version) -> str:
+    if version.price is None:
+        return "none"
+    amounts = (version.price.input, version.price.output)
+    return " / ".join(words.money(amount, words.MICRO_DIGITS) for amount in amounts)
+
+
+def json_of(version: Version, aliases: list[str], now_us: int) -> dict[str, Any]:
+    price = version.price
+    sampling = version.sampling
+    return {
+        "name": version.name,
+        "aliases": aliases,
+        "status": status_at(version, now_us),
+        "engine": version.engine,
+        "engine_model": version.engine_model,
+        "fingerprint": version.fingerprint,
+        "sampling": {
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "frequency_penalty": sampling.frequency_penalty,
+            "presence_penalty": sampling.presence_penalty,
+        },
+        "max_input_tokens": version.max_input_tokens,
+        "max_output_tokens": version.max_output_tokens,
+        "tokenizer": version.tokenizer,
+        "count": version.count,
+        "price_micro_per_million": price and {"input": price.input, "output": price.output},
+        "created_at": words.stamp(version.created_at_us),
+        "deprecated_at": words.stamp(version.deprecated_at_us),
+        "retires_at": words.stamp(version.retires_at_us),
+        "replacement": version.replacement,
+        "owned_by": version.owned_by,
+    }
+
+
+def _aliases_of(catalogue: Catalogue, version: Version) -> list[str]:
+    return sorted(alias for alias, name in catalogue.aliases.items() if name == version.name)
+
+
+@versions.command("list")
+@options
+def list_versions(as_json: bool, where: Where) -> None:
+    """List all versions and the aliases that mean them."""
+
+    async def work(house: House) -> tuple[Catalogue, int]:
+        return await house.store.load_catalogue(), house.now_us
+
+    catalogue, now_us = act(where, work)
+    found = list(catalogue.versions.values())
+    if as_json:
+        show.as_json([json_of(each, _aliases_of(catalogue, each), now_us) for each in found])
+        return
+    show.table(
+        ("Version", ("Aliases", "wrap"), "Status", "Engine", ("Price in / out", "right")),
+        [
+            (
+                each.name,
+                ", ".join(_aliases_of(catalogue, each)),
+                _status(each, now_us),
+                each.engine,
+                price_of(each),
+            )
+            for each in found
+        ],
+    )
+    show.line(f"\nPrices are units of the currency {PER}. `keyhall versions show VERSION`: more.")
+
+
+def _status(version: Version, now_us: int) -> str:
+    status = status_at(version, now_us)
+    if status == "deprecated" and version.retires_at_us is not None:
+        return f"until {words.when(version.retires_at_us)[:10]}"
+    return status
+
+
+@versions.command("show")
+@click.argument("version")
+@options
+def show_version(version: str, as_json: bool, where: Where) -> None:
+    """Show everything about a version."""
+
+    async def work(house: House) -> tuple[Version, list[str], int]:
+        return *await manage.find(house.store, version), house.now_us
+
+    found, aliases, now_us = act(where, work)
+    if as_json:
+        show.as_json(json_of(found, aliases, now_us))
+    else:
+        _describe(found, aliases, now_us)
+
+
+def _describe(version: Version, aliases: list[str], now_us: int) -> None:
+    said = {
+        "temperature": version.sampling.temperature,
+        "top_p": version.sampling.top_p,
+        "frequency penalty": version.sampling.frequency_penalty,
+        "presence penalty": version.sampling.presence_penalty,
+    }
+    sampling = ", ".join(f"{name} {value}" for name, value in said.items() if value is not None)
+    margin = f"{version.margin_percent} % + {version.margin_per_tool} a tool are held"
+    dates = (version.deprecated_at_us, version.retires_at_us)
+    deprecated, retires = (words.when(at_us, "") and f"{words.when(at_us)} UTC" for at_us in dates)
+    show.facts(
+        (
+            ("Name", version.name),
+            ("Aliases", ", ".join(aliases)),
+            ("Status", status_at(version, now_us)),
+            ("Engine", f"{version.engine}, which calls it {version.engine_model}"),
+            ("Fingerprint", version.fingerprint),
+            ("Sampling", sampling or "the engine's own"),
+            ("Input", f"at most {version.max_input_tokens:,} tokens"),
+            ("Output", f"at most {version.max_output_tokens:,} tokens"),
+            ("Counted", f"{version.count}, with {version.tokenizer}"),
+            ("Margin", margin if version.count == "estimated" else ""),
+            ("Price", f"{price_of(version)} {PER}, input / output" if version.price else "none"),
+            ("Created", f"{words.when(version.created_at_us)} UTC"),
+            ("Deprecated", deprecated),
+            ("Retires", retires),
+            ("Use instead", version.replacement or ""),
+            ("Owned by", version.owned_by),
+        )
+    )
+
+
+def _done(
+    where: Where,
+    as_json: bool,
+    work: Callable[[House], Awaitable[Version]],
+    says: Callable[[Version], str],
+) -> None:
+    async def timed(house: House) -> tuple[Version, list[str], int]:
+        done = await work(house)
+        return *await manage.find(house.store, done.name), house.now_us
+
+    version, aliases, now_us = act(where, timed)
+    if as_json:
+        show.as_json(json_of(version, aliases, now_us))
+    else:
+        show.line(says(version))
+
+
+def _price(given: tuple[int | None, int | None]) -> Price | None:
+    price_in, price_out = given
+    if price_in is None and price_out is None:
+        return None
+    if price_in is None or price_out is None:
+        raise click.UsageError("Give both prices, of input and of output.")
+    return Price(price_in, price_out)
+
+
+@versions.command()
+@click.argument("name")
+@click.option("--engine", required=True, help="`keyhall engines list` shows them.")
+@click.option("--engine-model", metavar="MODEL", required=True, help="What the engine calls it.")
+@click.option("--max-input", default=4096, show_default=True, help="Most tokens in.")
+@click.option("--max-output", default=4096, show_default=True, help="Most tokens out.")
+@click.option("--temperature", type=float, help="Default for requests that do not say.")
+@click.option("--top-p", type=float, help="Likewise.")
+@click.option("--frequency-penalty", type=float, help="Likewise.")
+@click.option("--presence-penalty", type=float, help="Likewise.")
+@click.option("--tokenizer", type=click.Choice(TOKENIZERS), default=TOKENIZERS[0],
+              show_default=True, help="What counts its tokens.")  # fmt: skip
+@click.option("--count", type=click.Choice(get_args(Count)), default="estimated",
+              show_default=True, help="exact: the tokenizer is its own.")  # fmt: skip
+@click.option("--price-in", type=words.PriceType(), help=f"Units of the currency {PER}.")
+@click.option("--price-out", type=words.PriceType(), help="Likewise, of output.")
+@click.option("--owned-by", default="keyhall", show_default=True, help="What /v1/models says.")
+@options
+def add(
+    name: str,
+    engine: str,
+    engine_model: str,
+    as_json: bool,
+    where: Where,
+    **given: Any,
+) -> None:
+    """Add a version: an immutable record with a name of its own, such as v1-house-2."""
+    sampling = Sampling(
+        given["temperature"],
+        given["top_p"],
+        given["frequency_penalty"],
+        given["presence_penalty"],
+    )
+    price = _price((given["price_in"], given["price_out"]))
+
+    async def work(house: House) -> Version:
+        version = Version(
+            number=0,
+            name=name,
+            engine=engine,
+            engine_model=engine_model,
+            created_at_us=house.now_us,
+            sampling=sampling,
+            max_input_tokens=given["max_input"],
+            max_output_tokens=given["max_output"],
+            tokenizer=given["tokenizer"],
+            count=given["count"],
+            price=price,
+            owned_by=given["owned_by"],
+        )
+        return await manage.add(house.store, version, **house.by)
+
+    _done(
+        where,
+        as_json,
+        work,
+        lambda version: f"Added {version.name} ({version.fingerprint}). "
+        f"`keyhall aliases move ALIAS {version.name}` lets callers find it under another name.",
+    )
+
+
+@versions.command()
+@click.argument("version")
+@click.option("--retires", type=words.MomentType(), help="When it stops: 30d, or a date (UTC).")
+@click.option("--use", "replacement", metavar="VERSION", help="What to use instead.")
+@options
+def deprecate(
+    version: str,
+    retires: words.Moment | None,
+    replacement: str | None,
+    as_json: bool,
+    where: Where,
+) -> None:
+    """Announce a version's end. It still answers, with Deprecation and Sunset headers."""
+    _done(
+        where,
+        as_json,
+        lambda house: manage.deprecate(
+            house.store,
+            version,
+            retires_at_us=retires.after(house.now_us) if retires else None,
+            replacement=replacement,
+            **house.by,
+        ),
+        lambda found: f"Deprecated {found.name}"
+        + (
+            f", which retires on {words.when(found.retires_at_us)} UTC"
+            if found.retires_at_us
+            else ""
+        )
+        + ".",
+    )
+
+
+@versions.command()
+@click.argument("version")
+@click.option("--use", "replacement", metavar="VERSION", help="What to use instead.")
+@options
+def retire(version: str, replacement: str | None, as_json: bool, where: Where) -> None:
+    """End a version now: it refuses, and says what to use instead."""
+    _done(
+        where,
+        as_json,
+        lambda house: manage.retire(house.store, version, replacement=replacement, **house.by),
+        lambda found: f"Retired {found.name}"
+        + (f"; callers are told to use {found.replacement}" if found.replacement else "")
+        + ". An alias that still means it is refused too.",
+    )
+
+
+@versions.command("price")
+@click.argument("version")
+@click.option("--in", "price_in", required=True, type=words.PriceType(),
+              help=f"Units of the currency {PER}.")  # fmt: skip
+@click.option("--out", "price_out", required=True, type=words.PriceType(), help="Likewise.")
+@options
+def set_price(version: str, price_in: int, price_out: int, as_json: bool, where: Where) -> None:
+    """Price a version's tokens, for requests from now on."""
+    _done(
+        where,
+        as_json,
+        lambda house: manage.set_price(
+            house.store, version, Price(price_in, price_out), **house.by
+        ),
+        lambda found: f"{found.name} costs {price_of(found)} {PER}, input / output, from now on.",
+    )
