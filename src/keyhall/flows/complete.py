@@ -79,15 +79,19 @@ async def _stream(exchange: Exchange, tab: Tab, answer: Answer, request: ChatReq
         fingerprint=tab.version.fingerprint,
         wants_usage=request.wants_usage,
     )
+    data = b""
     while chunks := await answer.chunks():
         tab.saw_chunks(chunks)
         data = stamp.encode(shape.feed(chunks))
         tab.produced(answer.produced)
+        if answer.is_finished:
+            break  # Goes out with the end, in one write.
         if data:
             exchange.write(data)
+            data = b""
             if exchange.is_write_paused:
                 await exchange.drained()
-    last = stamp.encode(shape.finish())
+    data += stamp.encode(shape.finish())
     if request.wants_usage:
-        last += stamp.encode_usage(tab.usage())
-    exchange.write_last(last + chat_write.DONE)
+        data += stamp.encode_usage(tab.usage())
+    exchange.write_last(data + chat_write.DONE)

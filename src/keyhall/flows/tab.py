@@ -149,6 +149,9 @@ class Tab:
         if self._engine.counts_tokens:
             return
         text = self._text
+        if self._answer is not None and self._answer.usage is not None:
+            text.clear()
+            return
         for chunk in chunks:
             for choice in chunk.choices:
                 delta = choice.delta

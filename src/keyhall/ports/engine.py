@@ -73,6 +73,12 @@ class Answer(Protocol):
     usage: TokenUsage | None  # the engine's own count, once it is known
     is_accepted: bool  # the engine has the request: its input is charged even if the client leaves
 
+    @property
+    def is_finished(self) -> bool:
+        """All chunks were handed out and the answer ended as it should: what was just read may go
+        out in one write with the stream's end. False is always safe."""
+        ...
+
     async def whole(self) -> Completion:
         """The whole answer (the request did not ask for a stream)."""
         ...

@@ -88,8 +88,8 @@ def _translated() -> Iterator[None]:
 async def open_store(path: Path, busy_seconds: float = BUSY_SECONDS) -> SqliteStore:
     """The store in this file, made and brought to this release's schema if need be.
 
-    A write waits `busy_seconds` for another process's. Raises StoreAway with a sentence when that is not
-    possible, SchemaTooNew when a later release made the file.
+    A write waits `busy_seconds` for another process's. Raises StoreAway with a sentence when the
+    file cannot be used, SchemaTooNew when a later release made it.
     """
     _make_private(path)
     store = SqliteStore(_engine(path, busy_seconds), path, busy_seconds)

@@ -91,12 +91,12 @@ async def roll_up(connection: AsyncConnection) -> int:
     """Add the rows that came since the last time; returns how many. In a writing transaction:
     no other writer may commit rows with smaller numbers meanwhile."""
     after = int(await notes.fact(connection, _ROLLED_UP) or 0)
-    up_to = await connection.scalar(select(func.max(usage.c.number))) or 0
-    if up_to <= after:
-        return 0
-    await connection.execute(_add_to_hours(connection.dialect.name, totals(after, up_to)))
-    await notes.set_fact(connection, _ROLLED_UP, str(up_to))
-    return up_to - after
+    fresh = select(func.count(), func.max(usage.c.number)).where(usage.c.number > after)
+    count, up_to = (await connection.execute(fresh)).one()
+    if count:
+        await connection.execute(_add_to_hours(connection.dialect.name, totals(after, up_to)))
+        await notes.set_fact(connection, _ROLLED_UP, str(up_to))
+    return int(count)
 
 
 def _add_to_hours(dialect: str, rows: Select[Any]) -> Insert:

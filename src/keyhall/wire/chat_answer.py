@@ -6,7 +6,7 @@ any shape. What cannot be an answer raises `BadAnswer`, which never carries the 
 """
 
 import contextlib
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -82,6 +82,7 @@ class _Completion(Completion):
 
 
 _decode_chunk = msgspec.json.Decoder(_Chunk).decode
+_decode_chunks = msgspec.json.Decoder(list[_Chunk]).decode
 _decode_completion = msgspec.json.Decoder(_Completion).decode
 _decode_untyped = msgspec.json.Decoder().decode
 
@@ -94,6 +95,16 @@ def read_chunk(payload: bytes) -> Chunk | Done | UpstreamError:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         chunk = None
     return _read_odd_chunk(payload) if chunk is None else chunk
+
+
+def read_chunks(payloads: list[bytes]) -> list[Chunk] | None:
+    """Several usual payloads in one go, which is twice as fast; None if any of them is not usual:
+    then each is to be read by itself."""
+    try:
+        chunks = _decode_chunks(b"[%b]" % b",".join(payloads))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return cast("list[Chunk]", chunks) if len(chunks) == len(payloads) else None
 
 
 def read_completion(body: bytes) -> Completion:

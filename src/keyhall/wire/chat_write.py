@@ -34,6 +34,7 @@ KEEPALIVE = b": keep-alive\n\n"
 CapField = Literal["max_tokens", "max_completion_tokens"]
 
 _encode = msgspec.json.Encoder().encode
+_encode_lines = msgspec.json.Encoder().encode_lines
 _INCLUDE_USAGE = StreamOptions(include_usage=True)
 # Clients read `usage.prompt_tokens_details.cached_tokens` without asking whether it is there.
 _PROMPT_DETAILS: dict[str, int | None] = {"cached_tokens": 0, "audio_tokens": 0}
@@ -186,8 +187,9 @@ class Stamp:
         """Whole records, for one write; nothing for no chunks. Only the choices are read."""
         if not chunks:
             return b""
-        choices = [_encode(chunk.choices) for chunk in chunks]
-        return self._first + self._between.join(choices) + self._last
+        # One call for all; a line feed stands only between the lines, never inside JSON.
+        lines = _encode_lines([chunk.choices for chunk in chunks])
+        return self._first + lines[:-1].replace(b"\n", self._between) + self._last
 
     def encode_usage(self, usage: TokenUsage) -> bytes:
         """The chunk before `[DONE]`, only for callers who asked for it."""

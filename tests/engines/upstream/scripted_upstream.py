@@ -122,9 +122,10 @@ class Peer:
 class Upstream:
     """`async with Upstream(script) as upstream: upstream.url`."""
 
-    def __init__(self, script, tls=None):
+    def __init__(self, script, tls=None, *, reads_bodies=True):
         self.script = script
         self.tls = tls
+        self.reads_bodies = reads_bodies
         self.requests = []
         self.connections = 0
         self.closed = 0
@@ -158,7 +159,7 @@ class Upstream:
                 for line in head.split(b"\r\n"):
                     if line.lower().startswith(b"content-length:"):
                         length = int(line.split(b":")[1])
-                body = await reader.readexactly(length)
+                body = await reader.readexactly(length) if self.reads_bodies else b""
                 peer = Peer(self, reader, writer, head, body)
                 self.requests.append(peer)
                 await self.script(peer)

@@ -122,7 +122,9 @@ def test_r12_usage_is_known_when_the_answer_has_ended(run):
         async with Upstream(plain) as upstream:
             engine = engine_for(upstream)
             running, done = ask(engine, stream=True)
+            assert not running.is_finished
             assert content(await done) == "Hello"
+            assert running.is_finished
             await engine.close()
             return running
 

@@ -449,6 +449,16 @@ def test_f10_what_follows_done_is_not_handed_out(run):
     assert content(got) == "Hello"
 
 
+@pytest.mark.parametrize("end", [b"data: [DONE] \n\n", b"data:[DONE]\r\n\r\n", b"data: [DONE]\n\n"])
+def test_f10_the_end_of_a_stream_may_be_written_in_several_ways(run_once, end):
+    async def script(peer):
+        await peer.send(SSE_HEAD + framed(ROLE + HELLO + end + HELLO))
+        await peer.hang()
+
+    _, got = run_once(_told(script, streams=True))
+    assert content(got) == "Hello"
+
+
 def test_f10_interim_answers_are_skipped(run):
     interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
     _, whole = run(_told(sends(interim + answer()), streams=False))

@@ -239,6 +239,43 @@ def test_a_request_is_sent_again_only_once_and_only_without_any_answer(run):
     run(story())
 
 
+def test_a_request_is_not_sent_again_once_the_engine_is_closed(run):
+    async def story():
+        async def script(peer):
+            if len(peer.server.requests) == 2:
+                peer.server.closing = asyncio.ensure_future(engine.close())
+                peer.close()
+            else:
+                await peer.send(answer())
+
+        async with Upstream(script) as upstream:
+            engine = engine_for(upstream)
+            await ask(engine)[1]
+            with pytest.raises(ApiError) as caught:
+                await ask(engine)[1]
+            assert caught.value.problem is errors.ENGINE_BUSY
+            await upstream.closing
+            assert len(upstream.requests) == 2
+
+    run(story())
+
+
+def test_an_upstream_that_answers_before_it_has_read_the_request_is_not_kept(run):
+    """What is left of the request would be read as the beginning of the next one."""
+
+    async def story():
+        async with Upstream(plain, reads_bodies=False) as upstream:
+            engine = engine_for(upstream)
+            large = job()
+            large.request.messages[0].content = "x" * 30_000_000
+            completion = await steps.drive(engine.start(large).whole())
+            assert completion.choices[0].message.content == "Hello"
+            assert engine.pool.open_connections == 0
+            await engine.close()
+
+    run(story())
+
+
 def test_calls_beyond_the_bound_wait_their_turn_in_order(run):
     async def script(peer):
         await asyncio.sleep(0.01)

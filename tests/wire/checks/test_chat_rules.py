@@ -297,4 +297,5 @@ def test_other_response_formats_need_no_word(form: dict[str, Any]):
 def test_a_schema_without_its_format_is_refused_in_both_readings():
     form = {"type": "json_object", "json_schema": {"name": "a"}}
     assert refuse(response_format=form).param == "response_format.json_schema"
+    assert refuse(response_format=form, stop=5).param == "response_format.json_schema"
     assert refuse(response_format={"type": "json_schema"}).param == "response_format.json_schema"

@@ -62,6 +62,10 @@ class SandboxAnswer:
         "_total", "_voice", "is_accepted", "produced", "usage",
     )  # fmt: skip
 
+    @property
+    def is_finished(self) -> bool:
+        return self.usage is not None
+
     async def whole(self) -> Completion:
         """The whole answer: at once, or as slowly as the script says."""
         drafts = await self._planned()

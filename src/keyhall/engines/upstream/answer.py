@@ -51,6 +51,10 @@ class UpstreamAnswer(Call):
         self._finished: set[int] = set()  # choices that said why they ended
         self._is_done = False
 
+    @property
+    def is_finished(self) -> bool:
+        return self._is_done and not self.parts
+
     async def whole(self) -> Completion:
         while not self.is_over:
             await self.signal
@@ -81,20 +85,19 @@ class UpstreamAnswer(Call):
             self.leave()
 
     def _decode(self, data: bytes) -> list[Chunk]:
+        payloads = self._payloads(data)
+        is_last = bool(payloads) and payloads[-1] == _DONE
+        if is_last:
+            payloads.pop()
+        read = chat_answer.read_chunks(payloads) if payloads else []
+        if read is None:
+            read, is_whole = self._read_each(payloads)
+            is_last = is_last and is_whole
+        if is_last:
+            self._is_done = True
+            self._stop(None)
         chunks: list[Chunk] = []
-        for payload in self._payloads(data):
-            if payload == _DONE:
-                self._is_done = True
-                self._stop(None)
-                break
-            try:
-                chunk = chat_answer.read_chunk(payload)
-            except BadAnswer:
-                self._stop(faults.failed("it sent an event that is not a chat chunk"))
-                break
-            if not isinstance(chunk, Chunk):
-                self._stop(self._fault_of(chunk))
-                break
+        for chunk in read:
             if chunk.usage:
                 self._saw_usage(chunk.usage)
                 chunk.usage = UNSET
@@ -107,6 +110,26 @@ class UpstreamAnswer(Call):
                     self._saw_choices(choices)
                 chunks.append(chunk)
         return chunks
+
+    def _read_each(self, payloads: list[bytes]) -> tuple[list[Chunk], bool]:
+        """Payloads that are not all usual, one by one, up to the first that ends the answer; and
+        whether none did."""
+        chunks: list[Chunk] = []
+        for payload in payloads:
+            if payload == _DONE:
+                self._is_done = True
+                self._stop(None)
+                return chunks, False
+            try:
+                chunk = chat_answer.read_chunk(payload)
+            except BadAnswer:
+                self._stop(faults.failed("it sent an event that is not a chat chunk"))
+                return chunks, False
+            if not isinstance(chunk, Chunk):
+                self._stop(self._fault_of(chunk))
+                return chunks, False
+            chunks.append(chunk)
+        return chunks, True
 
     def _payloads(self, data: bytes) -> list[bytes]:
         decoder = self._decoder
@@ -157,14 +180,14 @@ class UpstreamAnswer(Call):
     def _stop(self, failure: ApiError | None) -> None:
         """No more is read. After `[DONE]` the connection may be kept, after a failure never."""
         connection, self.connection = self.connection, None
-        if not self.is_over:
-            self.is_over = True
-            if connection is not None:
-                if failure is None:
-                    connection.drain()
-                else:
-                    connection.abort()
+        self.is_over = True
         self.failure = failure
+        if connection is None:
+            return  # The HTTP message has ended as well.
+        if failure is None:
+            connection.drain()
+        else:
+            connection.abort()
 
     def _raise_refusal(self) -> None:
         if self.status not in (0, 200):

@@ -125,13 +125,9 @@ class Connection(asyncio.Protocol):
 
     def drain(self) -> None:
         """The reader has all it wants: the message's end may still come, and nothing else."""
-        if self._call is not None:
-            self._call.connection = None
-            self._call = None
+        self._call = None
         self._is_draining = True
         self._since = 0.0
-        if self.is_paused:
-            self.resume()
 
     def abort(self) -> None:
         """Close the socket now, whatever it is doing, without a word to its call."""

@@ -103,13 +103,13 @@ class UpstreamEngine:
 
     async def check(self) -> str | None:
         """None if the engine answers and takes the key. A server without a list of models is as
-        good as any."""
+        good as any. The line may name the upstream's address: it is for the operator."""
         try:
             await self._ask_models()
         except ApiError as error:
-            if self.pool.trouble is not None:
-                return f"engine {self.name}: {self.pool.trouble}"
-            return f"engine {self.name}: {error}"
+            # Without a connection, the pool knows more than a caller may be told.
+            trouble = None if self.pool.open_connections else self.pool.trouble
+            return f"engine {self.name}: {trouble or error}"
         return None
 
     async def list_models(self) -> list[str]:

@@ -146,6 +146,7 @@ class Pool:
                 connection = await self._connect_to_any()
             self.trouble = None
         except TimeoutError:
+            self._resolver.forget()
             self.trouble = f"no connection to it within {self._deadlines.connect:g} s"
             failure = faults.timed_out(self.trouble)
         except AddressRefused as error:
@@ -155,6 +156,7 @@ class Pool:
             self.trouble = f"no trusted connection to it could be made: {error}"
             failure = faults.failed("no trusted connection to it could be made (TLS)")
         except (OSError, ValueError) as error:
+            self._resolver.forget()
             self.trouble = f"no connection to it could be made: {error}"
             failure = faults.failed("no connection to it could be made")
         finally:  # Before anyone is woken: who starts a call then must be counted right.

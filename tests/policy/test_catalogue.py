@@ -1,0 +1,59 @@
+"""A version's record is what an answer depends on; names lead to it, days retire it."""
+
+from dataclasses import replace
+
+import pytest
+
+from keyhall.policy.catalogue import (
+    Catalogue,
+    Price,
+    Sampling,
+    Version,
+    shutdown_date,
+    status_at,
+)
+
+NOON_US = 1_809_172_800_000_000  # 2027-05-01 12:00 UTC
+
+VERSION = Version(
+    number=1, name="v1-sandbox-1", engine="sandbox", engine_model="sandbox", created_at_us=0
+)
+
+
+def test_r8_a_name_and_an_alias_lead_to_the_same_record() -> None:
+    catalogue = Catalogue({VERSION.name: VERSION}, {"v1": VERSION.name})
+    assert catalogue.find("v1") is VERSION
+    assert catalogue.find(VERSION.name) is VERSION
+    assert catalogue.find("v2") is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"engine_model": "another"},
+        {"sampling": Sampling(frequency_penalty=0.3)},
+        {"max_output_tokens": 2048},
+        {"tokenizer": "cl100k_base"},
+    ],
+)
+def test_r8_whatever_changes_an_answer_changes_the_fingerprint(change: dict[str, object]) -> None:
+    changed = replace(VERSION, fingerprint="", **change)
+    assert changed.fingerprint != VERSION.fingerprint
+    assert changed.fingerprint.startswith("fp_")
+
+
+def test_r8_price_and_status_do_not_change_the_fingerprint() -> None:
+    changed = replace(VERSION, fingerprint="", price=Price(1, 2), status="deprecated")
+    assert changed.fingerprint == VERSION.fingerprint
+
+
+def test_a_version_retires_at_its_hour_and_not_before() -> None:
+    version = replace(VERSION, status="deprecated", retires_at_us=NOON_US)
+    assert status_at(version, NOON_US - 1) == "deprecated"
+    assert status_at(version, NOON_US) == "retired"
+    assert status_at(VERSION, NOON_US) == "active"
+
+
+def test_the_day_of_the_shutdown_is_told_in_utc() -> None:
+    assert shutdown_date(replace(VERSION, retires_at_us=NOON_US)) == "2027-05-01"
+    assert shutdown_date(VERSION) is None

@@ -1,0 +1,124 @@
+"""Migrations: they make the schema that the code expects, and never change once shipped."""
+
+import asyncio
+import hashlib
+import re
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from keyhall.stores import migrate
+from keyhall.stores.sqlite import open_store
+from keyhall.stores.tables import metadata
+
+# A line is added for each new migration and never changed: databases out there ran those bytes.
+SHIPPED = {
+    "0001_first.py": "c51b58f241b7cebcdce0bbed34f74d6eac32d87dd79d3a8db8c0b933de3fa09d",
+}
+
+
+def migrated(path: Path) -> Path:
+    async def make() -> None:
+        await (await open_store(path)).close()
+
+    asyncio.run(make())
+    return path
+
+
+def schema_of(path: Path) -> dict[str, list[str]]:
+    """Each table's and index's definition as its sorted parts; Alembic's own table left out."""
+    with sqlite3.connect(path) as connection:
+        rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
+        found = {
+            name: sorted(part.strip() for part in re.split(r",\s*\n|\n\)", sql) if part.strip())
+            for name, sql in rows
+            if name not in ("alembic_version", "sqlite_sequence")
+        }
+    connection.close()
+    return found
+
+
+def test_the_migrations_make_what_the_tables_say(tmp_path) -> None:
+    by_migrations = migrated(tmp_path / "migrated.db")
+    engine = sa.create_engine(f"sqlite:///{tmp_path / 'declared.db'}")
+    metadata.create_all(engine)
+    engine.dispose()
+    assert schema_of(by_migrations) == schema_of(tmp_path / "declared.db")
+
+
+def test_alembic_sees_no_difference_either(tmp_path) -> None:
+    engine = sa.create_engine(f"sqlite:///{migrated(tmp_path / 'migrated.db')}")
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    engine.dispose()
+
+
+def test_a_shipped_migration_is_never_edited() -> None:
+    folder = migrate.MIGRATIONS / "versions"
+    digests = {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("*.py")
+    }
+    assert digests == SHIPPED
+
+
+def test_head_is_the_last_migration() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(migrate.MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    assert ScriptDirectory.from_config(config).get_heads() == [migrate.HEAD]
+
+
+def test_a_database_of_a_later_release_is_refused(tmp_path) -> None:
+    path = migrated(tmp_path / "keyhall.db")
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    with pytest.raises(migrate.SchemaTooNew, match="schema 9999; this release knows up to"):
+        asyncio.run(open_store(path))
+
+
+def test_two_processes_that_start_at_once_make_one_schema(tmp_path) -> None:
+    code = (
+        "import asyncio, sys\n"
+        "from pathlib import Path\n"
+        "from keyhall.stores.sqlite import open_store\n"
+        "async def work():\n"
+        "    store = await open_store(Path(sys.argv[1]))\n"
+        "    await store.close()\n"
+        "asyncio.run(work())\n"
+    )
+    path = tmp_path / "keyhall.db"
+    started = [
+        subprocess.Popen([sys.executable, "-c", code, str(path)], stderr=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    for process in started:
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 0, said.decode()
+    assert "keys" in schema_of(path)
+
+
+def test_an_up_to_date_database_opens_without_alembic(tmp_path) -> None:
+    """Every command opens the store: 0.2 s of imports would be felt."""
+    path = migrated(tmp_path / "keyhall.db")
+    code = (
+        "import asyncio, sys\n"
+        "from pathlib import Path\n"
+        "from keyhall.stores.sqlite import open_store\n"
+        "async def work():\n"
+        "    await (await open_store(Path(sys.argv[1]))).close()\n"
+        "asyncio.run(work())\n"
+        "assert 'alembic' not in sys.modules\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr.decode()
