@@ -23,7 +23,8 @@ class Prepared:
     now_us = NOW_US
     actor = Actor("tester", "tests")
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, seed: str = "test") -> None:
+        self.seed = seed
         self.data = data
         self.database = data / "keyhall.db"
         self.peppers = load_peppers(data)
@@ -32,7 +33,7 @@ class Prepared:
     def entropy(self, size: int = 128) -> bytes:
         """The next bytes of a random sequence that is the same in every run."""
         self._drawn += 1
-        return hashlib.shake_256(b"tests %d" % self._drawn).digest(size)
+        return hashlib.shake_256(f"{self.seed} {self._drawn}".encode()).digest(size)
 
     def run(self, work: Callable[[SqliteStore], Awaitable[Any]], **options: Any) -> Any:
         """Open the store, do the work, close it."""
@@ -47,7 +48,7 @@ class Prepared:
 @pytest.fixture(scope="session")
 def prepared_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = tmp_path_factory.mktemp("prepared")
-    house = Prepared(data)
+    house = Prepared(data, seed="prepared")
     house.run(
         lambda store: first_run.prepare_without_key(store, house.peppers, NOW_US, house.entropy)
     )

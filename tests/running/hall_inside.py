@@ -11,7 +11,7 @@ import socket
 import sqlite3
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,7 @@ class Inside:
         return await organizations.change_project(
             self.house.store,
             made.id,
-            lambda project: replace_limits(project, limits),
+            lambda project: replace(project, limits=limits),
             action="project.limits",
             actor=TESTER,
             now_us=self.clock.now_us(),
@@ -104,17 +104,6 @@ class Inside:
         async with self.house.store.writing():
             shutil.copytree(self.data, into)
         return into
-
-
-def replace_limits(project: Project, limits: Limits) -> Project:
-    return Project(
-        project.id,
-        project.organization_id,
-        project.name,
-        project.created_at_us,
-        project.models,
-        limits,
-    )
 
 
 @asynccontextmanager

@@ -154,6 +154,8 @@ class Stream:
                 self._line.is_usable = False
                 raise Cut from error
             if not size:
+                if not self.reply.is_done:  # After an error record the server closes.
+                    self._line.is_usable = False
                 return
             events = [
                 line[6:] for line in data.split(b"\n") if line.startswith(b"data: ")

@@ -33,8 +33,14 @@ FULL: dict[str, Any] = {
             "content": None,
             "refusal": None,
             "annotations": [],
+            "parsed": None,
             "tool_calls": [
-                {"id": "c1", "type": "function", "function": {"name": "w", "arguments": "{}"}}
+                {
+                    "index": 0,
+                    "id": "c1",
+                    "type": "function",
+                    "function": {"name": "w", "arguments": "{}"},
+                }
             ],
         },
         {"role": "tool", "tool_call_id": "c1", "content": "20°"},

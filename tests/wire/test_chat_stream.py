@@ -8,9 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET
+from openai._utils import maybe_transform
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletionChunk
+from openai.types.chat.completion_create_params import CompletionCreateParamsStreaming
 
+from keyhall.wire import chat_read
 from keyhall.wire.chat import (
     Chunk,
     ChunkChoice,
@@ -187,6 +190,20 @@ def test_chunks_without_choices_are_dropped():
         {"content": "b"},
         {},
     ]
+
+
+def test_what_the_client_collected_from_a_stream_can_be_sent_back_as_it_is():
+    """`messages.append(stream.get_final_completion().choices[0].message)`"""
+    shaper = Shaper(1)
+    chunks = [chunk(content="Hi"), calls(call(0, "a", "f", "{}")), chunk(finish="tool_calls")]
+    message = accumulate(shaper.feed(chunks) + shaper.finish()).choices[0].message
+    answer = {"role": "tool", "tool_call_id": "a", "content": "1"}
+    body = maybe_transform(
+        {"model": "v1", "messages": [{"role": "user", "content": "x"}, message, answer]},
+        CompletionCreateParamsStreaming,
+    )
+    request = chat_read.read(json.dumps(body).encode())
+    assert (request.messages[1].content, request.messages[1].tool_calls is None) == ("Hi", False)
 
 
 # --- Tool calls -----------------------------------------------------------------------------------

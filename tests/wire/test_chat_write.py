@@ -113,13 +113,16 @@ def test_what_changes_the_answer_is_passed_as_it_was_sent():
 
 
 def test_a_conversation_with_tools_is_passed_without_what_answers_carry():
-    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    function = {"name": "f", "arguments": "{}"}
+    call: dict[str, Any] = {"id": "c", "type": "function", "function": function}
     messages = [
         USER,
         {"role": "assistant", "tool_calls": [call]},
         {"role": "tool", "tool_call_id": "c", "content": [{"type": "text", "text": "42"}]},
     ]
-    extra = {"annotations": [], "audio": None, "refusal": None, "content": None}
+    extra = {"annotations": [], "audio": None, "refusal": None, "content": None, "parsed": {}}
+    odd_call = call | {"index": 0, "function": function | {"parsed_arguments": {}}}
+    extra["tool_calls"] = [odd_call]
     sent = upstream({"messages": [messages[0], messages[1] | extra, messages[2]]})
     assert sent["messages"] == messages
 
@@ -154,7 +157,7 @@ def test_a_stream_always_asks_the_upstream_for_usage():
 
 def completion(*choices: Choice, usage: TokenUsage | None = None) -> Completion:
     return Completion(
-        list(choices),
+        choices=list(choices),
         id="chatcmpl-1",
         created=1_760_000_000,
         model="v1-sandbox-1",

@@ -10,7 +10,7 @@ from keyhall.wire import models
 
 def test_a_list_of_models_has_the_shape_that_clients_page_through():
     body = models.encode_models(
-        models.Model(id, 1_760_000_000, "keyhall", shutdown_date=date)
+        models.Model(id=id, created=1_760_000_000, owned_by="keyhall", shutdown_date=date)
         for id, date in (("v1", None), ("v0.9", "2027-05-01"))
     )
     assert json.loads(body) == {
@@ -37,7 +37,7 @@ def test_a_list_of_models_has_the_shape_that_clients_page_through():
 
 
 def test_one_model_is_an_object_of_its_own():
-    body = models.encode_model(models.Model("v1", 1, "keyhall"))
+    body = models.encode_model(models.Model(id="v1", created=1, owned_by="keyhall"))
     assert ClientModel.model_validate_json(body, strict=True).owned_by == "keyhall"
 
 

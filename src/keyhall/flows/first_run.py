@@ -98,9 +98,9 @@ async def _house(
     connection: AsyncConnection, peppers: Sequence[bytes], now_us: int, random_bytes: Draw
 ) -> Project:
     await _know_pepper(connection, peppers)
-    found = await organizations.list_projects(connection, organization_id=None, limit=1)
-    if found:
-        return found[0]
+    found = await organizations.default_project(connection)
+    if found is not None:
+        return found
     ids = [form.draw(random_bytes(form.ENTROPY_BYTES), form.ID_LENGTH) for _ in range(3)]
     account = Account(f"acct_{ids[0]}", "Operator", None, now_us)
     organization = Organization(f"org_{ids[1]}", "Default organization", now_us)
@@ -109,6 +109,7 @@ async def _house(
     await organizations.add_organization(connection, organization)
     await organizations.add_member(connection, organization.id, account.id, "owner", now_us)
     await organizations.add_project(connection, project)
+    await organizations.set_default_project(connection, project.id)
     for action, made in (
         ("account.create", account),
         ("organization.create", organization),

@@ -6,9 +6,13 @@ from sqlalchemy import RowMapping, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyhall.ports.records import Account, Organization, Project
+from keyhall.stores import notes
 from keyhall.stores.grants import limit_columns, limits, texts
 from keyhall.stores.keys import stored_list
 from keyhall.stores.tables import accounts, members, organizations, projects
+
+
+_DEFAULT_PROJECT = "default_project"
 
 
 def _organization(row: RowMapping) -> Organization:
@@ -146,6 +150,17 @@ async def find_project(connection: AsyncConnection, wanted: str) -> list[Project
         if found:
             return found
     return []
+
+
+async def set_default_project(connection: AsyncConnection, project_id: str) -> None:
+    await notes.set_fact(connection, _DEFAULT_PROJECT, project_id)
+
+
+async def default_project(connection: AsyncConnection) -> Project | None:
+    """The project of the first run; None before it."""
+    project_id = await notes.fact(connection, _DEFAULT_PROJECT)
+    found = [] if project_id is None else await find_project(connection, project_id)
+    return found[0] if found else None
 
 
 async def list_projects(

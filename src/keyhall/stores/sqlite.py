@@ -127,6 +127,7 @@ def _engine(path: Path, busy_seconds: float) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=busy_seconds,
         connect_args={"timeout": busy_seconds},
+        hide_parameters=True,  # Values have no place in an error's text.
     )
     event.listen(engine.sync_engine, "connect", _connected)
     event.listen(engine.sync_engine, "begin", _begun)

@@ -63,12 +63,14 @@ _MetadataValue = Annotated[str, Meta(max_length=METADATA_VALUE_CHARACTERS_MAX)]
 class FunctionCall(_In):
     name: _Name
     arguments: str
+    parsed_arguments: Any = None  # As `Message.parsed`.
 
 
 class ToolCall(_In):
     id: _Filled
     type: Literal["function"]
     function: FunctionCall
+    index: Annotated[int, Meta(ge=0, le=INT64_MAX)] | None = None  # As `Message.parsed`.
 
 
 class ContentPart(_In):
@@ -90,7 +92,10 @@ class Message(_In):
     tool_call_id: _Filled | None = None
     refusal: str | None = None
     function_call: FunctionCall | None = None
-    annotations: list[Json] | None = None  # Of an answer that is sent back; forgotten when read.
+    # The official client sends these when its own `message` object is sent back; they are forgotten
+    # when a request is read.
+    annotations: list[Json] | None = None
+    parsed: Any = None
     audio: None = None
 
 
@@ -261,11 +266,11 @@ class Choice(_Out):
 class Completion(_Out):
     """A whole answer. Engines fill choices and usage; the flow sets the rest (R25)."""
 
-    choices: list[Choice]
     id: str = ""
     object: Literal["chat.completion"] = "chat.completion"
     created: int = 0
     model: str = ""
+    choices: list[Choice] = []
     usage: TokenUsage | None = None
     service_tier: str | None = "default"
     system_fingerprint: str | None = None

@@ -141,7 +141,7 @@ def _read_odd_completion(body: bytes) -> Completion:
     choices = [_choice(item, at) for at, item in enumerate(_choices(value))]
     if not choices:
         raise BadAnswer("it has no choices")
-    return Completion(choices, usage=_usage(value.get("usage")))
+    return Completion(choices=choices, usage=_usage(value.get("usage")))
 
 
 def _parse(data: bytes) -> dict[str, Any]:

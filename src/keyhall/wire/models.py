@@ -11,19 +11,19 @@ class Model(msgspec.Struct, frozen=True):
     """`created` in seconds since 1970, `shutdown_date` as `2027-05-01`."""
 
     id: str
-    created: int
-    owned_by: str
-    shutdown_date: str | None = None
     object: str = "model"
+    created: int = 0
+    owned_by: str = ""
+    shutdown_date: str | None = None
 
 
 class _Models(msgspec.Struct, frozen=True):
-    data: list[Model]
     object: str = "list"
+    data: list[Model] = []
 
 
 def encode_models(models: Iterable[Model]) -> bytes:
-    return _encode(_Models(list(models)))
+    return _encode(_Models(data=list(models)))
 
 
 def encode_model(model: Model) -> bytes:

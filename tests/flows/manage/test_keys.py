@@ -256,11 +256,10 @@ def test_an_expiring_key_works_until_its_time_and_not_at_it(house, after_us) -> 
 def test_the_end_of_a_keys_life_is_set_moved_and_removed(house) -> None:
     async def work(store):
         key_id = (await make(house, store)).key.id
-        ends = [
+        return [
             (await manage.expire(store, key_id, at_us, **by(house))).expires_at_us
             for at_us in (house.now_us + 5, 1, None)
         ]
-        return ends
 
     assert house.run(work) == [house.now_us + 5, house.now_us, None]
 

@@ -62,6 +62,22 @@ def test_an_answer_can_be_sent_back_as_the_client_holds_it():
     assert (message.content, message.annotations) == ("Hi", None)
 
 
+def test_the_clients_own_object_of_an_answer_can_be_sent_back():
+    """What `client.chat.completions.stream()` collects has keys that the API never sent."""
+    function = {"name": "f", "arguments": "{}", "parsed_arguments": {"a": 1}}
+    call = {"id": "a", "type": "function", "function": function, "index": 0}
+    back = {"role": "assistant", "content": "Hi", "parsed": {"x": [1]}, "tool_calls": [call]}
+    message = accept(USER, back, answer("a")).messages[1]
+    assert message.parsed is None
+    assert message.tool_calls is not None
+    assert message.tool_calls[0].index is None
+    assert message.tool_calls[0].function.parsed_arguments is None
+    old = {"role": "assistant", "function_call": function}
+    message = accept(USER, old, USER).messages[1]
+    assert message.function_call is not None
+    assert message.function_call.parsed_arguments is None
+
+
 def test_text_parts_are_read_and_their_cache_hints_forgotten():
     part = {"type": "text", "text": "Hi", "prompt_cache_breakpoint": {"mode": "explicit"}}
     message = accept({"role": "user", "content": [part, {"type": "text", "text": ""}]}).messages[0]
@@ -97,6 +113,7 @@ def test_an_assistant_message_may_have_refusal_parts():
             "messages[1].function_call",
         ),
         ({"role": "user", "annotations": []}, errors.UNKNOWN_PARAMETER, "messages[1].annotations"),
+        ({"role": "user", "parsed": 1}, errors.UNKNOWN_PARAMETER, "messages[1].parsed"),
         ({"role": "tool"}, errors.MISSING_PARAMETER, "messages[1].tool_call_id"),
         ({"role": "function", "content": "1"}, errors.MISSING_PARAMETER, "messages[1].name"),
         (

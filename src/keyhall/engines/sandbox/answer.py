@@ -83,7 +83,7 @@ class SandboxAnswer:
         choices = [
             choice(index, draft, self._voice, self._top) for index, draft in enumerate(drafts)
         ]
-        return Completion(choices, usage=self.usage)
+        return Completion(choices=choices, usage=self.usage)
 
     async def chunks(self) -> list[Chunk]:
         """All chunks that are due: waits until there is one."""

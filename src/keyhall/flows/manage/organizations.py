@@ -14,8 +14,6 @@ from keyhall.stores import notes
 from keyhall.stores import organizations as rows
 from keyhall.stores.sql import SqlStore
 
-FIRST_MAX = 1
-
 
 async def _organization_by(connection: AsyncConnection, wanted: str) -> Organization:
     found = await rows.find_organization(connection, wanted)
@@ -41,9 +39,9 @@ async def project_by(connection: AsyncConnection, wanted: str) -> Project:
 
 async def default_project(connection: AsyncConnection) -> Project:
     """The first run's."""
-    found = await rows.list_projects(connection, organization_id=None, limit=FIRST_MAX)
-    assert found, "the first run makes a project"
-    return found[0]
+    project = await rows.default_project(connection)
+    assert project is not None, "the first run makes a project"
+    return project
 
 
 async def find(store: SqlStore, wanted: str) -> Organization:

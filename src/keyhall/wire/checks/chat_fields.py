@@ -54,7 +54,9 @@ _only_text = "Only text is read and written."
 _only_functions = "Only tools of type 'function' are supported."
 _type = Text()
 
-_function_call = Fields({"name": _name, "arguments": Text()}, ["name", "arguments"])
+_function_call = Fields(
+    {"name": _name, "arguments": Text(), "parsed_arguments": Shape()}, ["name", "arguments"]
+)
 _function = Fields(
     {"name": _name, "description": Text(), "parameters": Free(), "strict": Flag()}, ["name"]
 )
@@ -62,7 +64,13 @@ _named = Fields({"name": _name}, ["name"])
 _tool_call = Typed(
     {
         "function": Fields(
-            {"id": _filled, "type": _type, "function": _function_call}, ["id", "type", "function"]
+            {
+                "id": _filled,
+                "type": _type,
+                "function": _function_call,
+                "index": Whole(0, chat.INT64_MAX),
+            },
+            ["id", "type", "function"],
         )
     },
     unsupported={"custom": _only_functions},
@@ -97,6 +105,7 @@ _message = Fields(
         "refusal": Text(),
         "function_call": _function_call,
         "annotations": Items(Free(), of="objects", items_min=0),
+        "parsed": Shape(),
         "audio": Absent(_only_text),
     },
     ["role"],

@@ -22,7 +22,7 @@ _IDS_SHOWN_MAX = 16
 def check_messages(messages: list[Message]) -> bool:
     """Each message by the rules of its role; True if tools are called or answered.
 
-    Hints and what an answer carries beyond a message (annotations) are forgotten here.
+    Hints, and what the client's own object of an answer carries beyond a message, are forgotten.
     """
     has_tools = False
     for index, message in enumerate(messages):
@@ -31,18 +31,14 @@ def check_messages(messages: list[Message]) -> bool:
             _check_parts(content, message.role, index)
         role = message.role
         if role == "assistant":
-            if message.annotations is not None:
-                message.annotations = None
-            if message.tool_calls is not None:
-                has_tools = True
-            if message.tool_call_id is not None:
-                refuse(errors.UNKNOWN_PARAMETER, f"messages[{index}].tool_call_id")
+            has_tools = _settle_answer(message, index) or has_tools
             continue
         if (
             message.tool_calls is not None
             or message.refusal is not None
             or message.function_call is not None
             or message.annotations is not None
+            or message.parsed is not None
         ):
             _refuse_assistants_field(message, index)
         if role == "tool":
@@ -56,11 +52,25 @@ def check_messages(messages: list[Message]) -> bool:
     return has_tools
 
 
+def _settle_answer(message: Message, index: int) -> bool:
+    """An earlier answer; True if it calls tools."""
+    if message.tool_call_id is not None:
+        refuse(errors.UNKNOWN_PARAMETER, f"messages[{index}].tool_call_id")
+    if message.annotations is not None or message.parsed is not None:
+        message.annotations = message.parsed = None
+    if message.function_call is not None:
+        message.function_call.parsed_arguments = None
+    if message.tool_calls is None:
+        return False
+    for call in message.tool_calls:
+        call.index = call.function.parsed_arguments = None
+    return True
+
+
 def _refuse_assistants_field(message: Message, index: int) -> NoReturn:
-    for name in ("tool_calls", "refusal", "function_call"):
-        if getattr(message, name) is not None:
-            refuse(errors.UNKNOWN_PARAMETER, f"messages[{index}].{name}")
-    refuse(errors.UNKNOWN_PARAMETER, f"messages[{index}].annotations")
+    names = ("tool_calls", "refusal", "function_call", "annotations", "parsed")
+    name = next(name for name in names if getattr(message, name) is not None)
+    refuse(errors.UNKNOWN_PARAMETER, f"messages[{index}].{name}")
 
 
 def _check_parts(parts: list[ContentPart], role: str, message_index: int) -> None:
