@@ -11,7 +11,7 @@ import socket
 import sqlite3
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,13 @@ from keyhall.config import Config, Sandbox
 from keyhall.flows.hall import Hall
 from keyhall.flows.manage import keys, organizations
 from keyhall.flows.manage.keys import Fresh, NewKey
-from keyhall.policy.limits import Limits
+from keyhall.policy.limits import NO_LIMITS, Limits
 from keyhall.policy.tiers import Tier
 from keyhall.ports.records import Actor, Project
 from keyhall.stores.pepper import load_peppers
 
 TESTER = Actor("tester", "tests")
-ROOMY = Tier("roomy", Limits(1_000_000, 1_000_000_000), 4096)
+ROOMY = Tier("roomy", NO_LIMITS, 4096)
 SETTLE_SECONDS_MAX = 5.0
 
 
@@ -44,6 +44,7 @@ class Inside:
     port: int
     data: Path
     clock: ManualClock
+    lines: list[Line] = field(default_factory=list)
 
     @property
     def hall(self) -> Hall:
@@ -54,7 +55,10 @@ class Inside:
         return f"http://127.0.0.1:{self.port}"
 
     async def line(self) -> Line:
-        return await Line.to(self.port)
+        """A connection; closed with the server at the latest."""
+        line = await Line.to(self.port)
+        self.lines.append(line)
+        return line
 
     async def make_key(self, name: str = "test", **options: Any) -> Fresh:
         """A key, known to the server at once."""
@@ -129,13 +133,17 @@ async def open_inside(
             server.config.load()
             server.lifespan = server.config.lifespan_class(server.config)
             await server.startup(sockets=[listener])
+            inside = Inside(house, port, data, clock)
             try:
-                yield Inside(house, port, data, clock)
+                yield inside
             finally:
+                for line in inside.lines:
+                    await line.close()
                 for connection in list(house.lane_state.connections):
                     connection.transport.abort()
+                for listening in server.servers:  # Its own shutdown waits 100 ms for nothing.
+                    listening.close()
                 await asyncio.sleep(0)
-                await server.shutdown(sockets=[listener])
 
 
 def usage_rows(data: Path) -> list[sqlite3.Row]:

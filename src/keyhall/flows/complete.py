@@ -58,14 +58,14 @@ async def _whole(exchange: Exchange, tab: Tab, answer: Answer, request: ChatRequ
     completion = await answer.whole()
     chat_write.normalize_completion(completion, request.choices)
     tab.saw_completion(completion)
-    completion.usage = tab.usage()
+    usage = completion.usage = tab.usage()
     completion.id = tab.completion_id
     completion.created = exchange.started_us // 1_000_000
     completion.model = tab.version.name
     completion.system_fingerprint = tab.version.fingerprint
     completion.service_tier = "default"
     body = chat_write.encode_completion(completion)
-    tab.produced(answer.produced)
+    tab.produced(usage.completion_tokens)  # All of it is about to be sent at once.
     exchange.reply(200, tab.headers(), body)
 
 

@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from keyhall import errors
 from keyhall.errors import ApiError
 from keyhall.ports.engine import Signal
 from keyhall.wire import chat_write
@@ -65,10 +64,10 @@ class LaneExchange:
         "keep_alive",
         "method",
         "organization",
-        "parts",
         "path",
         "problem",
         "project",
+        "received",
         "request_id",
         "size",
         "started_us",
@@ -85,7 +84,7 @@ class LaneExchange:
         self.organization: bytes | None = None
         self.project: bytes | None = None
         self.forwarded_for: bytes | None = None
-        self.parts: list[bytes] = []
+        self.received: bytes | bytearray = b""
         self.size = 0
         self.is_complete = False
         self.is_http10 = False
@@ -113,8 +112,9 @@ class LaneExchange:
 
     @property
     def whole_body(self) -> bytes | None:
-        if self.is_complete and len(self.parts) == 1:
-            return self.parts[0]
+        received = self.received
+        if self.is_complete and received.__class__ is bytes:
+            return received
         return None
 
     async def body(self) -> bytes:
@@ -128,8 +128,19 @@ class LaneExchange:
             await self._body_signal
         if self.problem is not None:
             raise self.problem
-        parts = self.parts
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        return bytes(self.received)
+
+    def take(self, piece: bytes) -> None:
+        """A piece of the body. The first is kept as it is; more are joined as they come, so that
+        ten million pieces of one byte are ten million bytes."""
+        received = self.received
+        if not received:
+            self.received = piece
+        elif isinstance(received, bytearray):
+            received += piece
+        else:
+            self.received = bytearray(received) + piece
+        self.size += len(piece)
 
     def body_arrived(self) -> None:
         """The body is complete, or a problem with it was noted."""
@@ -155,7 +166,7 @@ class LaneExchange:
             self.request_id.hex().encode(),
             (hall.clock.now_us() - self.started_us) // 1000,
             _ALWAYS,
-            b"" if self.keep_alive else b"connection: close\r\n",
+            b"" if self.keep_alive and self.is_complete else b"connection: close\r\n",
         )
 
     def reply(self, status: int, headers: bytes, body: bytes) -> None:
@@ -183,16 +194,11 @@ class LaneExchange:
         lines = [b"%b: %b\r\n" % header for header in error.headers]
         if error.problem.retry is not None:
             lines.append(b"x-should-retry: %b\r\n" % (b"true" if error.problem.retry else b"false"))
-        if error.problem.status in (408, 413, 431) or error.problem is errors.BROKEN_HTTP:
-            self.keep_alive = False
-        elif not self.is_complete:  # The rest of the body is not read: nothing can follow it.
-            self.keep_alive = False
         self.reply(error.problem.status, b"".join(lines), chat_write.encode_error(error))
 
     def begin_stream(self, headers: bytes) -> None:
         self._is_chunked = not self.is_http10
-        if self.is_http10:
-            self.keep_alive = False
+        self._connection.wrote()  # The silence that a comment breaks begins now.
         framing = b"transfer-encoding: chunked\r\n\r\n" if self._is_chunked else b"\r\n"
         self._head = b"%b%b%b%b" % (self._first_lines(200), headers, _STREAM, framing)
 

@@ -7,6 +7,7 @@ tens of seconds, so a second of slack costs nothing and a request costs no timer
 import asyncio
 import email.utils
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,30 +15,40 @@ if TYPE_CHECKING:
 
 SWEEP_SECONDS = 1.0
 
-HEAD_SECONDS = 10  # a request head must be complete by then
-BODY_GRACE_SECONDS = 10  # after that the body must have come at BODY_BYTES_PER_SECOND on average
-BODY_BYTES_PER_SECOND = 1024
-IDLE_SECONDS = 75  # keep-alive without a request; longer than the SDKs' own pools keep them
-STALL_SECONDS = 30  # a client that takes nothing of what was written
-KEEPALIVE_SECONDS = 10  # silence in a stream after which a comment is sent
-
 HEAD_BYTES_MAX = 64 * 1024
 EARLY_BODY_BYTES = 64 * 1024  # read at most this much before the key is known (I-11)
+# Bytes of chunk extensions, trailers and other framing that bring no body with them.
+BARREN_BYTES_MAX = 64 * 1024
 PENDING_BYTES_MAX = 256 * 1024  # pipelined bytes kept while a request is answered
+SLICE_BYTES = 16 * 1024  # parsed at a time, so that hundreds of small requests share the loop
 WRITE_BUFFER_BYTES = 128 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How long a connection may take for what, in seconds (I-12)."""
+
+    head: float = 10.0  # a request head must be complete by then
+    body_grace: float = 10.0  # after that the body must have come at this rate on average
+    body_bytes_per_second: int = 1024
+    idle: float = 75.0  # keep-alive without a request; longer than the SDKs' own pools keep them
+    stall: float = 30.0  # a client that takes nothing of what was written
+    keepalive: float = 10.0  # silence in a stream after which a comment is sent
+    linger: float = 5.0  # reading on after a refusal, so that the client can read it
 
 
 class LaneState:
     """Shared by the connections of one server. `now` is seconds on a monotonic clock, refreshed
     by the sweep: coarse on purpose."""
 
-    def __init__(self) -> None:
+    def __init__(self, deadlines: Deadlines | None = None) -> None:
+        self.deadlines = deadlines or Deadlines()
         self.connections: set[Lane] = set()
         self.now = time.monotonic()
         self.date = b""
         self.is_stopping = False
         self._timer: asyncio.TimerHandle | None = None
-        self._refresh()
+        self.sweep(self.now)
 
     def start(self) -> None:
         """Begin to sweep, on the running loop."""
@@ -49,12 +60,16 @@ class LaneState:
             self._timer.cancel()
             self._timer = None
 
-    def _refresh(self) -> None:
-        self.now = time.monotonic()
-        self.date = email.utils.formatdate(usegmt=True).encode()
-
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._refresh()
-        for connection in list(self.connections):
-            connection.sweep(self.now)
         self._timer = loop.call_later(SWEEP_SECONDS, self._tick, loop)
+        self.sweep(time.monotonic())
+
+    def sweep(self, now: float) -> None:
+        """Look at every connection. A mistake with one must not keep the others from it."""
+        self.now = now
+        self.date = email.utils.formatdate(usegmt=True).encode()
+        for connection in list(self.connections):
+            try:
+                connection.sweep(now)
+            except Exception as error:
+                connection.failed(error)

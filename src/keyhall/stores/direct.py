@@ -9,10 +9,9 @@ the loop is idle, commit and fsync included.
 """
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Select
 from sqlalchemy.dialects import sqlite
@@ -23,14 +22,24 @@ from keyhall.ports.store import Change
 from keyhall.stores import grants
 from keyhall.stores.usage import COLUMNS
 
-ROWS_PER_STATEMENT = 250  # 4,500 parameters; SQLite takes 32,766
+Row = TypeVar("Row")
 
-_INSERT = f"INSERT INTO usage ({', '.join(COLUMNS)}) VALUES "  # noqa: S608 - no value is in it
+# Rows per statement. Few sizes, so that each is compiled once; the largest has 4,500 parameters,
+# and SQLite takes 32,766.
+SIZES = (250, 50, 10, 1)
+
 _ROW = f"({', '.join('?' * len(COLUMNS))})"
-_TOUCH = (
-    "UPDATE keys SET last_used_at_us = used.column2 FROM (VALUES {rows}) AS used "
+_INSERT = {
+    size: f"INSERT INTO usage ({', '.join(COLUMNS)}) VALUES {', '.join([_ROW] * size)} "  # noqa: S608
+    "ON CONFLICT DO NOTHING"
+    for size in SIZES
+}
+_TOUCH = {
+    size: "UPDATE keys SET last_used_at_us = used.column2 "  # noqa: S608 - no value is in it
+    f"FROM (VALUES {', '.join(['(?, ?)'] * size)}) AS used "
     "WHERE keys.id = used.column1 AND coalesce(keys.last_used_at_us, 0) < used.column2"
-)
+    for size in SIZES
+}
 
 
 def _sql(query: Select[Any]) -> str:
@@ -101,20 +110,24 @@ class Batches(Threaded):
         connection = self._open()
         connection.execute("BEGIN IMMEDIATE")
         with connection:  # Commits, or rolls back on any error.
-            for start in range(0, len(batch), ROWS_PER_STATEMENT):
-                rows = batch[start : start + ROWS_PER_STATEMENT]
-                values = ", ".join([_ROW] * len(rows))
-                sql = f"{_INSERT}{values} ON CONFLICT DO NOTHING"
-                connection.execute(sql, _flat(rows))
+            for rows in _portions(batch):
+                connection.execute(_INSERT[len(rows)], _flat(rows))
 
     def touch_keys(self, last_used: Mapping[str, int]) -> None:
         connection = self._open()
-        left = iter(last_used.items())
         connection.execute("BEGIN IMMEDIATE")
         with connection:
-            while some := list(islice(left, ROWS_PER_STATEMENT)):
-                sql = _TOUCH.format(rows=", ".join(["(?, ?)"] * len(some)))
-                connection.execute(sql, [value for pair in some for value in pair])
+            for pairs in _portions([*last_used.items()]):
+                connection.execute(_TOUCH[len(pairs)], [value for pair in pairs for value in pair])
+
+
+def _portions(batch: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    """The batch in portions of SIZES."""
+    start = 0
+    for size in SIZES:
+        while len(batch) - start >= size:
+            yield batch[start : start + size]
+            start += size
 
 
 class Watch(_Direct):

@@ -128,6 +128,14 @@ async def count(
     return await connection.scalar(_kept(query, project_id, usable_at_us)) or 0
 
 
+async def is_admin(connection: AsyncConnection, digest: bytes, now_us: int) -> bool:
+    """Whether this is the digest of an admin key that is good now."""
+    query = select(keys.c.id).where(
+        keys.c.digest == digest, keys.c.mode == "admin", keys.c.paused_at_us.is_(None)
+    )
+    return await connection.scalar(_kept(query, None, now_us)) is not None
+
+
 def _kept(query: Select[Any], project_id: str | None, usable_at_us: int | None) -> Select[Any]:
     if project_id is not None:
         query = query.where(keys.c.project_id == project_id)

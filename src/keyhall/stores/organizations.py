@@ -11,7 +11,6 @@ from keyhall.stores.grants import limit_columns, limits, texts
 from keyhall.stores.keys import stored_list
 from keyhall.stores.tables import accounts, members, organizations, projects
 
-
 _DEFAULT_PROJECT = "default_project"
 
 

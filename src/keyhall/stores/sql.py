@@ -20,7 +20,7 @@ from keyhall.policy.metering import Usage
 from keyhall.policy.tiers import Tier
 from keyhall.ports.records import Actor, EngineRecord
 from keyhall.ports.store import StoreAway
-from keyhall.stores import catalogue, grants, notes, usage
+from keyhall.stores import catalogue, grants, keys, notes, usage
 
 # How a transaction begins: `one` needs none, for a single statement is its own snapshot.
 Begin = Literal["one", "read", "write"]
@@ -73,6 +73,10 @@ class SqlStore:
     async def load_catalogue(self) -> Catalogue:
         async with self.reading() as connection:
             return await catalogue.load(connection)
+
+    async def is_admin_key(self, digest: bytes, now_us: int) -> bool:
+        async with self._connection("one") as connection:
+            return await keys.is_admin(connection, digest, now_us)
 
     async def last_change(self) -> int:
         async with self._connection("one") as connection:

@@ -40,7 +40,7 @@ def test_projects_are_made_limited_and_given_models(keyhall) -> None:
     assert "may use all models" in keyhall("projects", "models", "web", "all")
     assert "Say what to change" in keyhall.refused("projects", "limits", "web", status=2)
     listed = keyhall.json("projects", "list", "--organization", FIRST)
-    assert [each["name"] for each in listed] == ["Default project", "web"]
+    assert {each["name"] for each in listed} == {"Default project", "web"}
     assert "web" in keyhall("projects", "list")
     assert "5 RPM" in keyhall("projects", "show", "web")
     shown = keyhall.json("organizations", "show", FIRST)
