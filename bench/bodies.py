@@ -7,28 +7,36 @@ requests share a text that a memo could remember.
 import json
 import random
 import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-WORDS = (
-    "time year people way day man thing woman life child world school state family student group "
-    "country problem hand part place case week company system program question work government "
-    "number night point home water room mother area money story fact month lot right study book "
-    "eye job word business issue side kind head house service friend father power hour game line "
-    "end member law car city community name president team minute idea kid body information back "
-    "parent face others level office door health person art war history party result change "
-    "morning reason research girl guy moment air teacher force education"
-).split()
+_TEXT = """
+time year people way day man thing woman life child world school state family student group
+country problem hand part place case week company system program question work government
+number night point home water room mother area money story fact month lot right study book
+eye job word business issue side kind head house service friend father power hour game line
+end member law car city community name president team minute idea kid body information back
+parent face others level office door health person art war history party result change
+morning reason research girl guy moment air teacher force education
+"""
+WORDS = _TEXT.split()
+_LENGTH = struct.Struct("<I")
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a server wants to be asked."""
+
+    keys: Sequence[str]
+    path: str = "/v1/chat/completions"
+    headers: str = ""  # whole lines, each with its CRLF
+    model: str = "{}"  # what stands for a model's name
 
 
 def text(dice: random.Random, size: int) -> str:
-    """About `size` characters of words."""
-    out: list[str] = []
-    length = 0
-    while length < size:
-        word = dice.choice(WORDS)
-        out.append(word)
-        length += len(word) + 1
-    return " ".join(out)[:size]
+    """`size` characters of words."""
+    return " ".join(dice.choices(WORDS, k=size // 2 + 1))[:size]
 
 
 def body(dice: random.Random, size: int, model: str, stream: bool) -> bytes:
@@ -51,24 +59,36 @@ def body(dice: random.Random, size: int, model: str, stream: bool) -> bytes:
 
 def write(
     path: Path,
-    keys: list[str],
+    manner: Manner,
     *,
     size: int,
-    model: str,
+    model: str = "bench",
     stream: bool = False,
     count: int = 10_000,
     seed: int = 1,
 ) -> Path:
+    """A file of `count` requests."""
     dice = random.Random(seed)
+    distinct = set()
     with open(path, "wb") as file:
         for i in range(count):
-            payload = body(dice, size, model, stream)
+            payload = body(dice, size, manner.model.format(model), stream)
+            distinct.add(payload)
             head = (
-                f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-                f"Authorization: Bearer {keys[i % len(keys)]}\r\n"
+                f"POST {manner.path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                f"Authorization: Bearer {manner.keys[i % len(manner.keys)]}\r\n"
                 f"Content-Type: application/json\r\nAccept: application/json\r\n"
-                f"User-Agent: OpenAI/Python 3.54.0\r\nContent-Length: {len(payload)}\r\n\r\n"
+                f"User-Agent: OpenAI/Python 3.54.0\r\n{manner.headers}"
+                f"Content-Length: {len(payload)}\r\n\r\n"
             )
             request = head.encode() + payload
-            file.write(struct.pack("<I", len(request)) + request)
+            file.write(_LENGTH.pack(len(request)) + request)
+    assert len(distinct) == count, "two requests are the same"
     return path
+
+
+def read(path: Path) -> Iterator[bytes]:
+    """The requests of a file."""
+    with open(path, "rb") as file:
+        while length := file.read(_LENGTH.size):
+            yield file.read(_LENGTH.unpack(length)[0])

@@ -1,16 +1,18 @@
 // Load generator: one thread, epoll, keep-alive, a different request each time.
 //
-//   loadgen PORT CONNECTIONS SECONDS RATE REQUESTS
+//   loadgen PORT CONNECTIONS SECONDS RATE REQUESTS [COUNT]
 //
 // REQUESTS is a file of whole HTTP requests, each with its length before it as a 32-bit little-endian
 // number; they are sent in turn. RATE 0: a closed loop, as fast as answers come. Otherwise an open
 // loop of RATE requests a second, whose latency counts from the scheduled instant, so that a server
-// that stalls cannot hide it. Prints one line of JSON; times are microseconds.
+// that stalls cannot hide it. COUNT ends either loop after so many requests. Prints one line of JSON;
+// times are microseconds. "bad" is everything that was sent and not answered by a complete 200.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,10 +39,11 @@ static Connection *connections;
 static char **requests;
 static int *request_lengths, request_count, next_request;
 static double *latencies, *first_bytes;
-static long samples, answered, failed, bytes;
+static long samples, answered, in_time, failed, bytes;  // in_time: answered before `end`
+static long long end;
 static struct sockaddr_in address;
 static int poller, in_flight;
-static char first_failure[160];
+static char first_failure[400];
 
 static long long now(void) {
   struct timespec t;
@@ -87,7 +90,8 @@ static void send_request(int i, long long scheduled) {
   c->first_byte = 0;
   c->scheduled = scheduled;
   in_flight++;
-  if (write(c->fd, requests[r], request_lengths[r]) != request_lengths[r]) failed++;
+  // A request that cannot be written whole stays open: its connection's end or ours counts it.
+  if (write(c->fd, requests[r], request_lengths[r]) < 0) {}
 }
 
 static int is_complete(Connection *c) {
@@ -116,10 +120,13 @@ static void finish(Connection *c) {
   in_flight--;
   if (memcmp(c->buffer + 9, "200", 3)) {
     failed++;
-    if (!*first_failure) memcpy(first_failure, c->buffer, c->length < 150 ? c->length : 150);
+    if (!*first_failure)
+      snprintf(first_failure, sizeof first_failure, "%.12s %.*s", c->buffer + 9,
+               c->length - c->head, c->buffer + c->head);
     return;
   }
   answered++;
+  if (t <= end) in_time++;
   if (samples < SAMPLES) {
     latencies[samples] = (t - c->scheduled) / 1e3;
     first_bytes[samples++] = ((c->first_byte ? c->first_byte : t) - c->scheduled) / 1e3;
@@ -137,9 +144,11 @@ static double quantile(double *values, double q) {
 }
 
 int main(int argc, char **argv) {
-  if (argc < 6) { fprintf(stderr, "loadgen PORT CONNECTIONS SECONDS RATE REQUESTS\n"); return 2; }
+  if (argc < 6) { fprintf(stderr, "loadgen PORT CONNECTIONS SECONDS RATE REQUESTS [COUNT]\n"); return 2; }
   int count = atoi(argv[2]), idle_count = 0;
   double seconds = atof(argv[3]), rate = atof(argv[4]);
+  long most = argc > 6 ? atol(argv[6]) : 0x7fffffff;
+  signal(SIGPIPE, SIG_IGN);
   read_requests(argv[5]);
   address = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(atoi(argv[1])),
                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -154,18 +163,20 @@ int main(int argc, char **argv) {
   int timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
   struct epoll_event event = {.events = EPOLLIN, .data.u32 = TIMER};
   if (rate > 0) epoll_ctl(poller, EPOLL_CTL_ADD, timer, &event);
-  long long start = now(), end = start + (long long)(seconds * SECOND), next = start;
+  long long start = now(), next = start;
+  end = start + (long long)(seconds * SECOND);
   double step = rate > 0 ? SECOND / rate : 0;
   if (rate > 0) {
     for (int i = count - 1; i >= 0; i--) idle[idle_count++] = i;
     struct itimerspec soon = {{0, 0}, {0, 1}};
     timerfd_settime(timer, 0, &soon, 0);
   } else {
-    for (int i = 0; i < count; i++) send_request(i, now());
+    for (int i = 0; i < count && next_request < most; i++) send_request(i, now());
   }
   struct epoll_event events[EVENTS];
   for (;;) {
     long long t = now();
+    if (next_request >= most && end > t) end = t;
     if (t >= end && (in_flight <= 0 || t > end + 3 * SECOND)) break;
     int n = epoll_wait(poller, events, EVENTS, 100);
     for (int k = 0; k < n; k++) {
@@ -173,7 +184,7 @@ int main(int argc, char **argv) {
       if (i == TIMER) {
         unsigned long long ticks;
         if (read(timer, &ticks, 8) < 0) continue;
-        for (t = now(); next <= t && next < end; next = start + (long long)(++issued * step)) {
+        for (t = now(); next <= t && next < end && next_request < most; next = start + (long long)(++issued * step)) {
           if (idle_count) send_request(idle[--idle_count], next);
           else if (late_end < LATE) late[late_end++] = next;
         }
@@ -202,19 +213,20 @@ int main(int argc, char **argv) {
         is_free = 1;
       }
       t = now();
-      if (!is_free || t >= end) continue;
+      if (!is_free || t >= end || next_request >= most) continue;
       if (rate <= 0) send_request(i, t);
       else if (late_first < late_end) send_request(i, late[late_first++]);
       else idle[idle_count++] = i;
     }
   }
+  failed += in_flight;
   double elapsed = (now() - start) / (double)SECOND;
   if (elapsed > seconds) elapsed = seconds;
   qsort(latencies, samples, sizeof *latencies, ascending);
   qsort(first_bytes, samples, sizeof *first_bytes, ascending);
   printf("{\"rps\":%.1f,\"ok\":%ld,\"bad\":%ld,\"p50\":%.1f,\"p90\":%.1f,\"p99\":%.1f,\"max\":%.1f,"
          "\"first50\":%.1f,\"first99\":%.1f,\"bytes\":%ld,\"late\":%ld}\n",
-         answered / elapsed, answered, failed, quantile(latencies, .5), quantile(latencies, .9),
+         in_time / elapsed, answered, failed, quantile(latencies, .5), quantile(latencies, .9),
          quantile(latencies, .99), quantile(latencies, 1), quantile(first_bytes, .5),
          quantile(first_bytes, .99), bytes, late_end - late_first);
   if (*first_failure) {

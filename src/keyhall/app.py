@@ -3,41 +3,52 @@
 import asyncio
 import contextlib
 import fcntl
+import logging
 import os
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from keyhall import __version__, tokenizers
+from keyhall import tokenizers
 from keyhall.api.app import web
 from keyhall.api.health import Health
 from keyhall.clock import AdjustableClock, SystemClock
 from keyhall.config import Config
 from keyhall.counters.memory import MemoryCounters
-from keyhall.engines.sandbox.engine import SandboxEngine
-from keyhall.engines.upstream.call import Deadlines
-from keyhall.engines.upstream.engine import UpstreamEngine
-from keyhall.engines.upstream.pool import Sizes
+from keyhall.engines.upstream.address import Endpoint
 from keyhall.flows import first_run, restart, use_upstream
 from keyhall.flows.callers import Callers
 from keyhall.flows.first_run import FirstRun
 from keyhall.flows.follow_changes import Follower, Reload
 from keyhall.flows.hall import Hall
+from keyhall.flows.manage.checks import Refused
+from keyhall.flows.request_log import RequestLog
+from keyhall.flows.run_engines import Engines
 from keyhall.lane.protocol import lane_of
 from keyhall.lane.state import LaneState
+from keyhall.ledger.journal import JournalError
+from keyhall.ledger.ledger import JournalLedger
 from keyhall.ledger.recovery import Recovered, open_ledger
 from keyhall.policy.proxies import TrustedProxies
-from keyhall.ports.engine import Engine
-from keyhall.stores.pepper import load_peppers
+from keyhall.ports.store import LaneStore, StoreAway
+from keyhall.stores.migrate import SchemaTooNew
+from keyhall.stores.pepper import PepperRefused, load_peppers
 from keyhall.stores.sql import SqlStore
 from keyhall.stores.sqlite import open_store
 
 ROLL_UP_SECONDS = 60.0
+HOP_BYTES = 16
+
+_log = logging.getLogger("keyhall")
 
 
-class HallBusy(Exception):
+class StartRefused(Exception):
+    """Why the hall cannot be opened, and what to do: one or two sentences for the operator."""
+
+
+class HallBusy(StartRefused):
     """Another server runs on the data folder (R14)."""
 
 
@@ -47,6 +58,7 @@ class House:
 
     hall: Hall
     store: SqlStore
+    engines: Engines
     lane_state: LaneState
     health: Health
     first: FirstRun
@@ -61,80 +73,93 @@ class House:
 
 @asynccontextmanager
 async def open_house(
-    config: Config, url: str, clock: AdjustableClock | None = None
+    config: Config,
+    url: str,
+    clock: AdjustableClock | None = None,
+    own: Sequence[Endpoint] = (),
 ) -> AsyncIterator[House]:
-    """Open the data folder, bring it up to date, and start everything but the listener.
-
-    Raises HallBusy; what the store raises when it cannot be opened.
-    """
+    """Open the data folder, bring it up to date, and start everything but the listener. `own` are
+    the addresses that it will listen on. Raises StartRefused."""
     async with AsyncExitStack() as stack:
-        config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        stack.enter_context(locked(config.data))
-        store = await open_store(config.data / "keyhall.db")
-        stack.push_async_callback(store.close)
-        peppers = load_peppers(config.data)
-        clock = clock or SystemClock()
-        clock.not_before(await store.newest_admitted_us())
-        tiers = await first_run.sync_tiers(store, config.tiers, clock.now_us())
-        first = await first_run.prepare(store, peppers, clock.now_us(), os.urandom)
-        notes: list[str] = []
-        engines = await open_engines(config, store, url, notes)
-        stack.push_async_callback(close_engines, engines)
-        await use_upstream.offer(store, engines, config.upstream_model, clock.now_us(), notes)
-        catalogue = await store.load_catalogue()
-        numbers = {version.number: version.name for version in catalogue.versions.values()}
-        counters = MemoryCounters(clock)
-        ledger, recovered = await open_ledger(config.data, store, numbers, clock.now_us())
-        stack.push_async_callback(ledger.close)
-        clock.not_before(await store.newest_admitted_us())
-        await restart.rebuild(counters, store, tiers, clock.now_us())
-        seen = await store.last_change()
-        hall = Hall(
-            clock=clock,
-            store=store,
-            counters=counters,
-            ledger=ledger,
-            callers=Callers(store, tiers, peppers, clock, url),
-            catalogue=catalogue,
-            engines=engines,
-            tokenizer=tokenizers.load,
-            url=url,
-            body_bytes_max=config.server.body_bytes_max,
-            trusted_proxies=proxies_of(config),
-        )
-        health = Health(hall, __version__)
-        health.journal_problem = lambda: ledger.last_error
-        house = House(hall, store, LaneState(), health, first, recovered, notes)
-        follower = Follower(hall, seen, reload_engines(house, config), reload_tiers(house))
-        background(stack, follower.run())
-        background(stack, roll_up(store))
-        house.lane_state.start()
-        stack.callback(house.lane_state.stop)
+        try:
+            house = await _open(stack, config, url, clock or SystemClock(), own)
+        except (Refused, PepperRefused, SchemaTooNew, JournalError) as error:
+            raise StartRefused(str(error)) from error
+        except StoreAway as error:
+            words = str(error)
+            is_sentence = words.endswith(".")
+            raise StartRefused(words if is_sentence else f"The database fails: {words}.") from error
+        except OSError as error:
+            where = error.filename or config.data
+            raise StartRefused(f"{where}: {error.strerror or error}.") from error
         yield house
+
+
+async def _open(
+    stack: AsyncExitStack,
+    config: Config,
+    url: str,
+    clock: AdjustableClock,
+    own: Sequence[Endpoint],
+) -> House:
+    config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    stack.enter_context(locked(config.data))
+    store = await open_store(config.data / "keyhall.db")
+    stack.push_async_callback(store.close)
+    peppers = load_peppers(config.data)
+    clock.not_before(await store.newest_admitted_us())
+    tiers = await first_run.sync_tiers(store, config.tiers, clock.now_us())
+    first = await first_run.prepare(store, peppers, clock.now_us(), os.urandom)
+    seen = await store.last_change()  # Before anything is read that may change from here on.
+    hop = os.urandom(HOP_BYTES).hex()
+    engines = Engines(config, url=url, own=own, hop=hop)
+    stack.push_async_callback(engines.close)
+    engines.refresh(await store.list_engines())
+    given, wanted = engines.of_environment, config.upstream_model
+    offered = await use_upstream.offer(store, given, wanted, clock.now_us())
+    catalogue = await store.load_catalogue()
+    numbers = {version.number: version.name for version in catalogue.versions.values()}
+    ledger, recovered = await open_ledger(config.data, store, numbers, clock.now_us())
+    stack.push_async_callback(close_ledger, ledger)
+    clock.not_before(await store.newest_admitted_us())
+    counters = MemoryCounters(clock)
+    await restart.rebuild(counters, store, tiers, clock.now_us())
+    callers = Callers(store, tiers, peppers, clock, url)
+    stack.push_async_callback(note_last_use, store, callers)
+    networks, said = config.server.trusted_proxies, config.log.requests
+    hall = Hall(
+        clock=clock,
+        store=store,
+        counters=counters,
+        ledger=ledger,
+        callers=callers,
+        catalogue=catalogue,
+        engines=engines.table,
+        tokenizer=tokenizers.load,
+        url=url,
+        body_bytes_max=config.server.body_bytes_max,
+        trusted_proxies=TrustedProxies(networks) if networks else None,
+        hop=hop.encode(),
+        failed_requests=RequestLog(clock) if said == "errors" else None,
+        every_request=RequestLog(clock) if said == "all" else None,
+    )
+    health = Health(hall, lambda: ledger.last_error)
+    notes = engines.notes + offered.notes
+    house = House(hall, store, engines, LaneState(), health, first, recovered, notes)
+    follower = Follower(hall, seen, reload_engines(house), reload_tiers(house))
+    background(stack, "follow changes", follower.run())
+    background(stack, "roll up", roll_up(store))
+    if given is not None and not offered.is_complete:
+        asking = use_upstream.keep_offering(store, given, wanted, clock.now_us)
+        background(stack, "offer models", asking)
+    house.lane_state.start()
+    stack.callback(house.lane_state.stop)
+    return house
 
 
 def application(house: House) -> object:
     """The ASGI application beside the lane."""
     return web(house.hall, house.health)
-
-
-def background(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine until the stack closes."""
-    task = asyncio.get_running_loop().create_task(work)
-
-    async def stop() -> None:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-
-    stack.push_async_callback(stop)
-
-
-async def roll_up(store: SqlStore) -> None:
-    """Keep the rollups a minute behind the ledger at most."""
-    while True:
-        await asyncio.sleep(ROLL_UP_SECONDS)
-        await store.roll_up()
 
 
 @contextlib.contextmanager
@@ -156,64 +181,44 @@ def locked(folder: Path) -> Iterator[IO[str]]:
         yield file
 
 
-def proxies_of(config: Config) -> TrustedProxies | None:
-    networks = config.server.trusted_proxies
-    return TrustedProxies(networks) if networks else None
+# --- In the background ----------------------------------------------------------------------------
 
 
-# --- Engines --------------------------------------------------------------------------------------
+def background(stack: AsyncExitStack, name: str, work: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine until the stack closes. One that fails says so: nobody waits for it."""
+    task = asyncio.get_running_loop().create_task(work, name=name)
+
+    async def stop() -> None:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    def ended(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("background_failed", {"work": task.get_name()}, exc_info=task.exception())
+
+    task.add_done_callback(ended)
+    stack.push_async_callback(stop)
 
 
-async def open_engines(
-    config: Config, store: SqlStore, url: str, notes: list[str]
-) -> dict[str, Engine]:
-    """The sandbox, the engines that the operator added, and the one from the environment."""
-    engines: dict[str, Engine] = {"sandbox": open_sandbox(config)}
-    for record in await store.list_engines():
-        key = config.environ.get(record.key_env or "", "")
-        if record.key_env and not key:
-            notes.append(f"Engine {record.name}: {record.key_env} is not set; it gets no key.")
-        engines[record.name] = upstream(config, record.name, record.url, key)
-    given = use_upstream.from_environment(config.upstream_key, config.upstream_url, url, notes)
-    if given is not None and given.name not in engines:
-        engines[given.name] = upstream(config, given.name, given.url, given.key.reveal())
-    return engines
+async def roll_up(store: SqlStore) -> None:
+    """Keep the rollups a minute behind the ledger at most."""
+    while True:
+        await asyncio.sleep(ROLL_UP_SECONDS)
+        with contextlib.suppress(StoreAway):  # The follower says so; it is made up for later.
+            await store.roll_up()
 
 
-def open_sandbox(config: Config) -> SandboxEngine:
-    words = tokenizers.load("o200k_base")
-    return SandboxEngine(words.encode, words.decode_bytes, pace=config.sandbox.tokens_per_second)
-
-
-def upstream(config: Config, name: str, url: str, key: str) -> UpstreamEngine:
-    given = config.upstream
-    return UpstreamEngine(
-        name,
-        url,
-        key,
-        deadlines=Deadlines(
-            connect=given.connect_seconds,
-            first_byte=given.first_byte_seconds,
-            idle=given.idle_seconds,
-        ),
-        sizes=Sizes(connections=given.connections_max),
-    )
-
-
-async def close_engines(engines: Mapping[str, Engine]) -> None:
-    for engine in engines.values():
-        await engine.close()
-
-
-def reload_engines(house: House, config: Config) -> Reload:
-    """Engines were added or removed by a command: take the new table, close what is gone."""
+def reload_engines(house: House) -> Reload:
+    """Engines were added or removed by a command."""
 
     async def reload() -> None:
-        old = dict(house.hall.engines)
-        fresh = await open_engines(config, house.store, house.hall.url, [])
-        house.hall.engines = {name: old.get(name, engine) for name, engine in fresh.items()}
-        await close_engines({name: e for name, e in fresh.items() if name in old})
-        await close_engines({name: e for name, e in old.items() if name not in fresh})
+        engines = house.engines
+        engines.refresh(await house.store.list_engines())
+        house.hall.engines = engines.table
+        _log.info("engines_changed", {"engines": list(engines.table)})
+        for note in engines.notes:
+            _log.warning("engine_note", {"note": note})
 
     return reload
 
@@ -223,3 +228,18 @@ def reload_tiers(house: House) -> Reload:
         house.hall.callers.tiers_changed(await house.store.load_tiers())
 
     return reload
+
+
+# --- The end --------------------------------------------------------------------------------------
+
+
+async def close_ledger(ledger: JournalLedger) -> None:
+    """Commit all usage; what the store does not take stays in the journal for the next start."""
+    await ledger.close()
+    if ledger.last_error is not None:
+        _log.error("usage_kept_in_journal", {"reason": ledger.last_error})
+
+
+async def note_last_use(store: LaneStore, callers: Callers) -> None:
+    with contextlib.suppress(StoreAway):
+        await store.touch_keys(callers.last_used())

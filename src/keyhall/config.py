@@ -1,23 +1,28 @@
 """Settings: one frozen value, read once from a TOML file and the environment.
 
 A setting `name` in `[section]` is also the environment variable `KEYHALL_SECTION_NAME`, which
-wins over the file. `${NAME}` inside a string of the file is replaced from the environment, so that
-secrets stay out of it. A misspelt section or name refuses to start, and all mistakes are told at
-once. Without any file or variable, everything has a default.
+wins over the file; an option of the command line wins over both. `${NAME}` inside a text of the
+file is replaced from the environment, so that secrets stay out of it. A misspelt section or name
+refuses to start, and all mistakes are told at once. Without any file or variable, everything has a
+default.
 """
 
+import difflib
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+import typing
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 import platformdirs
 from msgspec import Meta
 
-from keyhall.policy.secrets import Secret
+from keyhall.policy.proxies import TrustedProxies
+from keyhall.policy.secrets import MASK, Secret
 from keyhall.policy.tiers import Tier, parse_tiers
 
 
@@ -29,14 +34,16 @@ class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     pass
 
 
+Source = Literal["default", "file", "environment", "option"]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Positive = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 
 
 class Server(_Section, frozen=True):
     """Where Keyhall listens and how it is reached."""
 
-    host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
+    host: Annotated[str, Meta(min_length=1, description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[Port, Meta(description="Port to listen on; 0 takes a free one.")] = 8484
     url: Annotated[
         str, Meta(description="Address that people use, for messages; empty: made from the above.")
@@ -51,7 +58,7 @@ class Server(_Section, frozen=True):
         Positive, Meta(description="Largest request body; larger ones get 413.")
     ] = 10 * 1024 * 1024
     grace_seconds: Annotated[
-        int, Meta(ge=0, description="How long running answers may go on after SIGTERM.")
+        int, Meta(ge=0, le=86_400, description="How long running answers may go on after SIGTERM.")
     ] = 30
 
 
@@ -67,7 +74,10 @@ class Log(_Section, frozen=True):
     ] = "auto"
     requests: Annotated[
         Literal["none", "errors", "all"],
-        Meta(description="Which requests leave a line; every admitted one is in the ledger."),
+        Meta(
+            description="Requests that leave a line; `errors`: 401, 403 and from 500 on. Every "
+            "admitted one is in the ledger."
+        ),
     ] = "errors"
 
 
@@ -82,13 +92,9 @@ class Sandbox(_Section, frozen=True):
 class Upstream(_Section, frozen=True):
     """Deadlines towards upstream engines, in seconds, and the engine from the environment."""
 
-    connect_seconds: Annotated[float, Meta(gt=0, description="To connect, with TLS.")] = 5.0
-    first_byte_seconds: Annotated[float, Meta(gt=0, description="To an answer's first byte.")] = (
-        600.0
-    )
-    idle_seconds: Annotated[float, Meta(gt=0, description="Between two pieces of an answer.")] = (
-        120.0
-    )
+    connect_seconds: Annotated[Seconds, Meta(description="To connect, with TLS.")] = 5.0
+    first_byte_seconds: Annotated[Seconds, Meta(description="To an answer's first byte.")] = 600.0
+    idle_seconds: Annotated[Seconds, Meta(description="Between two pieces of an answer.")] = 120.0
     connections_max: Annotated[Positive, Meta(description="Open connections per engine.")] = 1024
     base_url: Annotated[
         str, Meta(description="Engine from the environment; `OPENAI_BASE_URL` if empty.")
@@ -99,6 +105,9 @@ class Upstream(_Section, frozen=True):
     model: Annotated[
         str, Meta(description="The upstream model behind `v1`; `KEYHALL_UPSTREAM_MODEL` too.")
     ] = ""
+
+    def __repr__(self) -> str:
+        return f"Upstream(base_url={self.base_url!r}, model={self.model!r}, ...)"
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,6 +120,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     upstream: Upstream = Upstream()
     tiers: dict[str, Tier] = {}
     environ: dict[str, str] = {}  # for `--key-env NAME` of engines
+    sources: dict[tuple[str, str], Source] = {}  # of settings that are not left to their default
+
+    def __repr__(self) -> str:
+        return f"Config(data={str(self.data)!r}, ...)"  # The environment is full of secrets.
 
     @property
     def upstream_key(self) -> Secret | None:
@@ -133,8 +146,14 @@ SECTIONS: dict[str, type[_Section]] = {
     "sandbox": Sandbox,
     "upstream": Upstream,
 }
+SECRETS = {("upstream", "api_key")}  # settings whose value is never shown
+
 # Environment names that begin with KEYHALL_ and are no setting of a section.
 _OTHER_NAMES = {"KEYHALL_DATA", "KEYHALL_CONFIG", "KEYHALL_UPSTREAM_MODEL", "KEYHALL_CORPORA"}
+# What Kubernetes puts into every container beside a service that is called `keyhall`.
+_OF_KUBERNETES = re.compile(
+    r"KEYHALL_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP)(_\w+)?|PORT)"
+)
 _PLACE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -154,8 +173,11 @@ def load(
     if path:
         try:
             text = Path(path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"The settings file {path} cannot be read: {error}") from None
+        except UnicodeDecodeError:
+            raise ConfigError(f"The settings file {path} is not UTF-8 text.") from None
+        except OSError as error:
+            said = error.strerror
+            raise ConfigError(f"The settings file {path} cannot be read: {said}.") from None
     folder = data or env.get("KEYHALL_DATA") or platformdirs.user_data_dir("keyhall")
     return parse(text, env, Path(folder), overrides or {})
 
@@ -166,69 +188,170 @@ def parse(
     data: Path,
     overrides: Mapping[str, Mapping[str, Any]],
 ) -> Config:
-    """TOML text and an environment to settings. Pure."""
+    """TOML text and an environment to settings. Pure. Raises ConfigError with every mistake."""
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"The settings file is not TOML: {error}") from None
-    problems: list[str] = []
+        raise ConfigError(f"The settings file is not TOML: {error}.") from None
+    given = _Given(environ)
     tiers: dict[str, Tier] = {}
-    raw: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
-    for name, value in document.items():
-        if name == "tiers":
-            tiers = _tiers(value, problems)
-        elif name in raw and isinstance(value, dict):
-            raw[name] = value
+    for section, values in document.items():
+        if section == "tiers":
+            tiers = given.read_tiers(values)
         else:
-            known = ", ".join(sorted([*SECTIONS, "tiers"]))
-            problems.append(f"[{name}] is not a section; expected one of {known}.")
-    _from_environment(raw, environ, problems)
-    for section, values in overrides.items():
-        raw[section] |= {name: value for name, value in values.items() if value is not None}
-    sections = {name: _convert(name, values, environ, problems) for name, values in raw.items()}
-    if problems:
-        raise ConfigError("\n".join(problems))
-    chosen: dict[str, Any] = sections
-    return Config(data=data, tiers=tiers, environ=dict(environ), **chosen)
+            given.read_section(section, values)
+    given.read_environment()
+    for section, options in overrides.items():
+        for name, value in options.items():
+            if value is not None:
+                given.put(section, name, value, "option", f"--{name.replace('_', '-')}")
+    sections: dict[str, Any] = given.sections()
+    if given.problems:
+        raise ConfigError("\n".join(given.problems))
+    sources = {place: given.sources[place] for place in given.values}
+    return Config(data=data, tiers=tiers, environ=dict(environ), sources=sources, **sections)
 
 
-def _tiers(value: Any, problems: list[str]) -> dict[str, Tier]:
-    try:
-        return parse_tiers(value)
-    except ValueError as error:
-        problems.append(str(error))
-        return {}
+class _Given:
+    """What was given, from weakest to strongest source, and the mistakes in it."""
 
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.problems: list[str] = []
+        self.values: dict[tuple[str, str], Any] = {}
+        self.sources: dict[tuple[str, str], Source] = {}
+        self._said: dict[tuple[str, str], str] = {}  # what a mistake is called by
 
-def _from_environment(
-    raw: dict[str, dict[str, Any]], environ: Mapping[str, str], problems: list[str]
-) -> None:
-    for variable, value in environ.items():
-        if not variable.startswith("KEYHALL_") or variable in _OTHER_NAMES:
-            continue
-        section, _, name = variable.removeprefix("KEYHALL_").lower().partition("_")
-        if section in SECTIONS and name in SECTIONS[section].__struct_fields__:
-            raw[section][name] = value.split(",") if name == "trusted_proxies" else value
+    def put(self, section: str, name: str, value: Any, source: Source, said: str) -> None:
+        place = section, name
+        self.values[place] = value
+        self.sources[place] = source
+        self._said[place] = said
+
+    def read_tiers(self, tables: Any) -> dict[str, Tier]:
+        try:
+            return parse_tiers(tables)
+        except ValueError as error:
+            self.problems.append(str(error))
+            return {}
+
+    def read_section(self, section: str, values: Any) -> None:
+        kind = SECTIONS.get(section)
+        if kind is None:
+            known = [*SECTIONS, "tiers"]
+            what = f"[{section}]" if isinstance(values, dict) else f"'{section}'"
+            self.problems.append(f"{what} is not a section; {_nearest(section, known)}")
+        elif not isinstance(values, dict):
+            self.problems.append(f"'{section}' is a section: write [{section}].")
         else:
-            problems.append(f"{variable} is not a setting; `keyhall config list` names them all.")
+            for name, value in values.items():
+                if name in kind.__struct_fields__:
+                    self.put(section, name, value, "file", f"[{section}] {name}")
+                else:
+                    near = _nearest(name, kind.__struct_fields__)
+                    self.problems.append(f"[{section}] has no setting '{name}'; {near}")
+
+    def read_environment(self) -> None:
+        for variable, value in self._environ.items():
+            if not variable.startswith("KEYHALL_") or variable in _OTHER_NAMES:
+                continue
+            section, _, name = variable.removeprefix("KEYHALL_").lower().partition("_")
+            if section in SECTIONS and name in SECTIONS[section].__struct_fields__:
+                self.put(section, name, value, "environment", variable)
+            elif not _OF_KUBERNETES.fullmatch(variable):
+                near = _nearest(variable, variables())
+                self.problems.append(f"{variable} is not a setting; {near}")
+
+    def sections(self) -> dict[str, _Section]:
+        """Each value in its type, then what only several values together can say."""
+        found: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+        for section, kind in SECTIONS.items():
+            types = {field.name: field.type for field in msgspec.structs.fields(kind)}
+            for name in kind.__struct_fields__:
+                if (section, name) in self.values:
+                    self._convert((section, name), types[name], found[section])
+        sections = {name: kind(**found[name]) for name, kind in SECTIONS.items()}
+        server = sections["server"]
+        assert isinstance(server, Server)
+        self._check_server(server)
+        return sections
+
+    def _convert(self, place: tuple[str, str], kind: Any, into: dict[str, Any]) -> None:
+        value = self.values[place]
+        source = self.sources[place]
+        try:
+            if source == "file":
+                value = _expanded(value, self._environ)
+            elif source == "environment" and place == ("server", "trusted_proxies"):
+                value = [text.strip() for text in value.split(",") if text.strip()]
+            into[place[1]] = msgspec.convert(value, kind, strict=source == "file")
+        except LookupError as error:
+            self.problems.append(f"{self._said[place]}: {error.args[0]}.")
+        except msgspec.ValidationError:
+            shown = MASK if place in SECRETS else repr(value)
+            self.problems.append(f"{self._said[place]} is {shown}; expected {_expected(kind)}.")
+
+    def _check_server(self, server: Server) -> None:
+        if bool(server.tls_cert) != bool(server.tls_key):
+            self.problems.append("TLS needs both a certificate and its key: --tls-cert, --tls-key.")
+        try:
+            TrustedProxies(server.trusted_proxies)
+        except ValueError as error:
+            said = self._said["server", "trusted_proxies"]
+            self.problems.append(f"{said}: {error}.")
+        if server.url and not _is_url(server.url):
+            said = self._said["server", "url"]
+            self.problems.append(
+                f"{said}: '{server.url}' is not an address such as https://keys.example.org."
+            )
 
 
-def _convert(
-    name: str, values: dict[str, Any], environ: Mapping[str, str], problems: list[str]
-) -> _Section:
-    kind = SECTIONS[name]
+def variables() -> list[str]:
+    """Every environment variable that is a setting."""
+    return [
+        f"KEYHALL_{section}_{name}".upper()
+        for section, kind in SECTIONS.items()
+        for name in kind.__struct_fields__
+    ]
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if near:
+        return f"did you mean {near[0]}?"
+    if len(names) > 12:
+        return "`keyhall config list` names them all."
+    return f"expected one of {', '.join(names)}."
+
+
+def _expected(annotation: Any) -> str:
+    """A setting's type, for people."""
+    kind, *metas = typing.get_args(annotation)
+    if typing.get_origin(kind) is Literal:
+        return f"one of {', '.join(typing.get_args(kind))}"
+    least = next((meta.ge for meta in metas if meta.ge is not None), None)
+    most = next((meta.le for meta in metas if meta.le is not None), None)
+    if kind is str:
+        return "a text that is not empty" if any(meta.min_length for meta in metas) else "a text"
+    if kind is float:
+        return f"a number above 0 and up to {most}"
+    if kind is int:
+        return f"a whole number from {least} " + ("on" if most is None else f"to {most}")
+    return "a list of texts"
+
+
+def _is_url(text: str) -> bool:
     try:
-        return msgspec.convert(_expand(values, environ), kind, strict=False)
-    except (msgspec.ValidationError, LookupError) as error:
-        problems.append(f"[{name}] {error}")
-        return kind()
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
-def _expand(value: Any, environ: Mapping[str, str]) -> Any:
-    if isinstance(value, dict):
-        return {name: _expand(inner, environ) for name, inner in value.items()}
+def _expanded(value: Any, environ: Mapping[str, str]) -> Any:
     if isinstance(value, list):
-        return [_expand(inner, environ) for inner in value]
+        return [_expanded(inner, environ) for inner in value]
     if isinstance(value, str):
         return _PLACE.sub(lambda found: _looked_up(found[1], environ), value)
     return value

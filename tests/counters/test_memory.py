@@ -3,6 +3,7 @@
 from keyhall.clock import ManualClock
 from keyhall.counters.memory import MemoryCounters, MemoryHold
 from keyhall.policy.limits import Limits, Refused, WindowLimits
+from keyhall.ports.counters import Past
 
 
 def key(id: int | str, rpm: int = 10) -> tuple[WindowLimits, ...]:
@@ -100,3 +101,18 @@ def test_a_key_that_was_idle_for_long_starts_with_an_empty_window():
     hold = ask(counters, idle)
     assert isinstance(hold, MemoryHold)
     assert hold.facts.remaining_requests == 0
+
+
+def test_r6_many_records_rebuild_their_windows_in_order():
+    """R6: plans are swept meanwhile, and that must not turn a window to the present."""
+    clock = ManualClock()
+    counters = MemoryCounters(clock)
+    start_us = clock.now_us() - 50_000_000
+    past = [Past(key("one", rpm=100), start_us + 400_000 * i, 5) for i in range(100)]
+    past += [Past(key(number), start_us + 400_000 * number, 5) for number in range(100)]
+    counters.rebuild(past)
+    assert isinstance(ask(counters, key("one", rpm=100)), Refused)
+    assert isinstance(ask(counters, key("one", rpm=101)), MemoryHold)
+    clock.advance(10.8)  # The first slot has three records; the last of them leaves now.
+    assert isinstance(ask(counters, key("one", rpm=98)), Refused)
+    assert isinstance(ask(counters, key("one", rpm=99)), MemoryHold)

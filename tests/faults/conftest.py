@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "running"))  # No packages in tests.
+sys.path[:0] = [str(Path(__file__).parents[1] / "running"), str(Path(__file__).parent)]
 
-from hall_process import CONFIG, Premises, Process
+from hall_process import Premises, Process
 
 
 @pytest.fixture
@@ -30,6 +30,3 @@ def started(premises: Premises) -> Iterator[Callable[..., Process]]:
     yield start
     for process in running:
         process.end()
-
-
-__all__ = ["CONFIG"]

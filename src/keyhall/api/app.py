@@ -20,7 +20,8 @@ _FRONT = """<!doctype html>
 <title>Keyhall</title>
 <style>
 :root {{ color-scheme: light dark }}
-body {{ font: 16px/1.6 system-ui, sans-serif; max-width: 42rem; margin: 10vh auto; padding: 0 1rem }}
+body {{ font: 16px/1.6 system-ui, sans-serif; max-width: 42rem; margin: 10vh auto;
+       padding: 0 1rem }}
 h1 {{ font-size: 1.4rem }}
 pre {{ padding: .8rem 1rem; border: 1px solid color-mix(in srgb, currentColor 25%, transparent);
        border-radius: .5rem; overflow-x: auto; font-size: .85rem }}

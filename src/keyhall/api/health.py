@@ -1,6 +1,12 @@
-"""Health: is the process alive, and can it do its work?"""
+"""Health: is the process alive, and can it do its work?
+
+Whoever asks from this machine reads what is wrong; everybody else learns which part is ill and no
+more, for the words may name addresses and folders. Engines are asked at most every few seconds,
+however often somebody asks us.
+"""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,10 +14,17 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from keyhall import __version__
+from keyhall.api.callers import is_local
 from keyhall.flows.hall import Hall
+from keyhall.ports.engine import Engine
 from keyhall.ports.store import StoreAway
 
 CHECK_SECONDS = 2.0
+CHECK_AGAIN_SECONDS = 5.0
+
+OK = "ok"
+_ILL = "not ready"
 
 
 @dataclass(slots=True)
@@ -19,59 +32,73 @@ class Health:
     """What readiness is made of. `is_stopping` is set when a shutdown begins."""
 
     hall: Hall
-    version: str
+    ledger_problem: Callable[[], str | None]
     is_stopping: bool = False
-    journal_problem: Any = field(default=lambda: None)  # () -> str | None
+    _checked: dict[str, tuple[Engine, float, str]] = field(default_factory=dict)
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def parts(self) -> dict[str, str]:
-        """Each part, `ok` or one line that says what is wrong."""
-        parts = {"store": await self._store(), "ledger": self.journal_problem() or "ok"}
-        names = list(self.hall.engines)
-        checks = await asyncio.gather(*(self._engine(name) for name in names))
-        parts |= {f"engine {name}": said for name, said in zip(names, checks, strict=True)}
-        if self.is_stopping:
-            parts["server"] = "shutting down"
-        return parts
+        """Each part, `ok` or what is wrong with it, for the operator."""
+        parts = {
+            "server": "shutting down" if self.is_stopping else OK,
+            "store": await self._store(),
+            "ledger": self.ledger_problem() or OK,
+        }
+        async with self._turn:  # Of many who ask at once, one asks the engines.
+            engines = dict(self.hall.engines)
+            said = await asyncio.gather(*(self._engine(*each) for each in engines.items()))
+            self._checked = {name: self._checked[name] for name in engines}
+        return parts | {f"engine {name}": words for name, words in zip(engines, said, strict=True)}
 
     async def _store(self) -> str:
         try:
             async with asyncio.timeout(CHECK_SECONDS):
                 await self.hall.store.last_change()
-        except (StoreAway, TimeoutError):
-            return "does not answer"
-        return "ok"
+        except StoreAway as error:
+            return str(error)
+        except TimeoutError:
+            return f"no answer within {CHECK_SECONDS:g} s"
+        return OK
 
-    async def _engine(self, name: str) -> str:
+    async def _engine(self, name: str, engine: Engine) -> str:
+        now = asyncio.get_running_loop().time()
+        known, until, said = self._checked.get(name, (None, 0.0, ""))
+        if known is engine and now < until:
+            return said
         try:
             async with asyncio.timeout(CHECK_SECONDS):
-                return await self.hall.engines[name].check() or "ok"
+                said = await engine.check() or OK
         except TimeoutError:
-            return "does not answer"
+            said = f"no answer within {CHECK_SECONDS:g} s"
+        self._checked[name] = (engine, now + CHECK_AGAIN_SECONDS, said)
+        return said
+
+
+def is_ready(parts: dict[str, str]) -> bool:
+    """Requests can be answered: the store and the ledger work, and an engine is there. One ill
+    engine among several is named, and turns nobody away who asks for another."""
+    engines = [said for name, said in parts.items() if name.startswith("engine ")]
+    others = [said for name, said in parts.items() if not name.startswith("engine ")]
+    return OK in engines and all(said == OK for said in others)
 
 
 def _json(status: int, value: Any) -> Response:
     body = msgspec.json.format(msgspec.json.encode(value)) + b"\n"
-    return Response(body, status_code=status, media_type="application/json")
+    return Response(
+        body, status, media_type="application/json", headers={"cache-control": "no-store"}
+    )
 
 
-async def healthz(request: Request) -> Response:
+async def healthz(_request: Request) -> Response:
     """The process answers: nothing else is asked."""
-    health: Health = request.app.state.health
-    return _json(200, {"status": "ok", "version": health.version})
+    return _json(200, {"status": OK, "version": __version__})
 
 
 async def readyz(request: Request) -> Response:
-    """200 when requests can be answered: the store and the ledger work, and an engine is there.
-
-    One ill engine among several does not make the hall unready: it is named in the body.
-    """
+    """200 when requests can be answered, 503 otherwise; each part in the body."""
     health: Health = request.app.state.health
     parts = await health.parts()
-    engines = [said for name, said in parts.items() if name.startswith("engine ")]
-    is_ready = (
-        parts["store"] == "ok"
-        and parts["ledger"] == "ok"
-        and any(said == "ok" for said in engines)
-        and not health.is_stopping
-    )
-    return _json(200 if is_ready else 503, {"ready": is_ready, "parts": parts})
+    ready = is_ready(parts)
+    if not is_local(request, health.hall):
+        parts = {name: said if said == OK else _ILL for name, said in parts.items()}
+    return _json(200 if ready else 503, {"ready": ready, "parts": parts})

@@ -19,7 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "usage": ("keyhall.cli.manage.usage:usage", "Tokens, requests and cost by key, model or day."),
     "tokens": ("keyhall.cli.tokens:tokens", "Count the tokens of a conversation, offline."),
     "tiers": ("keyhall.cli.manage.tiers:tiers", "List the tiers and their limits."),
-    "versions": ("keyhall.cli.manage.versions:versions", "List, deprecate and retire model versions."),
+    "versions": ("keyhall.cli.manage.versions:versions", "List, add and retire model versions."),
     "aliases": ("keyhall.cli.manage.aliases:aliases", "Show and move the names that callers use."),
     "engines": ("keyhall.cli.manage.engines:engines", "Add and list the engines that answer."),
     "organizations": (

@@ -1,98 +1,136 @@
-"""What `keyhall serve` shows once it is open: where, the first key, who answers, what next."""
+"""What `keyhall serve` shows once it is open: where, the first key, who answers, what next.
 
-import sys
+Coloured on a terminal, plain elsewhere. Written without a table library: nothing that only looks
+nice may hold up a start.
+"""
 
-from rich.console import Console
+import json
+
+import click
 
 from keyhall import __version__
 from keyhall.app import House
 from keyhall.config import Config
+from keyhall.policy import access
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
+DAY_SECONDS = 86_400
+TLS_DAYS_LOW = 21
+KEYS_SHOWN_MAX = 3
 
 
-def show(house: House, config: Config, url: str) -> None:
-    console = Console(highlight=False, soft_wrap=True, stderr=False)
-    console.print(f"\n[bold]Keyhall {__version__}[/] is open at [bold]{url}[/]")
-    console.print(f"Data folder: {config.data}")
-    for line in warnings(config):
-        console.print(f"[yellow]{line}[/]")
-    key = house.first.key
-    if key is not None:
-        _first_key(console, url, key.reveal())
+def show(house: House, config: Config, url: str, tls_until: float | None = None) -> None:
+    bold = {"bold": True}
+    say("")
+    say(_styled(f"Keyhall {__version__}", **bold) + " is open at " + _styled(url, **bold))
+    say(f"Data folder: {config.data}")
+    for line in warnings(config, tls_until, house.hall.clock.now_us() // 1_000_000):
+        say(_styled(line, fg="yellow"))
+    for line in recovered(house):
+        say(_styled(line, fg="yellow"))
+    if house.first.key is not None:
+        _first_key(url, house.first.key.reveal())
     else:
-        _known_keys(console, house)
-    _engine(console, house)
+        _known_keys(house)
+    for line in who_answers(house):
+        say(line)
     for note in house.notes:
-        console.print(note, markup=False)
-    _recovered(console, house)
-    if house.first.setup_token is not None:
-        console.print(
-            f"\nSet-up link (works once, claims the first account): "
-            f"{url}/setup/{house.first.setup_token.reveal()}"
-        )
-    console.print("\nStop with Ctrl-C.\n")
-    sys.stdout.flush()
+        say(note)
+    say("\nStop with Ctrl-C.\n")
 
 
-def warnings(config: Config) -> list[str]:
+def say(text: str) -> None:
+    click.echo(text)
+
+
+def _styled(text: str, **style: object) -> str:
+    return click.style(text, **style)  # type: ignore[arg-type]
+
+
+def warnings(config: Config, tls_until: float | None, now: float) -> list[str]:
+    """What deserves attention before anything else."""
     server = config.server
-    if server.host not in LOOPBACK and not server.tls_cert:
-        return [
+    lines = []
+    if not server.tls_cert and not _is_loopback(server.host):
+        lines.append(
             f"Listening on {server.host} without TLS: keys and conversations cross the network in "
             "clear. Give --tls-cert and --tls-key, or put a proxy with TLS in front."
-        ]
-    return []
+        )
+    if tls_until is not None:
+        days = (tls_until - now) / DAY_SECONDS
+        if days < 0:
+            lines.append(f"The certificate {server.tls_cert} is over: clients will refuse it.")
+        elif days < TLS_DAYS_LOW:
+            lines.append(f"The certificate {server.tls_cert} ends in {days:.0f} days.")
+    return lines
 
 
-def _first_key(console: Console, url: str, key: str) -> None:
-    console.print("\n[bold]Your first key[/] (tier free-trial; shown once, stored nowhere):\n")
-    console.print(f"  [bold green]{key}[/]\n")
-    console.print("Try it with curl:\n")
-    console.print(
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or any(each.is_loopback for each in access.addresses(host))
+
+
+def _first_key(url: str, key: str) -> None:
+    body = json.dumps({"model": "v1", "messages": [{"role": "user", "content": "Hello"}]})
+    say(
+        "\n"
+        + _styled("Your first key", bold=True)
+        + " (tier free-trial; shown once, kept nowhere):"
+    )
+    say("\n  " + _styled(key, fg="green", bold=True) + "\n")
+    say("Try it with curl:\n")
+    say(
         f"  curl {url}/v1/chat/completions \\\n"
         f'    -H "Authorization: Bearer {key}" \\\n'
         '    -H "Content-Type: application/json" \\\n'
-        """    -d '{"model": "v1", "messages": [{"role": "user", "content": "Hello"}]}'\n""",
-        markup=False,
+        f"    -d '{body}'\n"
     )
-    console.print("or Python (pip install openai):\n")
-    console.print(
+    say("or Python (pip install openai):\n")
+    say(
         "  from openai import OpenAI\n\n"
         f'  client = OpenAI(base_url="{url}/v1", api_key="{key}")\n'
         "  answer = client.chat.completions.create(\n"
         '      model="v1", messages=[{"role": "user", "content": "Hello"}])\n'
-        "  print(answer.choices[0].message.content)\n",
-        markup=False,
+        "  print(answer.choices[0].message.content)\n"
     )
 
 
-def _known_keys(console: Console, house: House) -> None:
+def _known_keys(house: House) -> None:
     masked = house.first.masked_keys
     if masked:
-        console.print(f"Keys: {', '.join(masked[:3])}{' and more' if len(masked) > 3 else ''}")
-    console.print("Another key: keyhall keys create --name NAME")
+        more = " and more" if len(masked) > KEYS_SHOWN_MAX else ""
+        say(f"Keys: {', '.join(masked[:KEYS_SHOWN_MAX])}{more}")
+    say("Another key: keyhall keys create --name NAME")
 
 
-def _engine(console: Console, house: House) -> None:
+def who_answers(house: House) -> list[str]:
+    """Who stands behind `v1`, and what to do about it."""
     version = house.hall.catalogue.find("v1")
     if version is None:
-        console.print("[yellow]v1 means nothing: keyhall aliases move v1 VERSION[/]")
-    elif version.engine == "sandbox":
-        console.print(
-            "v1 answers from the [bold]sandbox[/], which is not an AI. For a real model start with "
-            "OPENAI_API_KEY (and OPENAI_BASE_URL)\nset, or: keyhall engines add NAME --url URL"
+        return ["v1 means nothing: keyhall aliases move v1 VERSION"]
+    if version.engine not in house.hall.engines:
+        return [
+            f"v1 means {version.name}, but there is no engine {version.engine}: add it, or "
+            "keyhall aliases move v1 v1-sandbox-1"
+        ]
+    if version.engine != "sandbox":
+        return [f"v1 answers from {version.name} (engine {version.engine})."]
+    lines = ["v1 answers from the sandbox, which is not an AI."]
+    if len(house.hall.engines) == 1:
+        lines[0] += (
+            " For a real model start with OPENAI_API_KEY (and\nOPENAI_BASE_URL) set, or: "
+            "keyhall engines add NAME --url URL"
         )
-    else:
-        console.print(f"v1 answers from {version.name} (engine {version.engine}).", markup=False)
+    return lines
 
 
-def _recovered(console: Console, house: House) -> None:
+def recovered(house: House) -> list[str]:
+    """What the last run left open, if it was killed."""
     found = house.recovered
-    if found.settled or found.crashed or found.lost:
-        console.print(
-            f"The last run ended suddenly: {found.settled} settled and {found.crashed} open "
-            f"requests were recorded, {found.lost} of them charged in full."
+    lines = []
+    total = found.settled + found.crashed + found.lost
+    if total:
+        lost = f", {found.lost} of them in full, because their count is lost" if found.lost else ""
+        lines.append(
+            f"The last run ended suddenly: {total} of its requests are now recorded, "
+            f"{found.crashed + found.lost} of which were still running{lost}."
         )
-    for line in found.damaged:
-        console.print(f"[red]{line}[/]")
+    return lines + [f"{line}: nobody could be charged for it." for line in found.damaged]

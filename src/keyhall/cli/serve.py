@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import logging
 import resource
 import signal
 import socket
@@ -10,19 +11,22 @@ from collections.abc import Iterator
 from typing import Any
 
 import click
-import structlog
 import uvicorn
 import uvloop
 
-from keyhall import app, logs
-from keyhall.app import HallBusy, House
-from keyhall.cli import banner
+from keyhall import __version__, app, logs
+from keyhall.app import House, StartRefused
+from keyhall.cli import banner, tls
 from keyhall.cli.options import fail, load_config
 from keyhall.config import Config
+from keyhall.config import Server as Settings
 from keyhall.ports.exchange import Stopped
 
 BACKLOG = 4096
 OPEN_FILES_WANTED = 65_536
+LAST_WORDS_SECONDS = 1.0  # what was cut gets so long to hear why
+
+_log = logging.getLogger("keyhall")
 
 
 @click.command()
@@ -44,35 +48,43 @@ def serve(
 
     Stop it with Ctrl-C or SIGTERM: running answers get 30 seconds to end.
     """
+    gc.disable()  # Until it is open: a start makes much that stays, and no garbage to speak of.
     given = {"host": host, "port": port, "tls_cert": tls_cert, "tls_key": tls_key}
     config = load_config(data, path, {"server": given})
     logs.configure(config.log)
     raise_file_limit()
-    listener = bind(config)
     try:
-        uvloop.run(run(config, listener))
-    except HallBusy as error:
+        until = tls.read(config.server)
+    except tls.Unusable as error:
         fail(str(error))
-    finally:
-        listener.close()
+    with contextlib.closing(bind(config.server)) as listener:
+        try:
+            uvloop.run(run(config, listener, until))
+        except StartRefused as error:
+            fail(str(error))
 
 
-def bind(config: Config) -> socket.socket:
+def bind(server: Settings) -> socket.socket:
     """The listening socket, or one line that says why there is none."""
-    server = config.server
-    if bool(server.tls_cert) != bool(server.tls_key):
-        fail("TLS needs both --tls-cert and --tls-key.")
-    family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((server.host, server.port))
+        family, address = address_of(server)
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
     except OSError as error:
         fail(
             f"Cannot listen on {server.host} port {server.port}: {error.strerror}. "
-            "Choose another with --port, or see what uses it: ss -ltnp"
+            "Choose another with --host or --port; what uses it now is listed by: ss -ltnp"
         )
     return listener
+
+
+def address_of(server: Settings) -> tuple[socket.AddressFamily, Any]:
+    """What to bind; of a name's addresses, IPv4 before IPv6. Raises OSError."""
+    passive = socket.AI_PASSIVE
+    found = socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM, flags=passive)
+    family, _, _, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
+    return family, address
 
 
 def raise_file_limit() -> None:
@@ -84,23 +96,53 @@ def raise_file_limit() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def url_of(config: Config, listener: socket.socket) -> str:
+def url_of(server: Settings, port: int) -> str:
     """The address that people use."""
-    if config.server.url:
-        return config.server.url.rstrip("/")
-    scheme = "https" if config.server.tls_cert else "http"
-    host = config.server.host
-    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
-        host = "127.0.0.1"
-    if ":" in host:
-        host = f"[{host}]"
-    return f"{scheme}://{host}:{listener.getsockname()[1]}"
+    if server.url:
+        return server.url.rstrip("/")
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(server.host, server.host)  # noqa: S104
+    scheme = "https" if server.tls_cert else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+async def run(config: Config, listener: socket.socket, tls_until: float | None = None) -> None:
+    asyncio.get_running_loop().set_exception_handler(logs.on_loop_error)
+    own = listener.getsockname()[:2]
+    url = url_of(config.server, own[1])
+    async with app.open_house(config, url, own=[own]) as house:
+        gc.freeze()  # What lives from here on is not looked at again by full collections.
+        gc.set_threshold(50_000, 50, 1_000)
+        gc.enable()
+        server = Server(uvicorn_config(config, house), house, config, url, tls_until)
+        await server.serve(sockets=[listener])
+        cut(house)
+        await server.until_closed(LAST_WORDS_SECONDS)
+    _log.info("stopped", {"data": str(config.data)})
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server; a signal ends it with status 0 once everything is settled (I-18)."""
+    """uvicorn's server, with our words at its start and our way to its end (I-18): a signal ends
+    it with status 0 once everything is settled."""
 
-    house: House
+    def __init__(
+        self,
+        given: uvicorn.Config,
+        house: House,
+        config: Config,
+        url: str,
+        tls_until: float | None,
+    ) -> None:
+        super().__init__(given)
+        self._house = house
+        self._config = config
+        self._url = url
+        self._tls_until = tls_until
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        banner.show(self._house, self._config, self._url, self._tls_until)
+        facts = {"url": self._url, "version": __version__, "data": str(self._config.data)}
+        _log.info("started", facts)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -114,23 +156,33 @@ class Server(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        self.house.health.is_stopping = True
-        self.house.lane_state.is_stopping = True
+        if not self.should_exit:
+            self._house.health.is_stopping = True
+            self._house.lane_state.is_stopping = True
+            grace = self._config.server.grace_seconds
+            _log.info("stopping", {"open": self._house.hall.counters.open_holds(), "grace": grace})
+            asyncio.get_running_loop().call_later(grace, self._grace_is_over)
         super().handle_exit(sig, frame)
 
+    def _grace_is_over(self) -> None:
+        """End what still runs, so that it is settled before we go; then who does not listen."""
+        if self.server_state.connections:
+            _log.warning("grace_over", {"cut": self._house.hall.counters.open_holds()})
+            cut(self._house)
+            loop = asyncio.get_running_loop()
+            loop.call_later(LAST_WORDS_SECONDS, setattr, self, "force_exit", True)
 
-async def run(config: Config, listener: socket.socket) -> None:
-    url = url_of(config, listener)
-    async with app.open_house(config, url) as house:
-        server = Server(uvicorn_config(config, house))
-        server.house = house
-        gc.collect()
-        gc.freeze()  # What lives from here on is not looked at again by full collections.
-        gc.set_threshold(50_000, 50, 1_000)
-        banner.show(house, config, url)
-        await server.serve(sockets=[listener])
-        await cut_what_runs(house)
-    structlog.get_logger("keyhall").info("stopped")
+    async def until_closed(self, seconds: float) -> None:
+        """Return when no connection is left, or `seconds` have passed."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.server_state.connections:
+                    await asyncio.sleep(0.01)
+
+
+def cut(house: House) -> None:
+    for connection in list(house.lane_state.connections):
+        connection.cut(None, Stopped())
 
 
 def uvicorn_config(config: Config, house: House) -> uvicorn.Config:
@@ -146,14 +198,6 @@ def uvicorn_config(config: Config, house: House) -> uvicorn.Config:
         date_header=True,
         proxy_headers=False,
         backlog=BACKLOG,
-        timeout_graceful_shutdown=config.server.grace_seconds,
         ssl_certfile=config.server.tls_cert or None,
         ssl_keyfile=config.server.tls_key or None,
     )
-
-
-async def cut_what_runs(house: House) -> None:
-    """The grace period is over: end what still runs, so that it is settled before we go."""
-    for connection in list(house.lane_state.connections):
-        connection.cut(None, Stopped())
-    await asyncio.sleep(0)

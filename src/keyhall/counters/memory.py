@@ -89,9 +89,9 @@ class MemoryCounters:
 
         Written out rather than split into calls, because it runs for every request.
         """
-        plan = self._plans.get(id(windows)) or self._make_plan(windows)
-        plan.is_used = True
         now_us = self._now_us()
+        plan = self._plans.get(id(windows)) or self._make_plan(windows, now_us)
+        plan.is_used = True
         limit_requests = limit_tokens = None
         least_requests = least_tokens = _UNLIMITED
         for window, requests_max, tokens_max, in_flight_max in plan.parts:
@@ -152,7 +152,7 @@ class MemoryCounters:
         newest_us = 0
         for record in sorted(past, key=attrgetter("admitted_at_us")):
             newest_us = record.admitted_at_us
-            plan = self._plans.get(id(record.windows)) or self._make_plan(record.windows)
+            plan = self._plans.get(id(record.windows)) or self._make_plan(record.windows, newest_us)
             for window in plan.windows:
                 window.turn(newest_us)
                 window.take(newest_us, record.tokens)
@@ -169,8 +169,8 @@ class MemoryCounters:
         """Windows in memory: those that count something, and a few that will be forgotten."""
         return len(self._windows)
 
-    def _make_plan(self, asked: tuple[WindowLimits, ...]) -> _Plan:
-        self._sweep()
+    def _make_plan(self, asked: tuple[WindowLimits, ...], now_us: int) -> _Plan:
+        self._sweep(now_us)
         limited = tuple(each for each in asked if each.limits != NO_LIMITS)
         parts = []
         for each in limited:
@@ -192,10 +192,9 @@ class MemoryCounters:
         self._rounds.append(plan)
         return plan
 
-    def _sweep(self) -> None:
+    def _sweep(self, now_us: int) -> None:
         """Forget a plan that was not used for a round, unless its windows still count something
-        and nobody else would keep them."""
-        now_us = self._now_us()
+        and nobody else would keep them. While windows are rebuilt, now is the record's time."""
         for _ in range(min(_SWEEP, len(self._rounds))):
             plan = self._rounds.popleft()
             if plan.is_used or any(_is_needed(window, now_us) for window in plan.windows):

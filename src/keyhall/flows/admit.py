@@ -63,15 +63,16 @@ def choose_version(name: str, caller: Caller, exchange: Exchange, hall: Hall) ->
     if version.status != "active" or version.retires_at_us is not None:
         state = catalogue.status_at(version, exchange.started_us)
         if state == "retired":
-            raise _retired(name, version)
-    if version.price is None and caller.grant.has_budget:
-        raise ApiError(errors.PRICE_MISSING, model=name, key=caller.grant.masked)
+            raise retired(name, version)
     if caller.grant.mode == "test":
         return _as_test(version)
+    if version.price is None and caller.grant.has_budget:
+        raise ApiError(errors.PRICE_MISSING, model=name, key=caller.grant.masked)
     return version
 
 
-def _retired(name: str, version: Version) -> ApiError:
+def retired(name: str, version: Version) -> ApiError:
+    """The refusal for a version whose day has come, with what to use instead (R8)."""
     at_us = version.retires_at_us
     instead = (
         f"Use `{version.replacement}` instead."
@@ -123,7 +124,7 @@ async def fit(request: ChatRequest, version: Version, caller: Caller, hall: Hall
     if count > version.max_input_tokens:
         count, lines = await _shorten(request, version, hall, count)
     effective = caller.effective
-    tools = len(request.tools or ())
+    tools = 0 if version.count == "exact" else _tools(request)
     cap = holds.output_cap(
         asked,
         version_max=version.max_output_tokens,
@@ -137,6 +138,11 @@ async def fit(request: ChatRequest, version: Version, caller: Caller, hall: Hall
         lines += _deprecation(version)
     held = holds.hold_tokens(version, count, tools, choices, cap)
     return Fit(count, cap, choices, held, lines)
+
+
+def _tools(request: ChatRequest) -> int:
+    """How many functions an estimated count has a margin for."""
+    return len(request.tools or ()) + len(request.functions or ())
 
 
 def _cap_too_large(request: ChatRequest, asked: int, version: Version) -> ApiError:

@@ -25,8 +25,8 @@ async def authenticate(exchange: Exchange, hall: Hall, endpoint: str) -> Caller:
     if caller is None:
         caller = await callers.look_up(text, digest)
     now_us = exchange.started_us
-    if caller.effective.until_us <= now_us:
-        callers.refresh(caller, now_us)
+    if caller.until_us <= now_us:
+        await callers.renew(caller)
     if not caller.is_unrestricted:
         require(caller, exchange, hall, endpoint, None)
     if exchange.organization is not None or exchange.project is not None:

@@ -1,14 +1,16 @@
 """Who is calling: keys that were seen, as snapshots that the store's changes replace (R14).
 
-A snapshot lives in a bounded dictionary by the key's HMAC digest. A change in the store drops or
-renews it; a look-up that began before a change was noticed is repeated, so a slow one can never
-put an old value back. Unknown keys are remembered for a second, so that a flood of one wrong key
-costs one query a second.
+A snapshot lives in a bounded dictionary by the key's HMAC digest. When a change in the store is
+noticed it counts as stale from that moment, and whoever needs it next waits for the new one: a
+project with ten thousand keys costs no more than one. A look-up that began before a change was
+noticed is repeated, so a slow one can never put an old value back. Unknown keys are remembered for
+a second, so that a flood of one wrong key costs one query a second.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
+from typing import Any
 
 from keyhall import errors
 from keyhall.clock import Clock
@@ -23,6 +25,8 @@ CALLERS_MAX = 50_000
 UNKNOWN_MAX = 10_000
 UNKNOWN_US = 1_000_000
 
+Query = Callable[[], Coroutine[Any, Any, Grant | None]]
+
 
 class Caller:
     """The key, project and account behind a request. Updated in place when its key changes, so
@@ -31,10 +35,12 @@ class Caller:
     __slots__ = (
         "effective",
         "grant",
+        "is_stale",
         "is_unrestricted",
         "last_used_us",
         "lines",
         "open",
+        "until_us",
     )
 
     def __init__(self, grant: Grant, tier_table: Mapping[str, Tier], now_us: int) -> None:
@@ -44,7 +50,9 @@ class Caller:
 
     def update(self, grant: Grant, tier_table: Mapping[str, Tier], now_us: int) -> None:
         self.grant = grant
+        self.is_stale = False
         self.effective = tiers.effective(grant, tier_table, now_us)
+        self.until_us = self.effective.until_us  # `Callers.renew` it then, before it is used again.
         # Most keys are live and unrestricted: for them the access rules need not run at all.
         self.is_unrestricted = (
             grant.is_organization_active
@@ -62,6 +70,11 @@ class Caller:
             grant.project_id.encode(),
             mode,
         )
+
+    def expire(self) -> None:
+        """What it was made of has changed in the store."""
+        self.is_stale = True
+        self.until_us = 0
 
     def opened(self, exchange: Exchange) -> None:
         if self.open is None:
@@ -102,7 +115,7 @@ class Callers:
         until_us = self._unknown.get(digest)
         if (until_us is not None and now_us < until_us) or not keys.is_well_formed(text):
             raise self._unknown_key(text)
-        grant = await self._find(text, digest)
+        grant = await self._ask(lambda: self._query(text, digest))
         if grant is None:
             if len(self._unknown) >= UNKNOWN_MAX:
                 self._unknown.clear()
@@ -114,16 +127,33 @@ class Callers:
             self._remember(digest, caller)
         return caller
 
-    async def _find(self, text: bytes, digest: bytes) -> Grant | None:
+    async def renew(self, caller: Caller) -> None:
+        """The snapshot's time is over: something changed in the store, or time alone has changed
+        its limits (the first 48 hours are over). Raises STORE_AWAY."""
+        if caller.is_stale:
+            await self._reload(caller, self._ask)
+        else:
+            caller.update(caller.grant, self._tiers, self._clock.now_us())
+
+    def digests(self, text: bytes) -> list[bytes]:
+        """Of a key under every pepper, the newest first."""
+        return [self.digest(text), *(keys.digest(each, text) for each in self._older_peppers)]
+
+    async def _ask(self, query: Query) -> Grant | None:
+        """`_latest` for a request, which is refused if the store does not answer."""
+        try:
+            return await self._latest(query)
+        except StoreAway:
+            raise ApiError(errors.STORE_AWAY, headers=((b"retry-after", b"1"),)) from None
+
+    async def _latest(self, query: Query) -> Grant | None:
+        """What the store says, after all changes that were noticed by then."""
         loop = asyncio.get_running_loop()
         while True:
             generation = self._generation
-            try:
-                # A task of its own: the store's driver wants one, and a client that leaves must
-                # not cancel a query in the middle of its connection.
-                grant = await asyncio.shield(loop.create_task(self._query(text, digest)))
-            except StoreAway:
-                raise ApiError(errors.STORE_AWAY, headers=((b"retry-after", b"1"),)) from None
+            # A task of its own: the store's driver wants one, and a client that leaves must
+            # not cancel a query in the middle of its connection.
+            grant = await asyncio.shield(loop.create_task(query()))
             if generation == self._generation:
                 return grant
 
@@ -136,18 +166,23 @@ class Callers:
 
     def _remember(self, digest: bytes, caller: Caller) -> None:
         if len(self.known) >= CALLERS_MAX:
-            oldest = next(iter(self.known))
-            self._digest_of.pop(self.known.pop(oldest).grant.key_id, None)
+            self._forget_one()
         self.known[digest] = caller
         self._digest_of[caller.grant.key_id] = digest
+
+    def _forget_one(self) -> None:
+        """The longest known, save those with open requests: a revocation must find them."""
+        for _ in range(len(self.known)):
+            digest = next(iter(self.known))
+            caller = self.known.pop(digest)
+            if not caller.open:
+                del self._digest_of[caller.grant.key_id]
+                return
+            self.known[digest] = caller  # At the end again.
 
     def _unknown_key(self, text: bytes) -> ApiError:
         shown = keys.mask(text[:200].decode("latin-1"))
         return ApiError(errors.KEY_UNKNOWN, key=shown, url=self._url)
-
-    def refresh(self, caller: Caller, now_us: int) -> None:
-        """Time alone has changed the caller's limits (the first 48 hours are over)."""
-        caller.update(caller.grant, self._tiers, now_us)
 
     # --- Changes --------------------------------------------------------------------------------
 
@@ -156,37 +191,40 @@ class Callers:
         self._generation += 1
         self._unknown.clear()
         digest = self._digest_of.get(key_id)
-        if digest is None:
-            return
-        grant = await self._store.find_grant_by_id(key_id)
-        caller = self.known.get(digest)
-        if caller is None:
-            return
+        if digest is not None:
+            caller = self.known[digest]
+            caller.expire()
+            await self._reload(caller, self._latest)
+
+    async def _reload(
+        self, caller: Caller, ask: Callable[[Query], Coroutine[Any, Any, Grant | None]]
+    ) -> None:
+        key_id = caller.grant.key_id
+        grant = await ask(lambda: self._store.find_grant_by_id(key_id))
         if grant is None:
-            self._drop(digest)
+            self._drop(key_id)
             grant = replace(caller.grant, revoked_at_us=self._clock.now_us())
         caller.update(grant, self._tiers, self._clock.now_us())
         if grant.revoked_at_us is not None:
             for exchange in list(caller.open or ()):
                 exchange.cut(KeyRevoked())
 
-    async def owner_changed(self, owner_id: str) -> None:
-        """A project or organization changed: renew the snapshots made of it."""
-        for caller in list(self.known.values()):
+    def owner_changed(self, owner_id: str) -> None:
+        """A project or organization changed, and with it the snapshots of its keys."""
+        self._generation += 1
+        for caller in self.known.values():
             if owner_id in (caller.grant.project_id, caller.grant.organization_id):
-                await self.key_changed(caller.grant.key_id)
+                caller.expire()
 
     def tiers_changed(self, tier_table: Mapping[str, Tier]) -> None:
-        self._generation += 1
         self._tiers = tier_table
-        now_us = self._clock.now_us()
         for caller in self.known.values():
-            caller.update(caller.grant, tier_table, now_us)
+            caller.until_us = 0
 
-    def _drop(self, digest: bytes) -> None:
-        caller = self.known.pop(digest, None)
-        if caller is not None:
-            self._digest_of.pop(caller.grant.key_id, None)
+    def _drop(self, key_id: str) -> None:
+        digest = self._digest_of.pop(key_id, None)
+        if digest is not None:
+            del self.known[digest]
 
     def last_used(self) -> dict[str, int]:
         """Key ids and times used since the last call; kept for at most a minute (lossy)."""

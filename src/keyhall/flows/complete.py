@@ -81,8 +81,9 @@ async def _stream(exchange: Exchange, tab: Tab, answer: Answer, request: ChatReq
     )
     data = b""
     while chunks := await answer.chunks():
-        tab.saw_chunks(chunks)
-        data = stamp.encode(shape.feed(chunks))
+        shaped = shape.feed(chunks)
+        tab.saw_chunks(answer, shaped)
+        data = stamp.encode(shaped)
         tab.produced(answer.produced)
         if answer.is_finished:
             break  # Goes out with the end, in one write.
@@ -91,7 +92,9 @@ async def _stream(exchange: Exchange, tab: Tab, answer: Answer, request: ChatReq
             data = b""
             if exchange.is_write_paused:
                 await exchange.drained()
-    data += stamp.encode(shape.finish())
+    rest = shape.finish()
+    tab.saw_chunks(answer, rest)
+    data += stamp.encode(rest)
     if request.wants_usage:
         data += stamp.encode_usage(tab.usage())
     exchange.write_last(data + chat_write.DONE)

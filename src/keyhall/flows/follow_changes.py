@@ -1,13 +1,13 @@
 """Keep snapshots as new as the store: ask for changes ten times a second (R14).
 
 Commands write to the store from other processes; the server sees it within 200 ms. A store that
-does not answer is asked again; what was missed is then read in one go.
+does not answer is asked again; what was missed is then read in one go. Whatever else goes wrong
+is said once and tried again: a hall that stopped to look would serve revoked keys for ever.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
-
-import structlog
 
 from keyhall.flows.hall import Hall
 from keyhall.ports.store import Change, StoreAway
@@ -26,28 +26,39 @@ class Follower:
         self._seen = seen
         self._reload_engines = reload_engines
         self._reload_tiers = reload_tiers
+        self._trouble: str | None = None
+        self._log = logging.getLogger("keyhall")
 
     async def run(self) -> None:
         """Until cancelled."""
-        log = structlog.get_logger("keyhall")
-        is_away = False
         until_touch = TOUCH_SECONDS
         while True:
-            try:
-                await self.catch_up()
-                if until_touch <= 0:
-                    until_touch = TOUCH_SECONDS
-                    await self._hall.store.touch_keys(self._hall.callers.last_used())
-            except StoreAway as error:
-                if not is_away:
-                    log.warning("store_away", reason=str(error))
-                is_away = True
-            else:
-                if is_away:
-                    log.info("store_back")
-                is_away = False
+            await self._try(self.catch_up)
+            if until_touch <= 0:
+                until_touch = TOUCH_SECONDS
+                await self._try(self._touch)
             await asyncio.sleep(ASK_SECONDS)
             until_touch -= ASK_SECONDS
+
+    async def _try(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do it; of the same trouble in a row only the first is told."""
+        try:
+            await work()
+        except StoreAway as error:
+            if self._trouble != "store":
+                self._log.warning("store_away", {"reason": str(error)})
+            self._trouble = "store"
+        except Exception as error:
+            if self._trouble != type(error).__name__:
+                self._log.error("changes_not_followed", {"after": self._seen}, exc_info=error)
+            self._trouble = type(error).__name__
+        else:
+            if self._trouble is not None:
+                self._log.info("changes_followed_again", {"after": self._seen})
+            self._trouble = None
+
+    async def _touch(self) -> None:
+        await self._hall.store.touch_keys(self._hall.callers.last_used())
 
     async def catch_up(self) -> None:
         """Read and apply what has changed since the last time."""
@@ -65,9 +76,10 @@ class Follower:
         if kinds & {"catalogue", "engine"}:
             self._hall.catalogue = await self._hall.store.load_catalogue()
         callers = self._hall.callers
-        for change in {(change.kind, change.id) for change in changes}:
-            kind, identity = change
+        named = {(change.kind, change.id) for change in changes}
+        for kind, identity in named:
+            if kind in ("project", "organization"):
+                callers.owner_changed(identity)
+        for kind, identity in named:
             if kind == "key":
                 await callers.key_changed(identity)
-            elif kind in ("project", "organization"):
-                await callers.owner_changed(identity)

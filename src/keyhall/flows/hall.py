@@ -1,14 +1,13 @@
 """What a flow may use: the ports, and the values that the store's changes replace."""
 
-import traceback
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import structlog
-
 from keyhall.clock import Clock
 from keyhall.flows.callers import Callers
+from keyhall.flows.request_log import RequestLog
 from keyhall.flows.tally import Tally
 from keyhall.policy.catalogue import Catalogue
 from keyhall.ports.counters import Counters
@@ -40,13 +39,11 @@ class Hall:
     tally: Tally = field(default_factory=Tally)
     body_bytes_max: int = 10 * 1024 * 1024
     trusted_proxies: TrustedProxies | None = None
+    hop: bytes = b""  # what our upstream requests carry: one that comes back is our own (attack 23)
+    failed_requests: RequestLog | None = None  # log.requests = "errors"
+    every_request: RequestLog | None = None  # log.requests = "all"
 
     def log_failure(self, request_id: str, error: BaseException) -> None:
         """A mistake of ours: where it happened, and never the text it happened on (I-13)."""
-        frames = traceback.extract_tb(error.__traceback__)
-        structlog.get_logger("keyhall").error(
-            "request_failed",
-            request_id="req_" + request_id,
-            error=type(error).__name__,
-            at=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames[-12:]],
-        )
+        facts = {"request_id": "req_" + request_id}
+        logging.getLogger("keyhall").error("request_failed", facts, exc_info=error)

@@ -1,7 +1,10 @@
 """GET /v1/models: the names a key may use, with the day on which each is shut down (R8, R19)."""
 
+from urllib.parse import unquote_to_bytes
+
 from keyhall import errors
 from keyhall.errors import ApiError
+from keyhall.flows.admit import retired
 from keyhall.flows.authenticate import authenticate
 from keyhall.flows.callers import Caller
 from keyhall.flows.hall import Hall
@@ -9,6 +12,8 @@ from keyhall.policy import access, catalogue
 from keyhall.policy.catalogue import Version
 from keyhall.ports.exchange import Exchange
 from keyhall.wire import models
+
+NAME_CHARACTERS_MAX = 256  # of a name that is looked for and repeated
 
 
 async def list_models(exchange: Exchange, hall: Hall) -> None:
@@ -24,10 +29,14 @@ async def list_models(exchange: Exchange, hall: Hall) -> None:
 
 async def show_model(exchange: Exchange, hall: Hall) -> None:
     caller = await authenticate(exchange, hall, "models")
-    name = exchange.path.removeprefix(b"/v1/models/").decode("ascii", "replace")[:256]
+    # Clients write a slash inside a name as it is, or as `%2F`.
+    encoded = exchange.path.removeprefix(b"/v1/models/")
+    name = unquote_to_bytes(encoded).decode("utf-8", "replace")[:NAME_CHARACTERS_MAX]
     version = hall.catalogue.find(name)
     if version is None or not _in_scope(name, caller):
         raise ApiError(errors.MODEL_UNKNOWN, model=name)
+    if catalogue.status_at(version, exchange.started_us) == "retired":
+        raise retired(name, version)
     exchange.reply(200, caller.lines, models.encode_model(_card(name, version)))
 
 

@@ -5,7 +5,7 @@ Opened when the hold is taken; `settle` closes it exactly once, whatever way the
 
 from keyhall import errors
 from keyhall.errors import ApiError
-from keyhall.flows.admit import Fit, rate_headers
+from keyhall.flows.admit import Fit, rate_headers, revoked
 from keyhall.flows.callers import Caller
 from keyhall.flows.hall import Hall
 from keyhall.policy.catalogue import Price, Version
@@ -14,7 +14,9 @@ from keyhall.ports.counters import Hold
 from keyhall.ports.engine import Answer, Engine, Job
 from keyhall.ports.exchange import Exchange
 from keyhall.ports.ledger import Entry, Opening
+from keyhall.wire import chat_usage
 from keyhall.wire.chat import ChatRequest, Chunk, Completion, TokenUsage
+from keyhall.wire.chat_usage import Said
 
 _FREE = Price(0, 0)
 
@@ -23,6 +25,7 @@ class Tab:
     __slots__ = (
         "_answer",
         "_caller",
+        "_completion",
         "_counts",
         "_engine",
         "_entry",
@@ -32,7 +35,9 @@ class Tab:
         "_hold",
         "_id",
         "_is_settled",
-        "_text",
+        "_said",
+        "_said_before",
+        "_usage",
         "first_byte_us",
         "version",
     )
@@ -58,7 +63,11 @@ class Tab:
         self._entry = entry
         self._id = exchange.request_id.hex()
         self._answer: Answer | None = None
-        self._text: list[str] = []  # what an upstream produced, in case it reports no usage
+        # What an upstream has produced, in case that its own count is missing or cannot be true.
+        self._completion: Completion | None = None
+        self._said: Said | None = None
+        self._usage: TokenUsage | None = None  # the latest that came while it was streaming,
+        self._said_before = 0  # and how much had been said by then
         self._counts: tuple[int, int, UsageSource] | None = None  # once they are final
         self._is_settled = False
         self.first_byte_us = 0
@@ -78,6 +87,9 @@ class Tab:
     ) -> "Tab":
         """Journal the request; without a free slot the hold is undone and the caller gets 503."""
         grant = caller.grant
+        if grant.revoked_at_us is not None:  # Since the body came: the input may be long to count.
+            hall.counters.cancel(hold)
+            raise revoked(caller, exchange, hall)
         price = version.price or _FREE
         entry = hall.ledger.open(
             Opening(
@@ -135,34 +147,20 @@ class Tab:
             self.first_byte_us = self._hall.clock.now_us() - self._hold.admitted_at_us
 
     def saw_completion(self, completion: Completion) -> None:
-        """Keep the text until the usage is known, if our own count may be needed."""
-        if self._engine.counts_tokens or (self._answer and self._answer.usage is not None):
-            return
-        for choice in completion.choices:
-            message = choice.message
-            if message.content:
-                self._text.append(message.content)
-            for call in message.tool_calls or ():
-                self._text.append(call.function.name + call.function.arguments)
+        """Keep what is about to be sent, in case that our own count is needed."""
+        self._completion = completion
 
-    def saw_chunks(self, chunks: list[Chunk]) -> None:
-        if self._engine.counts_tokens:
-            return
-        text = self._text
-        if self._answer is not None and self._answer.usage is not None:
-            text.clear()
-            return
-        for chunk in chunks:
-            for choice in chunk.choices:
-                delta = choice.delta
-                if delta.content:
-                    text.append(delta.content)
-                elif delta.tool_calls:
-                    for call in delta.tool_calls:
-                        if call.function:
-                            text.append(
-                                (call.function.name or "") + (call.function.arguments or "")
-                            )
+    def saw_chunks(self, answer: Answer, chunks: list[Chunk]) -> None:
+        """The same, chunk by chunk."""
+        said = self._said
+        if said is None:
+            if self._engine.counts_tokens:
+                return
+            said = self._said = Said(self._fit.choices)
+        said.hear(chunks)
+        if answer.usage is not self._usage:
+            self._usage = answer.usage
+            self._said_before = said.size
 
     def _counted(self) -> tuple[int, int, UsageSource]:
         """Input, output and who counted (R12): the engine if what it says can be true, else we."""
@@ -172,26 +170,36 @@ class Tab:
         if self._engine.counts_tokens:
             return fit.input_tokens, answer.produced, UsageSource.ENGINE
         usage = answer.usage
-        if usage is not None:
-            inp, out = usage.prompt_tokens, usage.completion_tokens
-            if inp >= 0 and out >= 0 and inp + out <= self._hold.tokens:
-                return inp, out, UsageSource.ENGINE
-        output = self._hall.tokenizer(self.version.tokenizer).count("".join(self._text))
-        source = UsageSource.COUNTED if usage is None else UsageSource.ESTIMATED
+        if (
+            usage is not None
+            and chat_usage.is_possible(usage, self._hold.tokens)
+            and not self._has_said_more(usage)
+        ):
+            return usage.prompt_tokens, usage.completion_tokens, UsageSource.ENGINE
+        tokenizer = self._hall.tokenizer(self.version.tokenizer)
+        if self._completion is not None:
+            output = chat_usage.count_completion(self._completion, tokenizer)
+        else:
+            output = self._said.count(tokenizer) if self._said is not None else 0
+        is_exact = usage is None and self.version.count == "exact"
+        source = UsageSource.COUNTED if is_exact else UsageSource.ESTIMATED
         return fit.input_tokens, output, source
+
+    def _has_said_more(self, usage: TokenUsage) -> bool:
+        """Whether more was streamed since this usage came: then it is not that of the whole."""
+        said = self._said
+        return usage is self._usage and said is not None and said.size > self._said_before
 
     def usage(self) -> TokenUsage:
         """The `usage` object of an answer that has ended: exactly what is settled."""
-        self._counts = self._counted()
-        inp, out, _ = self._counts
+        inp, out, source = self._counts = self._counted()
         usage = self._answer.usage if self._answer is not None else None
-        return TokenUsage(
-            prompt_tokens=inp,
-            completion_tokens=out,
-            total_tokens=inp + out,
-            prompt_tokens_details=usage.prompt_tokens_details if usage else None,
-            completion_tokens_details=usage.completion_tokens_details if usage else None,
-        )
+        if usage is None or source is not UsageSource.ENGINE:
+            return TokenUsage(inp, out, inp + out)
+        if not self._engine.counts_tokens:
+            return chat_usage.relayed(usage)
+        prompt_details, details = usage.prompt_tokens_details, usage.completion_tokens_details
+        return TokenUsage(inp, out, inp + out, prompt_details, details)
 
     def headers(self) -> bytes:
         """The lines that depend on this request: whose it is, its limits, its cap, its version."""
@@ -220,7 +228,7 @@ class Tab:
             if inp + out > hold.tokens:
                 hall.tally.hold_exceeded += 1
         now_us = hall.clock.now_us()
-        self._entry.settle(
+        usage = self._entry.settle(
             finished_at_us=now_us,
             first_byte_us=self.first_byte_us,
             input_tokens=inp,
@@ -230,3 +238,7 @@ class Tab:
         )
         self._caller.closed(self._exchange)
         hall.tally.settled(outcome, inp, out, now_us - hold.admitted_at_us)
+        if self.first_byte_us:
+            hall.tally.first_byte.see(self.first_byte_us)
+        if hall.every_request is not None:
+            hall.every_request.settled(self._exchange, usage)

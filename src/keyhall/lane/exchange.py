@@ -53,6 +53,7 @@ class LaneExchange:
         "_head",
         "_is_chunked",
         "authorization",
+        "client_request_id",
         "content_encoding",
         "content_type",
         "expects_continue",
@@ -83,6 +84,7 @@ class LaneExchange:
         self.content_encoding: bytes | None = None
         self.organization: bytes | None = None
         self.project: bytes | None = None
+        self.client_request_id: bytes | None = None
         self.forwarded_for: bytes | None = None
         self.received: bytes | bytearray = b""
         self.size = 0

@@ -25,6 +25,7 @@ _NAMES = {
     b"content-encoding": "content_encoding",
     b"openai-organization": "organization",
     b"openai-project": "project",
+    b"x-client-request-id": "client_request_id",
     b"x-forwarded-for": _FORWARDED,
     b"host": _HOST,
     b"content-length": _LENGTH,
@@ -51,10 +52,10 @@ def _learn(spelling: bytes) -> str | None:
 
 def read(headers: Headers, parser: Any, exchange: LaneExchange) -> int:
     """Note the headers that matter and what is wrong with them; the declared length, NO_LENGTH, or
-    UPGRADE, which says that the rest was not looked at."""
+    UPGRADE, which says that the message will be read again."""
     length = NO_LENGTH
-    hosts = 0
-    coding = api_key = None
+    hosts = credentials = 0
+    others: list[tuple[str, bytes]] = []
     for spelling, value in headers:
         try:
             name = _SPELLINGS[spelling]
@@ -69,40 +70,41 @@ def read(headers: Headers, parser: Any, exchange: LaneExchange) -> int:
         elif name == _TYPE:
             exchange.content_type = value
         elif name == _AUTHORIZATION:
-            if exchange.authorization is not None:
-                exchange.problem = broken("two Authorization headers")
             exchange.authorization = value
-        elif name == _CODING:
+            credentials += 1
+        else:
+            others.append((name, value))
+    version: str = parser.get_http_version()
+    if others or hosts != 1 or credentials > 1 or version != "1.1":
+        coding = _note(others, exchange)
+        if version == "1.0":
+            exchange.is_http10 = True
+            exchange.keep_alive = exchange.expects_continue = False
+        detail = _ambiguity(version, hosts, credentials, coding)
+        if detail is not None:
+            exchange.problem = broken(detail)
+        elif parser.should_upgrade() and exchange.method != b"CONNECT":
+            return UPGRADE
+    return length
+
+
+def _note(headers: list[tuple[str, bytes]], exchange: LaneExchange) -> bytes | None:
+    """The headers that few requests have; returns the transfer codings."""
+    coding = None
+    for name, value in headers:
+        if name == _CODING:
             coding = value if coding is None else b"%b,%b" % (coding, value)
         elif name == _FORWARDED:
             earlier = exchange.forwarded_for
             exchange.forwarded_for = value if earlier is None else b"%b,%b" % (earlier, value)
         elif name == _EXPECT:
             exchange.expects_continue = value.lower() == b"100-continue"
-        elif name == _UPGRADE:
-            if parser.should_upgrade():
-                return UPGRADE
         elif name == _API_KEY:  # As Azure's clients send it.
-            api_key = value
-        else:
+            if exchange.authorization is None:
+                exchange.authorization = b"Bearer " + value
+        elif name != _UPGRADE:
             setattr(exchange, name, value)
-    if api_key is not None and exchange.authorization is None:
-        exchange.authorization = b"Bearer " + api_key
-    version = parser.get_http_version()
-    if hosts != 1 or coding is not None or version != "1.1":
-        _note_ambiguity(exchange, version, hosts, coding)
-    return length
-
-
-def _note_ambiguity(
-    exchange: LaneExchange, version: str, hosts: int, coding: bytes | None
-) -> None:
-    if version == "1.0":
-        exchange.is_http10 = True
-        exchange.keep_alive = exchange.expects_continue = False
-    detail = _ambiguity(version, hosts, coding)
-    if detail is not None:
-        exchange.problem = broken(detail)
+    return coding
 
 
 def ambiguity(headers: Headers, version: str) -> str | None:
@@ -110,16 +112,18 @@ def ambiguity(headers: Headers, version: str) -> str | None:
     names = [name.lower() for name, _ in headers]
     codings = [value for name, value in headers if name.lower() == b"transfer-encoding"]
     coding = b",".join(codings) if codings else None
-    return _ambiguity(version, names.count(b"host"), coding)
+    return _ambiguity(version, names.count(b"host"), names.count(b"authorization"), coding)
 
 
-def _ambiguity(version: str, hosts: int, coding: bytes | None) -> str | None:
+def _ambiguity(version: str, hosts: int, credentials: int, coding: bytes | None) -> str | None:
     if version not in ("1.1", "1.0"):
         return "only HTTP/1.1 and HTTP/1.0 are spoken here"
     if hosts > 1 or (hosts == 0 and version == "1.1"):
         return "exactly one Host header is required"
-    if coding is not None and (coding.lower() != b"chunked" or version == "1.0"):
+    if coding is not None and (coding.strip().lower() != b"chunked" or version == "1.0"):
         return "the only transfer coding is chunked, once, in HTTP/1.1"
+    if credentials > 1:
+        return "two Authorization headers"
     return None
 
 

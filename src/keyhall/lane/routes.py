@@ -29,7 +29,7 @@ async def _refuse(exchange: Exchange, problem: ApiError) -> None:
 
 def flow_of(exchange: LaneExchange, hall: Hall) -> Coroutine[Any, Any, None]:
     """The coroutine that answers this exchange, an error if nothing does."""
-    if exchange.problem is not None and not exchange.method:
+    if exchange.problem is not None:
         return _refuse(exchange, exchange.problem)
     methods = ROUTES.get(exchange.path)
     if methods is None:
@@ -40,8 +40,6 @@ def flow_of(exchange: LaneExchange, hall: Hall) -> Coroutine[Any, Any, None]:
     flow = methods.get(exchange.method)
     if flow is None:
         return _refuse(exchange, _wrong_method(exchange, methods))
-    if exchange.problem is not None:
-        return _refuse(exchange, exchange.problem)
     return flow(exchange, hall)
 
 

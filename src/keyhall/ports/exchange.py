@@ -30,6 +30,7 @@ class Exchange(Protocol):
     content_encoding: bytes | None
     organization: bytes | None  # the OpenAI-Organization header
     project: bytes | None
+    client_request_id: bytes | None  # as it came: check before it is written anywhere
     started_us: int
     has_started: bool  # bytes of the answer have been written
 

@@ -7,7 +7,7 @@ a secret: a key's digest shows as a short fingerprint.
 from dataclasses import dataclass
 from typing import Literal
 
-from keyhall.policy.access import Mode
+from keyhall.policy.keys import Mode
 from keyhall.policy.limits import NO_LIMITS, Limits
 
 KeyState = Literal["active", "paused", "expired", "revoked"]

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from keyhall.policy.catalogue import Catalogue, Price, Sampling, Version
 from keyhall.ports.records import Actor, Alias, EngineRecord
 from keyhall.stores import notes
-from keyhall.stores.tables import aliases, engines, prices, versions
+from keyhall.stores.tables import aliases, audit, engines, prices, versions
 
 _NEWEST_PRICE = (
     select(prices.c.version_number, func.max(prices.c.number).label("number"))
@@ -197,6 +197,17 @@ async def aim(
         changed="catalogue",
     )
     return after, before
+
+
+async def alias_moved_from(connection: AsyncConnection, name: str) -> str | None:
+    """Where the last step that moved an alias came from: the origin of its actor."""
+    query = (
+        select(audit.c.origin)
+        .where(audit.c.action == "alias.move", audit.c.target == name)
+        .order_by(audit.c.number.desc())
+        .limit(1)
+    )
+    return await connection.scalar(query)
 
 
 async def list_engines(connection: AsyncConnection) -> list[EngineRecord]:

@@ -4,9 +4,7 @@ A management act writes its row, its audit row and its change row in one transac
 reads the change sees the act, and no act is without a witness.
 """
 
-from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
-from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 import msgspec
@@ -14,18 +12,12 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyhall.ports.records import Actor, AuditRow
-from keyhall.ports.store import Change, ChangeKind
+from keyhall.ports.store import ChangeKind
 from keyhall.stores.tables import audit, changes, meta
 
 
-def _plain(value: object) -> object:
-    if isinstance(value, IPv4Network | IPv6Network):
-        return str(value)
-    raise NotImplementedError(f"{type(value).__name__} has no place in the audit")
-
-
 def _json(facts: dict[str, Any] | None) -> str | None:
-    return None if facts is None else msgspec.json.encode(facts, enc_hook=_plain).decode()
+    return None if facts is None else msgspec.json.encode(facts).decode()
 
 
 def _facts(record: object | None) -> dict[str, Any] | None:
@@ -82,14 +74,6 @@ async def audit_rows(
     if action is not None:
         query = query.where(audit.c.action == action)
     return [AuditRow(**row) for row in (await connection.execute(query)).mappings()]
-
-
-_CHANGES_SINCE = select(changes).order_by(changes.c.number)
-
-
-async def changes_since(connection: AsyncConnection, number: int) -> Sequence[Change]:
-    rows = await connection.execute(_CHANGES_SINCE.where(changes.c.number > number))
-    return [Change(**row) for row in rows.mappings()]
 
 
 async def last_change(connection: AsyncConnection) -> int:

@@ -16,7 +16,7 @@ def named(key: Key) -> str:
 
 def summary(key: Key) -> str:
     """`live, tier free-trial`, and what restricts it."""
-    said = [key.mode, own_limits(key)]
+    said: list[str] = [key.mode] if key.mode == "admin" else [key.mode, own_limits(key)]
     for what, entries in (
         ("for models", key.models),
         ("for endpoints", key.endpoints),
@@ -57,7 +57,7 @@ def listed(keys: Sequence[Key], now_us: int) -> None:
                 key.name,
                 key.project_name if many_projects else "",
                 key.mode,
-                key.tier,
+                "" if key.mode == "admin" else key.tier,
                 key.state(now_us),
                 words.ago(key.last_used_at_us, now_us) or "never",
                 words.ago(key.expires_at_us, now_us),

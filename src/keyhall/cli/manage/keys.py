@@ -35,6 +35,7 @@ def keys() -> None:
 @click.option("--tier", default="free-trial", show_default=True, help="`keyhall tiers` lists them.")
 @click.option("--project", metavar="PROJECT", help="Id or name.  [the first project]")
 @click.option("--test", is_flag=True, help="A test key: answered by the sandbox, costs nothing.")
+@click.option("--admin", is_flag=True, help="For /metrics, not for models; ends after 90 days.")
 @click.option("--expires", type=words.MomentType(), help="30d, or a date (UTC).  [never]")
 @click.option("--models", metavar="A,B*", help="Only these models; * for any characters.")
 @click.option("--endpoints", metavar="chat,models", help="Only these endpoints.")
@@ -46,6 +47,7 @@ def create(
     tier: str,
     project: str | None,
     test: bool,
+    admin: bool,
     expires: words.Moment | None,
     models: str | None,
     endpoints: str | None,
@@ -57,11 +59,13 @@ def create(
     where: Where,
 ) -> None:
     """Make a key and show it, once."""
+    if test and admin:
+        raise click.UsageError("A key is either a test key or an admin key.")
 
     async def work(house: House) -> manage.Fresh:
         new = manage.NewKey(
             name=name,
-            mode="test" if test else "live",
+            mode="test" if test else "admin" if admin else "live",
             tier=tier,
             project=project,
             expires_at_us=expires.after(house.now_us) if expires else None,

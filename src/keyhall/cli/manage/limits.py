@@ -7,6 +7,7 @@ import click
 from keyhall.cli.manage import key_text, show, words
 from keyhall.cli.manage.open import House, Where, act, options
 from keyhall.flows.manage import keys as manage
+from keyhall.flows.manage.checks import Invalid
 from keyhall.policy.tiers import FOREVER_US, Effective, effective, explain
 from keyhall.ports.records import Key
 
@@ -20,7 +21,8 @@ def limits(key: str, as_json: bool, where: Where) -> None:
     async def work(house: House) -> tuple[Key, Effective]:
         found = await manage.find(house.store, key, house.now_us)
         grant = await house.store.find_grant_by_id(found.id)
-        assert grant is not None
+        if grant is None:
+            raise Invalid(f"{found.id} is an admin key: it calls no models and has no limits.")
         return found, effective(grant, house.tiers, house.now_us)
 
     found, now = act(where, work)

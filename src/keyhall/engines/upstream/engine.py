@@ -123,6 +123,11 @@ class UpstreamEngine:
         names = dict.fromkeys(model.id for model in listed[: 2 * MODELS_MAX])
         return [n for n in names if 0 < len(n) <= MODEL_NAME_MAX and n.isprintable()][:MODELS_MAX]
 
+    @property
+    def is_idle(self) -> bool:
+        """No request is under way: closing takes an answer from nobody."""
+        return self.pool.is_idle
+
     async def close(self) -> None:
         await self.pool.close()
 

@@ -93,6 +93,11 @@ class Pool:
         return len(self._idle)
 
     @property
+    def is_idle(self) -> bool:
+        """No call is under way or waits."""
+        return not self._waiting and len(self._open) == len(self._idle)
+
+    @property
     def is_sweeping(self) -> bool:
         return self._timer is not None
 

@@ -13,7 +13,8 @@ from keyhall.flows.manage import checks
 from keyhall.flows.manage.checks import Invalid, NotFound
 from keyhall.flows.manage.organizations import default_project, project_by
 from keyhall.policy import keys as form
-from keyhall.policy.access import Mode, at
+from keyhall.policy.access import at
+from keyhall.policy.keys import Mode
 from keyhall.policy.limits import NO_LIMITS, Limits
 from keyhall.policy.secrets import Secret
 from keyhall.ports.records import Actor, Key, Project
@@ -23,6 +24,7 @@ from keyhall.stores.sql import SqlStore
 
 OVERLAP_US_MAX = 7 * 24 * 3_600_000_000
 OVERLAP_US_DEFAULT = 24 * 3_600_000_000
+ADMIN_LIFE_US = 90 * 24 * 3_600_000_000  # of an admin key whose end is not given
 SAME_NAME_MAX = 50  # keys of one name that are looked through
 
 
@@ -63,6 +65,8 @@ async def create(
     checks.tier(new.tier, tiers)
     if new.expires_at_us is not None:
         _in_future(new.expires_at_us, now_us)
+    if new.mode == "admin":
+        new = _admin(new, now_us)
     async with store.writing() as connection:
         if new.project is None:
             project = await default_project(connection)
@@ -363,6 +367,14 @@ async def rotate(
         )
         await _add(connection, new, digest, pepper, "key.create", actor)
         return Fresh(new, minted.text), ending
+
+
+def _admin(new: NewKey, now_us: int) -> NewKey:
+    """An admin key calls no models: nothing that restricts calls makes sense for it."""
+    if (new.models, new.endpoints, new.networks, new.limits) != (None, None, None, NO_LIMITS):
+        raise Invalid("An admin key calls no models: give it an end, and no other restriction.")
+    ends_at_us = now_us + ADMIN_LIFE_US if new.expires_at_us is None else new.expires_at_us
+    return replace(new, expires_at_us=ends_at_us)
 
 
 def _in_future(at_us: int, now_us: int) -> None:

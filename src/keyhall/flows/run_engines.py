@@ -1,0 +1,141 @@
+"""The engines of a running hall: the sandbox, those the operator added, and the environment's.
+
+Engines come and go while the hall runs (`keyhall engines add`, `remove`). One that is not wanted
+any more gets no new requests; those it has under way end in peace, then it is closed. An engine
+whose address may not be used is left out and said so: it keeps nobody else from being served.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from keyhall import tokenizers
+from keyhall.config import Config
+from keyhall.engines.sandbox.engine import SandboxEngine
+from keyhall.engines.upstream.address import AddressRefused, Endpoint
+from keyhall.engines.upstream.call import Deadlines
+from keyhall.engines.upstream.engine import UpstreamEngine
+from keyhall.engines.upstream.pool import Sizes
+from keyhall.flows import use_upstream
+from keyhall.policy.secrets import Secret
+from keyhall.ports.engine import Engine
+from keyhall.ports.records import EngineRecord
+
+SANDBOX = "sandbox"
+# A request that has chosen its engine may count its tokens first: close no sooner.
+LEAVING_SECONDS_MIN = 5.0
+LEAVING_SECONDS_MAX = 3_600.0
+_LOOK_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What an upstream engine is made of: another place is another engine."""
+
+    url: str
+    key: Secret
+
+
+class Engines:
+    """`table` is what the hall uses; it is replaced, never changed."""
+
+    def __init__(
+        self, config: Config, *, url: str, own: Sequence[Endpoint] = (), hop: str = ""
+    ) -> None:
+        self._config = config
+        self._url = url
+        self._own = own
+        self._hop = hop
+        self._places: dict[str, _Place] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
+        self.table: Mapping[str, Engine] = {SANDBOX: _sandbox(config)}
+        self.notes: list[str] = []  # what the operator should know of the last `refresh`
+
+    @property
+    def of_environment(self) -> UpstreamEngine | None:
+        """The engine that the environment names, if it could be made."""
+        for name in use_upstream.NAMES:
+            engine = self.table.get(name)
+            if isinstance(engine, UpstreamEngine):
+                return engine
+        return None
+
+    def refresh(self, records: Sequence[EngineRecord]) -> None:
+        """Make what is new, keep what is the same, let go of what is not wanted any more."""
+        self.notes = []
+        table: dict[str, Engine] = {SANDBOX: self.table[SANDBOX]}
+        places = self._wanted(records)
+        for name, place in places.items():
+            if self._places.get(name) == place and name in self.table:
+                table[name] = self.table[name]
+                continue
+            try:
+                table[name] = self._upstream(name, place)
+            except AddressRefused as error:
+                self.notes.append(f"Engine {name} is left out: {error}.")
+        old, self.table, self._places = self.table, table, places
+        for name, engine in old.items():
+            if table.get(name) is not engine and isinstance(engine, UpstreamEngine):
+                task = asyncio.get_running_loop().create_task(_leave(engine))
+                self._leaving.add(task)
+                task.add_done_callback(self._leaving.discard)
+
+    async def close(self) -> None:
+        """Close all of them now; what still runs fails."""
+        leaving = list(self._leaving)
+        for task in leaving:
+            task.cancel()
+        await asyncio.gather(*leaving, return_exceptions=True)
+        for engine in self.table.values():
+            await engine.close()
+
+    def _wanted(self, records: Sequence[EngineRecord]) -> dict[str, _Place]:
+        config = self._config
+        places = {}
+        for record in records:
+            key = config.environ.get(record.key_env or "", "")
+            if record.key_env and not key:
+                self.notes.append(
+                    f"Engine {record.name} gets no key: {record.key_env} is not set in the "
+                    "server's environment."
+                )
+            places[record.name] = _Place(record.url, Secret(key))
+        given = use_upstream.from_environment(
+            config.upstream_key, config.upstream_url, self._url, self._own, self.notes
+        )
+        if given is not None:
+            places[given.name] = _Place(given.url, given.key)
+        return places
+
+    def _upstream(self, name: str, place: _Place) -> UpstreamEngine:
+        given = self._config.upstream
+        return UpstreamEngine(
+            name,
+            place.url,
+            place.key,
+            deadlines=Deadlines(
+                connect=given.connect_seconds,
+                first_byte=given.first_byte_seconds,
+                idle=given.idle_seconds,
+            ),
+            sizes=Sizes(connections=given.connections_max),
+            own=self._own,
+            hop=self._hop,
+        )
+
+
+async def _leave(engine: UpstreamEngine) -> None:
+    """Close an engine once its last request is over."""
+    loop = asyncio.get_running_loop()
+    begun_at = loop.time()
+    try:
+        await asyncio.sleep(LEAVING_SECONDS_MIN)
+        while not engine.is_idle and loop.time() - begun_at < LEAVING_SECONDS_MAX:
+            await asyncio.sleep(_LOOK_SECONDS)
+    finally:
+        await engine.close()
+
+
+def _sandbox(config: Config) -> SandboxEngine:
+    words = tokenizers.load("o200k_base")
+    return SandboxEngine(words.encode, words.decode_bytes, pace=config.sandbox.tokens_per_second)

@@ -1,0 +1,216 @@
+"""A connection to the lane as bytes, in the server's own event loop, so that a test knows when the
+server has nothing left to do instead of waiting for a while.
+"""
+
+import asyncio
+import contextlib
+import json
+import re
+import socket
+import struct
+from dataclasses import dataclass
+from typing import Any, Self
+
+QUIET_TURNS = 16  # of the loop without a byte: then what was sent has been read and answered
+
+
+@dataclass(slots=True)
+class Answer:
+    """One response."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def error(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.json["error"]
+        return found
+
+    @property
+    def closes(self) -> bool:
+        return self.headers.get("connection") == "close"
+
+
+class Raw:
+    """One connection. `data` is everything that came and was not taken as an answer."""
+
+    def __init__(self, inside: Any, sock: socket.socket) -> None:
+        self._inside = inside
+        self._loop = asyncio.get_running_loop()
+        self._port = sock.getsockname()[1]
+        self.sock = sock
+        self.data = b""
+        self.is_closed = False  # by the server: FIN
+        self.is_reset = False
+        self._reading = self._loop.create_task(self._read())
+
+    @classmethod
+    async def to(cls, inside: Any, *, receive_buffer: int | None = None) -> Self:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        if receive_buffer is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", inside.port))
+        raw = cls(inside, sock)
+        while raw.lane is None:
+            await asyncio.sleep(0)
+        return raw
+
+    async def _read(self) -> None:
+        try:
+            while piece := await self._loop.sock_recv(self.sock, 1 << 20):
+                self.data += piece
+            self.is_closed = True
+        except ConnectionError:
+            self.is_reset = True
+
+    def stop_reading(self) -> None:
+        """From now on take nothing of what comes."""
+        self._reading.cancel()
+
+    @property
+    def lane(self) -> Any:
+        """The server's side of this connection; None once it is gone."""
+        for connection in self._inside.house.lane_state.connections:
+            if connection.client[1] == self._port:
+                return connection
+        return None
+
+    @property
+    def is_over(self) -> bool:
+        return self.is_closed or self.is_reset
+
+    @property
+    def _is_busy(self) -> bool:
+        lane = self.lane
+        if lane is None:
+            return not self.is_over
+        cycle = lane.cycle
+        return bool(
+            (lane._run is not None and lane.phase != 2)
+            or (lane.active is None and (lane.queue or lane._pending))
+            or (cycle is not None and not cycle.response_complete)
+        )
+
+    async def send(self, data: bytes) -> None:
+        with contextlib.suppress(ConnectionError):
+            await self._loop.sock_sendall(self.sock, data)
+
+    async def quiet(self) -> Self:
+        """Until the server has read and answered all it was sent, or waits for more."""
+        turns = 0
+        while turns < QUIET_TURNS and not self.is_over:
+            before = len(self.data)
+            await asyncio.sleep(0)
+            turns = turns + 1 if len(self.data) == before and not self._is_busy else 0
+        return self
+
+    async def say(self, data: bytes) -> list[Answer]:
+        """Send bytes; all answers that come of them."""
+        await self.send(data)
+        await self.quiet()
+        return self.answers()
+
+    def answers(self, *, heads: int = 0) -> list[Answer]:
+        """Take whole answers from what came; the first `heads` have no body."""
+        found = []
+        while (answer := self._take(is_head=len(found) < heads)) is not None:
+            if answer.status != 100:
+                found.append(answer)
+        return found
+
+    def _take(self, *, is_head: bool) -> Answer | None:
+        head, found, rest = self.data.partition(b"\r\n\r\n")
+        if not found:
+            return None
+        first, *lines = head.decode("latin-1").split("\r\n")
+        assert first.startswith("HTTP/1.1 "), first
+        headers = dict(line.split(": ", 1) for line in lines)
+        status = int(first.split(" ")[1])
+        if status == 100 or is_head:
+            body = b""
+        elif "content-length" in headers:
+            length = int(headers["content-length"])
+            if len(rest) < length:
+                return None
+            body, rest = rest[:length], rest[length:]
+        elif headers.get("transfer-encoding") == "chunked":
+            taken = _unchunked(rest)
+            if taken is None:
+                return None
+            body, rest = taken
+        else:
+            body, rest = rest, b""
+        self.data = rest
+        return Answer(status, headers, body)
+
+    async def until_over(self) -> Self:
+        """Until the server has closed."""
+        async with asyncio.timeout(5):
+            while not self.is_over:
+                await asyncio.sleep(0)
+        return self
+
+    async def until(self, text: bytes) -> Self:
+        """Until these bytes came."""
+        async with asyncio.timeout(5):
+            while text not in self.data:
+                assert not self.is_over, self.data[-200:]
+                await asyncio.sleep(0)
+        return self
+
+    def leave(self, *, reset: bool = False) -> None:
+        """Close without waiting: FIN, or RST."""
+        self._reading.cancel()
+        if reset:
+            linger = struct.pack("ii", 1, 0)
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self.sock.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.leave()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._reading
+
+
+def _unchunked(data: bytes) -> tuple[bytes, bytes] | None:
+    body = b""
+    while True:
+        size, found, data = data.partition(b"\r\n")
+        if not found:
+            return None
+        length = int(size, 16)
+        if len(data) < length + 2:
+            return None
+        body += data[:length]
+        assert data[length : length + 2] == b"\r\n"
+        data = data[length + 2 :]
+        if not length:
+            return body, data
+
+
+_ESCAPE = re.compile(r"\\x([0-9a-fA-F]{2})")
+_CASE = re.compile(r"^###? (?P<title>.+?)$.*?```http\n(?P<text>.*?)```", re.MULTILINE | re.DOTALL)
+
+
+def cases(text: str) -> list[tuple[str, bytes]]:
+    """The cases of a file of llhttp's corpus: a title and the bytes of a message.
+
+    In its notation an escaped line end joins, and others are CRLF unless written out.
+    """
+    found = []
+    for case in _CASE.finditer(text):
+        raw = case["text"].removesuffix("\n").replace("\\\n", "").replace("\n", "\r\n")
+        for written, meant in (("\\r", "\r"), ("\\n", "\n"), ("\\t", "\t"), ("\\f", "\f")):
+            raw = raw.replace(written, meant)
+        raw = _ESCAPE.sub(lambda byte: chr(int(byte[1], 16)), raw)
+        found.append((case["title"], raw.encode("latin-1", "replace")))
+    return found
