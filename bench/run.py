@@ -109,13 +109,14 @@ def _rounds(
         subject.answered += figures["ok"]
         rounds[subject.name] = []
         measured.append(subject)
-    pids = [upstream_pid, *(subject.pid for subject in measured if subject.pid)]
-    with machine.first_in_line(pids) if shape.rate else contextlib.nullcontext():
-        for turn in range(arguments.rounds):
-            for subject in measured:
-                machine.say(f"{shape.name}: round {turn + 1}, {subject.name}")
-                file = files[id(subject.manner)]
-                rounds[subject.name].append(_round(subject, shape, file, arguments.seconds))
+    for turn in range(arguments.rounds):
+        for subject in measured:
+            machine.say(f"{shape.name}: round {turn + 1}, {subject.name}")
+            file = files[id(subject.manner)]
+            pids = [upstream_pid, subject.pid] if subject.pid else [upstream_pid]
+            with machine.first_in_line(pids) if shape.rate else contextlib.nullcontext():
+                figures = _round(subject, shape, file, arguments.seconds)
+            rounds[subject.name].append(figures)
     return rounds
 
 

@@ -79,7 +79,6 @@ def _keys(path: Path, pepper: bytes, used: int, total: int, now_us: int) -> list
             "mode": "live",
             "pepper": keys.pepper_mark(pepper),
             "tier": "bench",
-            "created_at_us": now_us,
             **PLENTY,
         }
         columns = [*_OWN, *fixed]
@@ -87,25 +86,31 @@ def _keys(path: Path, pepper: bytes, used: int, total: int, now_us: int) -> list
         db.execute("BEGIN IMMEDIATE")
         db.executemany(
             f"INSERT INTO keys ({', '.join(columns)}) VALUES ({marks})",
-            _rows(pepper, total, (*fixed.values(),), texts, used),
+            _rows(pepper, total, now_us, (*fixed.values(),), texts, used),
         )
         db.execute("COMMIT")
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return texts
 
 
-_OWN = ("id", "name", "digest", "masked", "lineage")
+_OWN = ("id", "name", "digest", "masked", "lineage", "created_at_us")
 
 
 def _rows(
-    pepper: bytes, total: int, fixed: tuple[object, ...], texts: list[str], used: int
+    pepper: bytes,
+    total: int,
+    now_us: int,
+    fixed: tuple[object, ...],
+    texts: list[str],
+    used: int,
 ) -> Iterator[tuple[object, ...]]:
-    """Rows of the table; the texts of the first `used` keys go to `texts`."""
+    """Rows of the table, made a second apart; the texts of the first `used` go to `texts`."""
     digest = keys.digester(pepper)
     for number in range(total):
         minted = keys.mint("live", os.urandom(keys.ENTROPY_BYTES))
         text = minted.text.reveal()
         if number < used:
             texts.append(text)
-        own = (minted.id, f"bench {number}", digest(text.encode()), minted.masked, minted.id)
-        yield *own, *fixed
+        made_us = now_us - (total - number) * 1_000_000
+        name = f"bench {number}"
+        yield minted.id, name, digest(text.encode()), minted.masked, minted.id, made_us, *fixed

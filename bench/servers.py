@@ -108,6 +108,9 @@ def keyhall(
     ) as process:
         facts["ready_seconds"] = machine.wait_for(port, "/healthz", process)
         time.sleep(1)
+        before_us = machine.cpu_us(process.pid)
+        time.sleep(2)
+        facts["idle_cpu_percent"] = (machine.cpu_us(process.pid) - before_us) / 2e6 * 100
         facts["idle_rss_mb"] = machine.rss_mb(process.pid)
         yield Subject(name, port, process.pid, Manner(keys), data=data, facts=facts)
 

@@ -126,6 +126,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return f"Config(data={str(self.data)!r}, ...)"  # The environment is full of secrets.
 
     @property
+    def has_usual_data(self) -> bool:
+        """Commands without `--data` find the same folder."""
+        return self.data == _usual_data(self.environ)
+
+    @property
     def upstream_key(self) -> Secret | None:
         text = self.upstream.api_key or self.environ.get("OPENAI_API_KEY", "")
         return Secret(text) if text else None
@@ -149,7 +154,7 @@ SECTIONS: dict[str, type[_Section]] = {
 SECRETS = {("upstream", "api_key")}  # settings whose value is never shown
 
 # Environment names that begin with KEYHALL_ and are no setting of a section.
-_OTHER_NAMES = {"KEYHALL_DATA", "KEYHALL_CONFIG", "KEYHALL_UPSTREAM_MODEL", "KEYHALL_CORPORA"}
+_OTHER_NAMES = {"KEYHALL_DATA", "KEYHALL_CONFIG", "KEYHALL_CORPORA"}
 # What Kubernetes puts into every container beside a service that is called `keyhall`.
 _OF_KUBERNETES = re.compile(
     r"KEYHALL_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP)(_\w+)?|PORT)"
@@ -178,8 +183,11 @@ def load(
         except OSError as error:
             said = error.strerror
             raise ConfigError(f"The settings file {path} cannot be read: {said}.") from None
-    folder = data or env.get("KEYHALL_DATA") or platformdirs.user_data_dir("keyhall")
-    return parse(text, env, Path(folder), overrides or {})
+    return parse(text, env, Path(data) if data else _usual_data(env), overrides or {})
+
+
+def _usual_data(environ: Mapping[str, str]) -> Path:
+    return Path(environ.get("KEYHALL_DATA") or platformdirs.user_data_dir("keyhall"))
 
 
 def parse(
@@ -317,7 +325,7 @@ def variables() -> list[str]:
 
 def _nearest(name: str, known: Iterable[str]) -> str:
     names = list(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.8 if len(names) > 12 else 0.6)
     if near:
         return f"did you mean {near[0]}?"
     if len(names) > 12:

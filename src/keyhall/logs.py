@@ -14,7 +14,7 @@ import time
 import traceback
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 from keyhall.config import Log
 
@@ -24,11 +24,12 @@ FRAMES_MAX = 12
 Facts = dict[str, Any]
 
 
-def configure(settings: Log) -> None:
+def configure(settings: Log, stream: TextIO | None = None) -> None:
     """Send everything, uvicorn's lines included, to standard error in one form."""
-    is_terminal = sys.stderr.isatty()
+    stream = stream or sys.stderr
+    is_terminal = stream.isatty()
     as_json = settings.format == "json" or (settings.format == "auto" and not is_terminal)
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonLines() if as_json else Console(colors=is_terminal))
     level = getattr(logging, settings.level.upper())
     root = logging.getLogger()
@@ -111,10 +112,10 @@ def _timestamp(seconds: float) -> str:
 
 
 def on_loop_error(_loop: object, context: Mapping[str, Any]) -> None:
-    """An event loop's exception handler: asyncio's own writes callbacks with their arguments, and
-    those may be bytes that somebody sent."""
+    """An event loop's exception handler: asyncio's own, and the message it is given, show callbacks
+    with their arguments, and those may be bytes that somebody sent."""
     error = context.get("exception")
-    facts: Facts = {"reason": context.get("message")}
+    facts: Facts = {"reason": str(context.get("message")).partition("(")[0]}
     if isinstance(error, BaseException):
         facts["error"] = type(error).__name__
         facts["at"] = frames_of(error.__traceback__)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-sys.path[:0] = [str(Path(__file__).parents[1] / "running"), str(Path(__file__).parent)]
+sys.path.insert(0, str(Path(__file__).parent))  # No packages in tests.
+sys.path.insert(0, str(Path(__file__).parents[1] / "running"))
 
 from hall_process import Premises, Process
 

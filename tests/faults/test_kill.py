@@ -27,9 +27,9 @@ from keyhall.policy.limits import Limits
 from keyhall.policy.metering import Outcome, UsageSource
 
 BOUND = Limits(requests_per_minute=90, tokens_per_minute=9_000)
-BOUND_TIER = f"""
+BOUND_TIER = """
 [tiers.bound]
-limits = {{ requests_per_minute = {BOUND.requests_per_minute}, tokens_per_minute = {BOUND.tokens_per_minute} }}
+limits = { requests_per_minute = 90, tokens_per_minute = 9_000 }
 """
 WORKERS = 14
 LIFE_SECONDS_MAX = 1.0

@@ -66,7 +66,9 @@ def test_five_thousand_streams_end_cost_little_and_disturb_nobody(
         crowd.end()
     each = (rss_open - rss_before) / STREAMS
     with capsys.disabled():
-        print(f"\nalone {alone}\nopen {opened}\nend {end}\nRSS {rss_before / 2**20:.0f} MiB", end="")
+        print(
+            f"\nalone {alone}\nopen {opened}\nend {end}\nRSS {rss_before / 2**20:.0f} MiB", end=""
+        )
         print(f" before, {each / 1024:.1f} KiB for each stream")
     assert opened["lost"] == end["lost"] == 0
     assert end["still_open"] == end["done"] == STREAMS

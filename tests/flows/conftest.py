@@ -26,15 +26,17 @@ from keyhall.flows.complete import complete
 from keyhall.flows.follow_changes import Follower
 from keyhall.flows.hall import Hall
 from keyhall.flows.list_models import list_models, show_model
-from keyhall.flows.manage import keys
+from keyhall.flows.manage import keys, organizations
 from keyhall.lane.steps import Run
 from keyhall.ledger.recovery import open_ledger
 from keyhall.policy.access import Grant
 from keyhall.policy.catalogue import Price, Version
+from keyhall.policy.keys import ENTROPY_BYTES, mint
 from keyhall.policy.limits import Limits
 from keyhall.policy.metering import Usage
 from keyhall.policy.tiers import BUILT_IN, Tier
 from keyhall.ports.engine import Job, Signal
+from keyhall.ports.exchange import ClientLeft
 from keyhall.stores.sqlite import SqliteStore, open_store
 from keyhall.wire.chat import (
     AnswerMessage,
@@ -52,6 +54,7 @@ TIERS = {
     "roomy": Tier("roomy", Limits(1_000_000, 1_000_000_000)),
     "tiny": Tier("tiny", Limits(3, 1_000)),
     "single": Tier("single", Limits(in_flight=1)),
+    "open": Tier("open", Limits()),
     "none": Tier("none", Limits(requests_per_minute=0)),
 }
 PRICE = Price(150_000, 600_000)
@@ -366,9 +369,18 @@ class Stage:
         )
         return fresh.text.reveal()
 
+    async def stranger(self) -> str:
+        """The text of a well-formed key that nobody has."""
+        return mint("live", os.urandom(ENTROPY_BYTES)).text.reveal()
+
     def caller(self, key: str) -> Caller:
         """The snapshot of a key that was used."""
         return self.hall.callers.known[self.hall.callers.digest(key.encode())]
+
+    def forget_callers(self) -> None:
+        """As if no key had been used yet."""
+        self.hall.callers.known.clear()
+        self.hall.callers._digest_of.clear()
 
     async def revoke(self, key: str) -> None:
         """As a command would, and the server notices it."""
@@ -380,6 +392,46 @@ class Stage:
             now_us=self.clock.now_us(),
         )
         await self.follower.catch_up()
+
+    async def change_project(self, **fields: Any) -> None:
+        """The default project, as a command would, and the server notices it."""
+        await organizations.change_project(
+            self.store,
+            "Default project",
+            lambda project: replace(project, **fields),
+            action="project.change",
+            actor=self.house.actor,
+            now_us=self.clock.now_us(),
+        )
+        await self.follower.catch_up()
+
+    async def suspend(self, organization: str) -> None:
+        await organizations.suspend(
+            self.store, organization, actor=self.house.actor, now_us=self.clock.now_us()
+        )
+        await self.follower.catch_up()
+
+    async def activate_billing(self) -> None:
+        """Of the default organization, now."""
+        await organizations.activate_billing(
+            self.store,
+            "Default organization",
+            at_us=None,
+            actor=self.house.actor,
+            now_us=self.clock.now_us(),
+        )
+        await self.follower.catch_up()
+
+    async def until_open(self, count: int) -> None:
+        """Wait until so many holds are open: a look-up takes a moment."""
+        async with asyncio.timeout(10):
+            while self.hall.counters.open_holds() != count:
+                await asyncio.sleep(0)
+
+    def cut_all(self, key: str) -> None:
+        """The clients of a key's open requests leave."""
+        for exchange in list(self.caller(key).open or ()):
+            exchange.cut(ClientLeft())
 
     def revoked(self, grant: Grant) -> Grant:
         return replace(grant, revoked_at_us=self.clock.now_us())

@@ -51,19 +51,6 @@ def test_r15_the_first_key_is_live_on_free_trial_and_told_once(tmp_path) -> None
     assert text.encode() not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
 
 
-def test_r15_the_set_up_link_is_told_once_and_kept_as_a_hash(tmp_path) -> None:
-    async def work(store, first, second):
-        return first, second
-
-    first, second = starts(tmp_path, work, 2)
-    assert second.setup_token is None
-    token = first.setup_token.reveal()
-    assert len(token) == 43
-    stored = b"".join(path.read_bytes() for path in tmp_path.iterdir())
-    assert token.encode() not in stored
-    assert hashlib.sha256(token.encode()).hexdigest().encode() in stored
-
-
 def test_r10_the_organization_of_the_first_run_carries_no_limits(tmp_path) -> None:
     async def work(store, _):
         async with store.reading() as connection:
@@ -102,7 +89,7 @@ def test_later_starts_change_nothing(tmp_path) -> None:
         return started, changes, await store.last_change()
 
     (_, *later), before, after = starts(tmp_path, work, 3)
-    assert [(each.key, each.setup_token) for each in later] == [(None, None)] * 2
+    assert [each.key for each in later] == [None] * 2
     assert before == after
 
 

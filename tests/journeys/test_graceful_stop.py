@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from hall_process import Premises, Process
-from plain_http import Cut, Line, Reply, said, streamed
+from plain_http import Cut, Line, Reply, chat, said, streamed
 
 from keyhall.policy.metering import Outcome
 
@@ -65,7 +65,8 @@ def test_i18_running_streams_end_in_peace_and_nothing_new_begins(
         assert (row["output_tokens"], row["outcome"]) == (50, Outcome.ANSWERED)
     assert len(rows) == 4
     assert not list(premises.data.glob("journal-*"))
-    assert '"event": "stopped"' in server.log.read_text()
+    last = json.loads(server.log.read_text().splitlines()[-1])
+    assert last["event"] == "stopped"
 
 
 def test_i18_what_runs_longer_than_the_grace_is_cut_settled_and_recorded(
@@ -77,12 +78,9 @@ def test_i18_what_runs_longer_than_the_grace_is_cut_settled_and_recorded(
 
     async def story() -> tuple[Reply, Reply]:
         streaming, waiting = await Line.to(server.port), await Line.to(server.port)
+        whole = asyncio.ensure_future(waiting.ask(key, chat("Hi.", "sandbox/slow")))
         stream = await streaming.send(key, streamed("Hi.", "sandbox/slow", max_tokens=60))
-        await stream.until(2)
-        whole = asyncio.ensure_future(
-            waiting.ask(key, {**streamed("Hi.", "sandbox/slow"), "stream": False, "stream_options": None})
-        )
-        await asyncio.sleep(0.05)
+        await stream.until(3)  # A second later; the other one has long been admitted.
         server.popen.send_signal(signal.SIGTERM)
         replies = await stream.rest(), await whole
         await streaming.close()
@@ -145,11 +143,10 @@ def test_r14_a_second_server_on_the_same_folder_is_refused(
     second = premises.spawn()
     premises.port = first
     assert second.popen.wait(20) == 1
-    said_by_second = second.log.read_text()
-    assert said_by_second == (
-        f"Error: A Keyhall server (process {server.pid}) already runs on {premises.data}. "
-        "Stop it first, or choose another folder with --data.\n"
-    )
+    (line,) = second.log.read_text().splitlines()
+    assert line.startswith("Error: ")
+    assert f"(process {server.pid})" in line
+    assert str(premises.data) in line
     assert server.popen.poll() is None
     server.wait_until_ready()
 
@@ -165,7 +162,6 @@ def test_a_port_that_is_taken_is_one_line(premises: Premises) -> None:
         premises.port = listener.getsockname()[1]
         refused = premises.spawn()
         assert refused.popen.wait(20) == 1
-    assert refused.log.read_text() == (
-        f"Error: Cannot listen on 127.0.0.1 port {premises.port}: Address already in use. "
-        "Choose another with --port, or see what uses it: ss -ltnp\n"
-    )
+    (line,) = refused.log.read_text().splitlines()
+    assert line.startswith(f"Error: Cannot listen on 127.0.0.1 port {premises.port}: ")
+    assert "--port" in line

@@ -210,7 +210,7 @@ def test_r14_a_suspended_organization_is_refused_at_once(keyhall_server: Any) ->
         finally:
             resumed = await caller.command("organizations", "resume", "Default organization")
         assert seen <= SEEN_SECONDS
-        assert (await stream.rest()).is_done
         assert await caller.until(200, None, resumed) <= SEEN_SECONDS
+        assert (await stream.rest()).is_done
 
     caller.play(story)

@@ -204,9 +204,7 @@ class Trial:
             self.clock.advance(int(stream.reply.headers["retry-after-ms"]) / 1000)
             assert await self.judged(ask, body, given, held) is None
 
-    async def judged(
-        self, ask: Ask, body: dict[str, Any], given: int, held: int
-    ) -> Stream | None:
+    async def judged(self, ask: Ask, body: dict[str, Any], given: int, held: int) -> Stream | None:
         """Send it; the server and the model must agree. The refusal, if it was refused."""
         requests_left, tokens_left = self.model.left(ask.key, self.now_us)
         fits = (requests_left is None or requests_left >= 1) and (

@@ -110,6 +110,12 @@ class Raw:
             turns = turns + 1 if len(self.data) == before and not self._is_busy else 0
         return self
 
+    async def turns(self, count: int = QUIET_TURNS) -> Self:
+        """Let the loop turn, for a server that is busy and shall stay so."""
+        for _ in range(count):
+            await asyncio.sleep(0)
+        return self
+
     async def say(self, data: bytes) -> list[Answer]:
         """Send bytes; all answers that come of them."""
         await self.send(data)

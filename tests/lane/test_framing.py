@@ -109,6 +109,10 @@ REFUSED_CHUNKS = {
     "an extension of control characters": b"%x;\x00\x01\r\n%b\r\n0\r\n\r\n" % (SIZE, BODY),
     "a trailer without a colon": b"%x\r\n%b\r\n0\r\nX-A\r\n\r\n" % (SIZE, BODY),
     "a trailer with NUL": b"%x\r\n%b\r\n0\r\nX-A: \x00\r\n\r\n" % (SIZE, BODY),
+    "a trailer that is a length": b"%x\r\n%b\r\n0\r\nContent-Length: 9\r\n\r\n" % (SIZE, BODY),
+    "a trailer that is a coding": (
+        b"%x\r\n%b\r\n0\r\nTransfer-Encoding: chunked\r\n\r\n" % (SIZE, BODY)
+    ),
     "a folded trailer": b"%x\r\n%b\r\n0\r\nX-A: a\r\n b\r\n\r\n" % (SIZE, BODY),
 }
 # Whole heads; nothing is put in.
@@ -254,11 +258,12 @@ TARGETS_ANSWERED = {
     "/v10/chat/completions": 404,
     "/v1/chat/completions/x": 404,
     "/v1/chat/completions.": 404,
-    "http://test/v1/chat/completions": 404,
-    "http://evil.example/v1/chat/completions": 404,
-    "https://test:443/v1/chat/completions": 404,
-    "http://test@evil/v1/models": 404,
-    "*": 404,
+    "http://test/v1/chat/completions": 400,
+    "http://evil.example/v1/chat/completions": 400,
+    "https://test:443/v1/chat/completions": 400,
+    "http://test@evil/v1/models": 400,
+    "http://test?a": 400,
+    "*": 400,
     "/healthz/../v1/models": 404,
     "/metrics/../v1/chat/completions": 404,
     "/v1/models/../../metrics": 405,  # The name of a model, which nobody looks for in a path.
@@ -329,7 +334,7 @@ CHUNKS_ANSWERED = {
     "leading zeros": b"0000%x\r\n%b\r\n000\r\n\r\n" % (SIZE, BODY),
     "upper case": b"%X\r\n%b\r\n0\r\n\r\n" % (SIZE, BODY),
     "extensions": b'%x;a=b;c="d e";f\r\n%b\r\n0;last\r\n\r\n' % (SIZE, BODY),
-    "trailers": b"%x\r\n%b\r\n0\r\nX-A: a\r\nContent-Length: 3\r\nHost: b\r\n\r\n" % (SIZE, BODY),
+    "trailers": b"%x\r\n%b\r\n0\r\nX-A: a\r\nHost: b\r\n\r\n" % (SIZE, BODY),
     "a trailer that is a key": b"%x\r\n%b\r\n0\r\nAuthorization: Bearer no\r\n\r\n" % (SIZE, BODY),
 }
 
@@ -337,7 +342,7 @@ CHUNKS_ANSWERED = {
 def test_chunks_that_are_well_formed_are_read(door):
     async def story():
         for name, chunks in CHUNKS_ANSWERED.items():
-            for coding in ("chunked", "Chunked", " chunked \t"):
+            for coding in ("chunked", "Chunked", "  CHUNKED "):
                 data = head(door, CHAT, f"Transfer-Encoding: {coding}\r\n") + chunks
                 async with await door.raw() as raw:
                     answers = await raw.say(data + data)
@@ -404,7 +409,7 @@ def test_connect_is_refused_and_the_connection_closes(door):
             for lines in ("", "Connection: Upgrade\r\nUpgrade: h2c\r\n", "Content-Length: 5\r\n"):
                 data = f"CONNECT {target} HTTP/1.1\r\nHost: test\r\n{lines}\r\n".encode()
                 answers, closed = await door.say(data + SMUGGLED % door.key.encode())
-                assert [answer.status for answer in answers] in ([400], [405]), (target, lines)
+                assert [answer.status for answer in answers] == [405 if target == CHAT else 400], (target, lines)
                 assert closed, (target, lines)
 
     door.run(story())
@@ -484,10 +489,8 @@ def test_i16_every_http_case_is_answered_from_the_table_or_waited_for(door, name
                 answers, closed = await door.say(variant)
                 said = [answer.status for answer in answers]
                 assert statuses.issuperset(said), (title, variant)
-                for answer in answers:
-                    assert "x-request-id" in answer.headers or b"html" in answer.body or (
-                        not variant.startswith(b"POST /v1")
-                    )
+                if not variant.startswith(b"HEAD"):
+                    assert all(answer.error for answer in answers if answer.status >= 400), title
                 if _BROKEN.match(title) and "chunk param" not in title:
                     assert 400 in said, (title, variant)
                     assert closed, (title, variant)

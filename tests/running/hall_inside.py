@@ -22,7 +22,7 @@ from keyhall import app
 from keyhall.app import House
 from keyhall.cli import serve
 from keyhall.clock import ManualClock
-from keyhall.config import Config, Sandbox
+from keyhall.config import Config, Sandbox, Upstream
 from keyhall.flows.hall import Hall
 from keyhall.flows.manage import keys, organizations
 from keyhall.flows.manage.keys import Fresh, NewKey
@@ -117,18 +117,24 @@ async def open_inside(
     *,
     tiers: Mapping[str, Tier] | None = None,
     pace: int = 0,
+    upstream: Upstream | None = None,
     environ: Mapping[str, str] | None = None,
+    **sections: Any,
 ) -> AsyncIterator[Inside]:
-    """Everything that `keyhall serve` opens, without its process, signals and words."""
+    """Everything that `keyhall serve` opens, without its process, signals and words. `sections`
+    are more of the settings: `server=Server(...)`, `log=Log(...)`."""
     config = Config(
         data=data,
         sandbox=Sandbox(tokens_per_second=pace),
+        upstream=upstream or Upstream(),
         tiers={ROOMY.name: ROOMY, **(tiers or {})},
         environ=dict(environ or {}),
+        **sections,
     )
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
         port = listener.getsockname()[1]
-        async with app.open_house(config, f"http://127.0.0.1:{port}", clock) as house:
+        own = ("127.0.0.1", port)
+        async with app.open_house(config, f"http://127.0.0.1:{port}", clock, [own]) as house:
             server = uvicorn.Server(serve.uvicorn_config(config, house))
             server.config.load()
             server.lifespan = server.config.lifespan_class(server.config)

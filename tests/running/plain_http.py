@@ -157,9 +157,7 @@ class Stream:
                 if not self.reply.is_done:  # After an error record the server closes.
                     self._line.is_usable = False
                 return
-            events = [
-                line[6:] for line in data.split(b"\n") if line.startswith(b"data: ")
-            ]
+            events = [line[6:] for line in data.split(b"\n") if line.startswith(b"data: ")]
             self.reply.events += events
             self.step_max = max(self.step_max, len(events))
             yield events

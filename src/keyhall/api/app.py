@@ -1,15 +1,18 @@
 """The ASGI application beside the lane: everything that is not `/v1`."""
 
+import os
+from collections.abc import Mapping
 from html import escape
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from keyhall import errors
-from keyhall.api import health, metrics
+from keyhall.api import health
+from keyhall.api.callers import has_admin_key, is_local
 from keyhall.api.health import Health
 from keyhall.errors import ApiError
 from keyhall.flows.hall import Hall
@@ -39,6 +42,9 @@ Health: <a href="/healthz">/healthz</a>, <a href="/readyz">/readyz</a>.</p>
 </html>
 """
 
+_ECHO_MAX = 200  # characters of a request that an error repeats
+_ID_BYTES = 16
+
 _SAFE = {
     "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
@@ -53,13 +59,37 @@ async def front(request: Request) -> Response:
     return HTMLResponse(_FRONT.format(url=url), headers=_SAFE)
 
 
-async def not_found(request: Request, error: Exception) -> Response:
+async def metrics(request: Request) -> Response:
+    """Answers loopback, or an admin key in the Authorization header (R26)."""
+    from keyhall.api import metrics as shown  # A start that nobody scrapes does without it.
+
+    state = request.app.state
+    if not is_local(request, state.hall) and not await has_admin_key(request, state.hall):
+        words = "Metrics are for this machine, or for an admin key in the Authorization header.\n"
+        return PlainTextResponse(words, 403)
+    if state.registry is None:
+        state.registry = shown.registry_of(state.hall)
+    return Response(shown.text_of(state.registry), media_type=shown.CONTENT_TYPE)
+
+
+async def refused(request: Request, error: Exception) -> Response:
     """Every error outside `/v1` has the table's shape too."""
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    facts = {"method": request.method[:200], "path": request.scope["path"][:200]}
-    row = errors.METHOD_REFUSED if status == 405 else errors.ROUTE_UNKNOWN
-    body = encode_error(ApiError(row, **facts))
-    return Response(body, status_code=row.status, media_type="application/json")
+    assert isinstance(error, HTTPException)
+    row = errors.METHOD_REFUSED if error.status_code == 405 else errors.ROUTE_UNKNOWN
+    method, path = request.method[:_ECHO_MAX], request.scope["path"][:_ECHO_MAX]
+    return _told(ApiError(row, method=method, path=path), error.headers)
+
+
+async def failed(request: Request, error: Exception) -> Response:
+    """A mistake of ours; it stands in the log under the id that the answer names."""
+    request_id = os.urandom(_ID_BYTES).hex()
+    request.app.state.hall.log_failure(request_id, error)
+    return _told(ApiError(errors.INTERNAL, request_id=f"req_{request_id}"), None)
+
+
+def _told(error: ApiError, headers: Mapping[str, str] | None) -> Response:
+    status, body = error.problem.status, encode_error(error)
+    return Response(body, status, headers, media_type="application/json")
 
 
 def web(hall: Hall, state: Health) -> Starlette:
@@ -69,11 +99,12 @@ def web(hall: Hall, state: Health) -> Starlette:
             Route("/healthz", health.healthz),
             Route("/livez", health.healthz),
             Route("/readyz", health.readyz),
-            Route("/metrics", metrics.metrics),
+            Route("/metrics", metrics),
         ],
-        exception_handlers={404: not_found, 405: not_found},
+        exception_handlers={404: refused, 405: refused, 500: failed},
     )
+    app.router.redirect_slashes = False  # It would send people to whatever Host they named.
     app.state.hall = hall
     app.state.health = state
-    app.state.registry = metrics.registry_of(hall)
+    app.state.registry = None
     return app

@@ -6,7 +6,7 @@ however often somebody asks us.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,11 +17,13 @@ from starlette.responses import Response
 from keyhall import __version__
 from keyhall.api.callers import is_local
 from keyhall.flows.hall import Hall
-from keyhall.ports.engine import Engine
 from keyhall.ports.store import StoreAway
 
 CHECK_SECONDS = 2.0
-CHECK_AGAIN_SECONDS = 5.0
+STORE_SECONDS = 1.0  # so long the answer of a check is taken for the next one's
+ENGINE_SECONDS = 5.0
+
+Check = Callable[[], Awaitable[str | None]]
 
 OK = "ok"
 _ILL = "not ready"
@@ -34,44 +36,38 @@ class Health:
     hall: Hall
     ledger_problem: Callable[[], str | None]
     is_stopping: bool = False
-    _checked: dict[str, tuple[Engine, float, str]] = field(default_factory=dict)
+    _known: dict[str, tuple[object, float, str]] = field(default_factory=dict)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def parts(self) -> dict[str, str]:
         """Each part, `ok` or what is wrong with it, for the operator."""
-        parts = {
-            "server": "shutting down" if self.is_stopping else OK,
-            "store": await self._store(),
-            "ledger": self.ledger_problem() or OK,
-        }
-        async with self._turn:  # Of many who ask at once, one asks the engines.
-            engines = dict(self.hall.engines)
-            said = await asyncio.gather(*(self._engine(*each) for each in engines.items()))
-            self._checked = {name: self._checked[name] for name in engines}
-        return parts | {f"engine {name}": words for name, words in zip(engines, said, strict=True)}
+        async with self._turn:  # Of many who ask at once, one looks.
+            store = self.hall.store
+            checks = [self._check("store", store, STORE_SECONDS, self._store)]
+            for name, engine in self.hall.engines.items():
+                checks.append(self._check(f"engine {name}", engine, ENGINE_SECONDS, engine.check))
+            known = dict(await asyncio.gather(*checks))
+        server = "shutting down" if self.is_stopping else OK
+        return {"server": server, "ledger": self.ledger_problem() or OK, **known}
 
-    async def _store(self) -> str:
+    async def _store(self) -> str | None:
         try:
-            async with asyncio.timeout(CHECK_SECONDS):
-                await self.hall.store.last_change()
+            await self.hall.store.last_change()
         except StoreAway as error:
             return str(error)
-        except TimeoutError:
-            return f"no answer within {CHECK_SECONDS:g} s"
-        return OK
+        return None
 
-    async def _engine(self, name: str, engine: Engine) -> str:
+    async def _check(self, name: str, part: object, seconds: float, ask: Check) -> tuple[str, str]:
         now = asyncio.get_running_loop().time()
-        known, until, said = self._checked.get(name, (None, 0.0, ""))
-        if known is engine and now < until:
-            return said
-        try:
-            async with asyncio.timeout(CHECK_SECONDS):
-                said = await engine.check() or OK
-        except TimeoutError:
-            said = f"no answer within {CHECK_SECONDS:g} s"
-        self._checked[name] = (engine, now + CHECK_AGAIN_SECONDS, said)
-        return said
+        known, until, said = self._known.get(name, (None, 0.0, ""))
+        if known is not part or now >= until:
+            try:
+                async with asyncio.timeout(CHECK_SECONDS):
+                    said = await ask() or OK
+            except TimeoutError:
+                said = f"no answer within {CHECK_SECONDS:g} s"
+            self._known[name] = (part, now + seconds, said)
+        return name, said
 
 
 def is_ready(parts: dict[str, str]) -> bool:

@@ -1,20 +1,22 @@
 """`/metrics`: the tally and the gauges in Prometheus' text format, made when it is asked for."""
 
 from collections.abc import Iterable
-from ipaddress import ip_address
+from itertools import product
+from typing import get_args
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
     HistogramMetricFamily,
+    InfoMetricFamily,
     Metric,
 )
-from starlette.requests import Request
-from starlette.responses import Response
 
+from keyhall import __version__, errors
 from keyhall.flows.hall import Hall
 from keyhall.flows.tally import LATENCY_BOUNDS_US, Histogram
+from keyhall.policy.limits import Resource, Scope
 from keyhall.policy.metering import Outcome
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -37,16 +39,16 @@ class HallCollector:
         refused = CounterMetricFamily(
             "keyhall_errors", "Requests answered with a row of the error table.", labels=["row"]
         )
-        for name, count in tally.refusals.items():
-            refused.add_metric([name], count)
+        for name in errors.TABLE:
+            refused.add_metric([name], tally.refusals.get(name, 0))
         yield refused
         limited = CounterMetricFamily(
             "keyhall_limit_refusals",
             "Requests refused by a limit.",
             labels=["resource", "scope"],
         )
-        for (resource, scope), count in tally.refused_by_limit.items():
-            limited.add_metric([resource, scope], count)
+        for by in product(get_args(Resource), get_args(Scope)):
+            limited.add_metric(by, tally.refused_by_limit.get(by, 0))
         yield limited
         tokens = CounterMetricFamily("keyhall_tokens", "Settled tokens.", labels=["direction"])
         tokens.add_metric(["input"], tally.input_tokens)
@@ -76,6 +78,9 @@ class HallCollector:
         yield GaugeMetricFamily(
             "keyhall_callers_known", "Keys in memory.", value=len(self._hall.callers.known)
         )
+        yield InfoMetricFamily(
+            "keyhall_build", "Which Keyhall runs.", value={"version": __version__}
+        )
 
 
 def _histogram(name: str, says: str, histogram: Histogram) -> HistogramMetricFamily:
@@ -93,33 +98,10 @@ def _histogram(name: str, says: str, histogram: Histogram) -> HistogramMetricFam
 def registry_of(hall: Hall) -> CollectorRegistry:
     registry = CollectorRegistry(auto_describe=False)
     registry.register(HallCollector(hall))
+    ProcessCollector(registry=registry)
     return registry
 
 
-async def metrics(request: Request) -> Response:
-    """Answers loopback, or an admin key in the Authorization header (R26)."""
-    hall: Hall = request.app.state.hall
-    if not _is_loopback(request, hall) and not await _is_admin(request, hall):
-        return Response("Only loopback or an admin key may read the metrics.\n", 403)
-    return Response(generate_latest(request.app.state.registry), media_type=CONTENT_TYPE)
-
-
-def _is_loopback(request: Request, hall: Hall) -> bool:
-    peer = request.client.host if request.client else ""
-    forwarded = request.headers.get("x-forwarded-for")
-    if forwarded is not None:
-        if hall.trusted_proxies is None:
-            return False  # Somebody's proxy on this machine: the peer says nothing.
-        peer = hall.trusted_proxies.client_ip(peer, forwarded.encode("latin-1"))
-    try:
-        return ip_address(peer).is_loopback
-    except ValueError:
-        return False
-
-
-async def _is_admin(request: Request, hall: Hall) -> bool:
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not key.startswith("sk-kh_admin_"):
-        return False
-    digest = hall.callers.digest(key.encode("latin-1", "replace"))
-    return await hall.store.is_admin_key(digest, hall.clock.now_us())
+def text_of(registry: CollectorRegistry) -> bytes:
+    """What a scrape is answered with."""
+    return generate_latest(registry)

@@ -4,6 +4,8 @@
 scripts stay fast.
 """
 
+import difflib
+import gc
 import importlib
 from typing import Any
 
@@ -43,7 +45,11 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, _, name = COMMANDS[cmd_name][0].partition(":")
-        command = getattr(importlib.import_module(module), name)
+        gc.disable()  # What an import makes stays: looking through it for garbage is in vain.
+        try:
+            command = getattr(importlib.import_module(module), name)
+        finally:
+            gc.enable()
         assert isinstance(command, click.Command)
         return command
 
@@ -53,7 +59,7 @@ class LazyGroup(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            near = [name for name in COMMANDS if name.startswith(args[0][:3])] if args else []
+            near = difflib.get_close_matches(args[0], COMMANDS, n=2) if args else []
             hint = f" Did you mean {' or '.join(near)}?" if near else ""
             raise click.UsageError(error.message + hint, ctx) from None
 

@@ -5,6 +5,11 @@ nice may hold up a start.
 """
 
 import json
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
 
 import click
 
@@ -17,33 +22,23 @@ DAY_SECONDS = 86_400
 TLS_DAYS_LOW = 21
 KEYS_SHOWN_MAX = 3
 
+say = click.echo
+
 
 def show(house: House, config: Config, url: str, tls_until: float | None = None) -> None:
-    bold = {"bold": True}
-    say("")
-    say(_styled(f"Keyhall {__version__}", **bold) + " is open at " + _styled(url, **bold))
+    name = click.style(f"Keyhall {__version__}", bold=True)
+    say(f"\n{name} is open at {click.style(url, bold=True)}")
     say(f"Data folder: {config.data}")
-    for line in warnings(config, tls_until, house.hall.clock.now_us() // 1_000_000):
-        say(_styled(line, fg="yellow"))
-    for line in recovered(house):
-        say(_styled(line, fg="yellow"))
+    now = house.hall.clock.now_us() / 1_000_000
+    for line in [*warnings(config, tls_until, now), *recovered(house)]:
+        say(click.style(line, fg="yellow"))
     if house.first.key is not None:
         _first_key(url, house.first.key.reveal())
     else:
-        _known_keys(house)
-    for line in who_answers(house):
+        _known_keys(house, config)
+    for line in [*who_answers(house), *house.notes]:
         say(line)
-    for note in house.notes:
-        say(note)
     say("\nStop with Ctrl-C.\n")
-
-
-def say(text: str) -> None:
-    click.echo(text)
-
-
-def _styled(text: str, **style: object) -> str:
-    return click.style(text, **style)  # type: ignore[arg-type]
 
 
 def warnings(config: Config, tls_until: float | None, now: float) -> list[str]:
@@ -70,12 +65,9 @@ def _is_loopback(host: str) -> bool:
 
 def _first_key(url: str, key: str) -> None:
     body = json.dumps({"model": "v1", "messages": [{"role": "user", "content": "Hello"}]})
-    say(
-        "\n"
-        + _styled("Your first key", bold=True)
-        + " (tier free-trial; shown once, kept nowhere):"
-    )
-    say("\n  " + _styled(key, fg="green", bold=True) + "\n")
+    title = click.style("Your first key", bold=True)
+    say(f"\n{title} (tier free-trial; shown once, stored nowhere):")
+    say(f"\n  {click.style(key, fg='green', bold=True)}\n")
     say("Try it with curl:\n")
     say(
         f"  curl {url}/v1/chat/completions \\\n"
@@ -93,33 +85,48 @@ def _first_key(url: str, key: str) -> None:
     )
 
 
-def _known_keys(house: House) -> None:
+def _known_keys(house: House, config: Config) -> None:
     masked = house.first.masked_keys
     if masked:
         more = " and more" if len(masked) > KEYS_SHOWN_MAX else ""
         say(f"Keys: {', '.join(masked[:KEYS_SHOWN_MAX])}{more}")
-    say("Another key: keyhall keys create --name NAME")
+    else:
+        say("No key is in use.")
+    where = "" if config.has_usual_data else f" --data {shlex.quote(str(config.data))}"
+    say(f"Another key: {program()} keys create --name NAME{where}")
+
+
+def program() -> str:
+    """How this program is called from here."""
+    called = Path(sys.argv[0])
+    if called.name == "__main__.py":
+        return "python -m keyhall"
+    found = shutil.which(called.name)
+    if found is not None and Path(found).resolve() == called.resolve():
+        return called.name
+    near = os.path.relpath(called)
+    return near if len(near) < len(str(called)) else str(called)
 
 
 def who_answers(house: House) -> list[str]:
     """Who stands behind `v1`, and what to do about it."""
     version = house.hall.catalogue.find("v1")
     if version is None:
-        return ["v1 means nothing: keyhall aliases move v1 VERSION"]
+        return [f"v1 means nothing: {program()} aliases move v1 VERSION"]
     if version.engine not in house.hall.engines:
         return [
             f"v1 means {version.name}, but there is no engine {version.engine}: add it, or "
-            "keyhall aliases move v1 v1-sandbox-1"
+            f"{program()} aliases move v1 v1-sandbox-1"
         ]
     if version.engine != "sandbox":
         return [f"v1 answers from {version.name} (engine {version.engine})."]
-    lines = ["v1 answers from the sandbox, which is not an AI."]
+    line = "v1 answers from the sandbox, which is not an AI."
     if len(house.hall.engines) == 1:
-        lines[0] += (
+        line += (
             " For a real model start with OPENAI_API_KEY (and\nOPENAI_BASE_URL) set, or: "
-            "keyhall engines add NAME --url URL"
+            f"{program()} engines add NAME --url URL"
         )
-    return lines
+    return [line]
 
 
 def recovered(house: House) -> list[str]:

@@ -1,6 +1,11 @@
-"""`keyhall doctor`: what would keep Keyhall from running, each with what to do about it."""
+"""`keyhall doctor`: what would keep Keyhall from running, each with what to do about it.
+
+A folder that no server has seen yet stays as it is. While a server runs on the folder, the port
+that it listens on counts as its own.
+"""
 
 import asyncio
+import fcntl
 import json
 import os
 import shutil
@@ -8,24 +13,35 @@ import socket
 import stat
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import click
 
-from keyhall import app
+from keyhall.cli import tls
 from keyhall.cli.options import load_config
+from keyhall.cli.serve import address_of
 from keyhall.clock import SystemClock
 from keyhall.config import Config
-from keyhall.policy.catalogue import status_at
+from keyhall.flows import first_run
+from keyhall.flows.manage.checks import Refused
+from keyhall.flows.run_engines import Engines
+from keyhall.policy.catalogue import Catalogue, status_at
 from keyhall.ports.store import StoreAway
-from keyhall.stores.sqlite import open_store
+from keyhall.stores.migrate import SchemaTooNew
+from keyhall.stores.pepper import PepperRefused, load_peppers
+from keyhall.stores.sqlite import SqliteStore, open_store
+
+State = Literal["ok", "warning", "error"]
 
 DISK_BYTES_LOW = 1 << 30
-CLOCK_YEAR_MIN = 2026
+DISK_BYTES_MIN = 16 << 20  # a new database and the journal
+CLOCK_AT_LEAST = 1_767_225_600  # 2026-01-01, when there was no Keyhall yet
 CHECK_SECONDS = 5.0
-JOURNAL_BYTES = 8 << 20
+TLS_DAYS_LOW = 21
+_COLORS = {"ok": "green", "warning": "yellow", "error": "red"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +49,22 @@ class Finding:
     """One check. `advice` says what to do; empty when all is well."""
 
     check: str
-    state: str  # ok, warning, error
+    state: State
     says: str
     advice: str = ""
 
 
 @click.command()
 @click.option("--data", metavar="DIR", help="Data folder.")
-@click.option("--config", "path", metavar="FILE", help="Settings file.")
+@click.option("--config", "path", metavar="FILE", help="Settings file (TOML).")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def doctor(data: str | None, path: str | None, as_json: bool) -> None:
-    """Check port, clock, disk, permissions, engines and prices. Exit status 1 on an error."""
+    """Check clock, disk, permissions, port, TLS, engines and prices.
+
+    The exit status is 1 if anything keeps Keyhall from working.
+    """
     config = load_config(data, path)
-    findings = [check(config) for check in (clock, disk, permissions, port)]
+    findings = [each(config) for each in (clock, disk, permissions, port, certificate)]
     findings += asyncio.run(inside(config))
     is_ill = any(finding.state == "error" for finding in findings)
     if as_json:
@@ -57,26 +76,23 @@ def doctor(data: str | None, path: str | None, as_json: bool) -> None:
 
 
 def show(findings: list[Finding]) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    marks = {"ok": "[green]ok     [/]", "warning": "[yellow]warning[/]", "error": "[red]error  [/]"}
     width = max(len(finding.check) for finding in findings)
     for finding in findings:
-        console.print(f"{marks[finding.state]}  {finding.check:{width}}  ", end="")
-        console.print(finding.says, markup=False, soft_wrap=True)
+        state = click.style(f"{finding.state:8}", fg=_COLORS[finding.state])
+        click.echo(f"{state} {finding.check:{width}}  {finding.says}")
         if finding.advice:
-            console.print(f"{'':9}{'':{width}}  {finding.advice}", markup=False, soft_wrap=True)
+            click.echo(f"{'':8} {'':{width}}  {finding.advice}")
 
 
 # --- The machine ----------------------------------------------------------------------------------
 
 
 def clock(_config: Config) -> Finding:
-    year = time.gmtime(SystemClock().now_us() // 1_000_000).tm_year
-    if year < CLOCK_YEAR_MIN:
-        return Finding("clock", "error", f"The clock says {year}.", "Set it: timedatectl set-ntp 1")
-    return Finding("clock", "ok", time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()))
+    now = SystemClock().now_us() // 1_000_000
+    said = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(now))
+    if now < CLOCK_AT_LEAST:
+        return Finding("clock", "error", f"It says {said}.", "Set it: timedatectl set-ntp true")
+    return Finding("clock", "ok", said)
 
 
 def _existing(folder: Path) -> Path:
@@ -88,8 +104,8 @@ def _existing(folder: Path) -> Path:
 def disk(config: Config) -> Finding:
     free = shutil.disk_usage(_existing(config.data)).free
     says = f"{free / (1 << 30):,.1f} GiB free for {config.data}"
-    if free < JOURNAL_BYTES:
-        return Finding("disk", "error", says, "Free some space: Keyhall cannot start without it.")
+    if free < DISK_BYTES_MIN:
+        return Finding("disk", "error", says, "Make room: Keyhall cannot start on a full disk.")
     if free < DISK_BYTES_LOW:
         return Finding("disk", "warning", says, "Make room: the ledger only grows.")
     return Finding("disk", "ok", says)
@@ -97,35 +113,82 @@ def disk(config: Config) -> Finding:
 
 def permissions(config: Config) -> Finding:
     folder = _existing(config.data)
-    if not os.access(folder, os.W_OK | os.X_OK):
+    if not folder.is_dir():
+        return Finding("permissions", "error", f"{folder} is no folder.", "Choose another: --data")
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         return Finding(
-            "permissions", "error", f"{folder} cannot be written.", f"Give it to us: chown {folder}"
+            "permissions",
+            "error",
+            f"We may not write into {folder}.",
+            "Run this as the user who runs the server, or give the folder to that user: chown",
         )
     for name in ("pepper", "keyhall.db"):
         file = config.data / name
-        if file.exists() and stat.S_IMODE(file.stat().st_mode) & 0o077:
-            return Finding(
-                "permissions", "error", f"Others may read {file}.", f"Run: chmod 600 {file}"
-            )
-    return Finding("permissions", "ok", f"{config.data} is ours and private")
+        if not file.exists():
+            continue
+        if stat.S_IMODE(file.stat().st_mode) & 0o077:
+            advice = f"chmod 600 {file}"
+            return Finding("permissions", "error", f"Others may read {file}.", advice)
+        if not os.access(file, os.R_OK | os.W_OK):
+            advice = "Run this as the user who runs the server."
+            return Finding("permissions", "error", f"We may not write {file}.", advice)
+    if folder != config.data:
+        return Finding("permissions", "ok", f"{config.data} can be made")
+    return Finding("permissions", "ok", f"{config.data} is ours, its secrets are private")
 
 
 def port(config: Config) -> Finding:
     server = config.server
-    family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((server.host, server.port))
-        except OSError as error:
-            where = f"{server.host}:{server.port}"
-            return Finding(
-                "port",
-                "warning",
-                f"{where} is not free: {error.strerror}.",
-                "Fine if that is Keyhall itself; otherwise choose another with --port.",
-            )
-    return Finding("port", "ok", f"{server.host}:{server.port} is free")
+    where = f"{server.host} port {server.port}"
+    try:
+        family, address = address_of(server)
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            probe.listen(1)
+    except OSError as error:
+        process = serving(config.data)
+        if process is not None:
+            return Finding("port", "ok", f"{where} is in use; our server runs (process {process})")
+        return Finding(
+            "port",
+            "error",
+            f"Cannot listen on {where}: {error.strerror}.",
+            "Choose another with --host or --port; what uses it now is listed by: ss -ltnp",
+        )
+    return Finding("port", "ok", f"{where} is free")
+
+
+def serving(folder: Path) -> str | None:
+    """The process that serves this folder, if one does."""
+    try:
+        with open(folder / "server.lock", encoding="ascii") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return file.read().strip() or "unknown"
+    except OSError:
+        pass
+    return None
+
+
+def certificate(config: Config) -> Finding:
+    server = config.server
+    if not server.tls_cert:
+        return Finding("tls", "ok", "not used")
+    try:
+        until = tls.read(server)
+    except tls.Unusable as error:
+        return Finding("tls", "error", str(error), "Give a certificate and its key, both as PEM.")
+    if until is None:
+        return Finding("tls", "ok", f"{server.tls_cert} and its key can be used")
+    days = (until - SystemClock().now_us() / 1_000_000) / 86_400
+    day = time.strftime("%Y-%m-%d", time.gmtime(until))
+    if days < 0:
+        return Finding("tls", "error", f"{server.tls_cert} ended on {day}.", "Renew it.")
+    if days < TLS_DAYS_LOW:
+        return Finding("tls", "warning", f"{server.tls_cert} ends on {day}.", "Renew it in time.")
+    return Finding("tls", "ok", f"{server.tls_cert} is good until {day}")
 
 
 # --- The hall -------------------------------------------------------------------------------------
@@ -133,57 +196,90 @@ def port(config: Config) -> Finding:
 
 async def inside(config: Config) -> list[Finding]:
     """What only an open store can tell. A folder without one is fine: `serve` makes it."""
-    if not (config.data / "keyhall.db").exists():
+    database = config.data / "keyhall.db"
+    if not database.exists():
         return [Finding("store", "ok", "none yet; the first `keyhall serve` makes it")]
     try:
-        store = await open_store(config.data / "keyhall.db")
-    except StoreAway as error:
-        return [Finding("store", "error", str(error), "Restore the folder from its backup.")]
+        store = await open_store(database)
+    except (StoreAway, SchemaTooNew) as error:
+        return [Finding("store", "error", str(error), "See `Backups` in the documentation.")]
+    async with store:
+        try:
+            return await _hall(config, store)
+        except StoreAway as error:
+            return [Finding("store", "error", f"{database}: {error}", "Look at its disk.")]
+
+
+async def _hall(config: Config, store: SqliteStore) -> list[Finding]:
+    now_us = SystemClock().now_us()
+    findings = [
+        Finding("store", "ok", str(config.data / "keyhall.db")),
+        await _pepper(config, store),
+    ]
+    engines = Engines(config, url="")
     try:
-        findings = [Finding("store", "ok", str(config.data / "keyhall.db"))]
-        catalogue = await store.load_catalogue()
-        notes: list[str] = []
-        engines = await app.open_engines(config, store, "", notes)
-        findings += [Finding("engine", "warning", note) for note in notes]
-        for name, engine in engines.items():
+        engines.refresh(await store.list_engines())
+        findings += [Finding("engines", "warning", note) for note in engines.notes]
+        for name, engine in engines.table.items():
             findings.append(await _engine(name, engine.check))
-        await app.close_engines(engines)
-        now_us = SystemClock().now_us()
-        for version in catalogue.versions.values():
-            if version.price is None and status_at(version, now_us) != "retired":
-                findings.append(
-                    Finding(
-                        "prices",
-                        "warning",
-                        f"{version.name} has no price: keys with a budget may not use it.",
-                        f"Set one: keyhall versions price {version.name} --input N --output N",
-                    )
-                )
-            if version.engine not in engines and status_at(version, now_us) != "retired":
-                findings.append(
-                    Finding(
-                        "versions",
-                        "warning",
-                        f"{version.name} needs engine {version.engine}, which is not there.",
-                        "Add the engine, or retire the version.",
-                    )
-                )
-        return findings
     finally:
-        await store.close()
+        await engines.close()
+    return findings + versions(await store.load_catalogue(), set(engines.table), now_us)
 
 
-async def _engine(name: str, check: Callable[[], object]) -> Finding:
+async def _pepper(config: Config, store: SqliteStore) -> Finding:
+    if not (config.data / "pepper").exists():
+        return Finding(
+            "pepper",
+            "error",
+            f"{config.data / 'pepper'} is missing: without it no key works.",
+            "Restore it from its backup before the next start, which would make another.",
+        )
+    try:
+        await first_run.check_pepper(store, load_peppers(config.data))
+    except (PepperRefused, Refused) as error:
+        return Finding("pepper", "error", str(error), "Restore it from its backup.")
+    return Finding("pepper", "ok", "is the one that the keys were made with")
+
+
+async def _engine(name: str, check: Callable[[], Awaitable[str | None]]) -> Finding:
     try:
         async with asyncio.timeout(CHECK_SECONDS):
-            said = await check()  # type: ignore[misc]
+            said = await check()
     except TimeoutError:
-        said = f"does not answer within {CHECK_SECONDS:.0f} s"
-    if said:
-        return Finding(
-            "engine",
-            "error",
-            f"{name}: {said}",
-            "See its own log; `keyhall engines list` has its URL.",
+        said = f"{name}: no answer within {CHECK_SECONDS:g} s"
+    if said is None:
+        return Finding("engines", "ok", f"{name} is ready")
+    return Finding("engines", "error", said, "Its address: keyhall engines list")
+
+
+def versions(catalogue: Catalogue, engines: set[str], now_us: int) -> list[Finding]:
+    """What versions need and do not have; one line for each want, however many lack it."""
+    used = [each for each in catalogue.versions.values() if status_at(each, now_us) != "retired"]
+    findings = []
+    for engine in sorted({each.engine for each in used} - engines):
+        names = _some([each.name for each in used if each.engine == engine])
+        findings.append(
+            Finding(
+                "versions",
+                "warning",
+                f"There is no engine {engine} for {names}.",
+                "Add it (an engine from the environment: set OPENAI_API_KEY), or retire them.",
+            )
         )
-    return Finding("engine", "ok", f"{name} is ready")
+    unpriced = [each.name for each in used if each.price is None]
+    if unpriced:
+        findings.append(
+            Finding(
+                "prices",
+                "warning",
+                f"No price for {_some(unpriced)}: keys with a budget may not use them.",
+                f"keyhall versions price {unpriced[0]} --help",
+            )
+        )
+    return findings or [Finding("versions", "ok", f"{len(used)}, each with an engine and a price")]
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - 3
+    return ", ".join(names[:3]) + (f" and {more} more" if more > 0 else "")

@@ -1,4 +1,4 @@
-"""`keyhall serve`: everything from a data folder to a running server, with a first key on screen."""
+"""`keyhall serve`: from a data folder to a running server, with a first key on screen."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,12 @@ _log = logging.getLogger("keyhall")
 
 @click.command()
 @click.option("--host", metavar="ADDRESS", help="Address to listen on.  [127.0.0.1]")
-@click.option("--port", type=click.IntRange(0, 65535), help="Port; 0 takes a free one.  [8484]")
+@click.option(
+    "--port",
+    metavar="PORT",
+    type=int,
+    help="Port to listen on; 0 takes a free one.  [8484]",
+)
 @click.option("--data", metavar="DIR", help="Data folder.")
 @click.option("--config", "path", metavar="FILE", help="Settings file (TOML).")
 @click.option("--tls-cert", metavar="FILE", help="PEM file of the certificate chain.")

@@ -210,7 +210,9 @@ def limited(refused: Refused, version: Version, caller: Caller, hall: Hall) -> A
     shown += headers.retry_headers(refused.wait_us)
     facts |= {"used": refused.used, "held": refused.held, "wait": wait}
     if refused.resource == "tokens":
-        fits = f"A request of at most {refused.fits_now} tokens fits now."
+        fits = "No request fits now."
+        if refused.fits_now:
+            fits = f"A request of at most {refused.fits_now} tokens fits now."
         return ApiError(
             errors.RATE_TOKENS,
             headers=shown,

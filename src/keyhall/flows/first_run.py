@@ -5,7 +5,6 @@ and one key. Every part is made only if it is missing, so each later start finds
 changes nothing.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -50,17 +49,15 @@ ALIASES = {
 SHOWN_KEYS_MAX = 10
 
 _MARK = "pepper"
-_SETUP = "setup_token_sha256"
 
 Draw = Callable[[int], bytes]  # so many random bytes
 
 
 @dataclass(frozen=True, slots=True)
 class FirstRun:
-    """What start-up shows. `key` and `setup_token` are there only once: when they are made."""
+    """What start-up shows. `key` is there only once: when it is made."""
 
     key: Secret | None
-    setup_token: Secret | None
     masked_keys: tuple[str, ...]  # of keys in use, newest first, at most SHOWN_KEYS_MAX
 
 
@@ -71,15 +68,14 @@ class PepperLost(Refused):
 async def prepare(
     store: SqlStore, peppers: Sequence[bytes], now_us: int, random_bytes: Draw
 ) -> FirstRun:
-    """Make what is missing, with a first key and a set-up link if there never were any."""
+    """Make what is missing, with a first key if there never was one."""
     async with store.writing() as connection:
         project = await _house(connection, peppers, now_us, random_bytes)
         key = await _first_key(connection, project, peppers[0], now_us, random_bytes)
-        setup = await _setup_link(connection, random_bytes)
         shown = await keys.newest(
             connection, project_id=None, usable_at_us=now_us, limit=SHOWN_KEYS_MAX
         )
-    return FirstRun(key, setup, tuple(key.masked for key in shown))
+    return FirstRun(key, tuple(key.masked for key in shown))
 
 
 async def prepare_without_key(
@@ -127,7 +123,20 @@ async def _know_pepper(connection: AsyncConnection, peppers: Sequence[bytes]) ->
     mark = await notes.fact(connection, _MARK)
     if mark is None:
         await notes.set_fact(connection, _MARK, form.pepper_mark(peppers[-1]))
-    elif mark not in map(form.pepper_mark, peppers):
+    else:
+        _check_mark(mark, peppers)
+
+
+async def check_pepper(store: SqlStore, peppers: Sequence[bytes]) -> None:
+    """Raises PepperLost. Writes nothing."""
+    async with store.reading() as connection:
+        mark = await notes.fact(connection, _MARK)
+    if mark is not None:
+        _check_mark(mark, peppers)
+
+
+def _check_mark(mark: str, peppers: Sequence[bytes]) -> None:
+    if mark not in map(form.pepper_mark, peppers):
         raise PepperLost(
             "The pepper in the data folder is not the one that this database's keys were made "
             "with, so that no key would work. Restore the file `pepper` from the backup of this "
@@ -173,15 +182,6 @@ async def _first_key(
         now_us,
     )
     return fresh.text
-
-
-async def _setup_link(connection: AsyncConnection, random_bytes: Draw) -> Secret | None:
-    """The token whose link claims the first account; only its hash is kept."""
-    if await notes.fact(connection, _SETUP) is not None:
-        return None
-    token = form.draw(random_bytes(form.ENTROPY_BYTES), form.SECRET_LENGTH)
-    await notes.set_fact(connection, _SETUP, hashlib.sha256(token.encode()).hexdigest())
-    return Secret(token)
 
 
 async def sync_tiers(store: SqlStore, own: Mapping[str, Tier], now_us: int) -> dict[str, Tier]:

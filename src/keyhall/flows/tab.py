@@ -91,26 +91,30 @@ class Tab:
             hall.counters.cancel(hold)
             raise revoked(caller, exchange, hall)
         price = version.price or _FREE
-        entry = hall.ledger.open(
-            Opening(
-                request_id=exchange.request_id,
-                key_id=grant.key_id,
-                project_id=grant.project_id,
-                organization_id=grant.organization_id,
-                version=version.name,
-                version_number=version.number,
-                endpoint=Endpoint.CHAT,
-                is_test=grant.mode == "test",
-                is_stream=is_stream,
-                counts_tokens=engine.counts_tokens,
-                admitted_at_us=hold.admitted_at_us,
-                input_tokens=fit.input_tokens,
-                held_tokens=hold.tokens,
-                output_cap=fit.output_cap * fit.choices,
-                price_input=price.input,
-                price_output=price.output,
+        try:
+            entry = hall.ledger.open(
+                Opening(
+                    request_id=exchange.request_id,
+                    key_id=grant.key_id,
+                    project_id=grant.project_id,
+                    organization_id=grant.organization_id,
+                    version=version.name,
+                    version_number=version.number,
+                    endpoint=Endpoint.CHAT,
+                    is_test=grant.mode == "test",
+                    is_stream=is_stream,
+                    counts_tokens=engine.counts_tokens,
+                    admitted_at_us=hold.admitted_at_us,
+                    input_tokens=fit.input_tokens,
+                    held_tokens=hold.tokens,
+                    output_cap=fit.output_cap * fit.choices,
+                    price_input=price.input,
+                    price_output=price.output,
+                )
             )
-        )
+        except BaseException:
+            hall.counters.cancel(hold)
+            raise
         if entry is None:
             hall.counters.cancel(hold)
             raise ApiError(

@@ -5,6 +5,10 @@ closing. A stream that is silent gets a comment, so that nobody between us and t
 for dead.
 """
 
+import asyncio
+import fcntl
+import sys
+import termios
 from typing import TYPE_CHECKING
 
 from keyhall import errors
@@ -29,7 +33,7 @@ def sweep(lane: "Lane", now: float) -> None:
     if lane.phase == IDLE:
         is_between = lane.cycle is None or lane.cycle.response_complete
         if waited > limits.idle and is_between and lane.active is None:
-            lane.transport.close()
+            lane.close()
     elif lane.phase == HEAD:
         if waited > limits.head and lane.active is None:
             lane.refuse_with(_too_slow("the head took too long"))
@@ -50,17 +54,28 @@ def _sweep_closing(lane: "Lane", now: float) -> None:
         if _is_stuck(lane, now):
             lane.transport.abort()
     elif now - lane.since > lane.lane_state.deadlines.linger:
-        lane.transport.close()
+        lane.close()
 
 
 def _is_stuck(lane: "Lane", now: float) -> bool:
     """Whether the client has taken nothing of what was written for too long. One that is only
     slow may take its time."""
-    unsent = lane.transport.get_write_buffer_size()
+    transport = lane.transport
+    unsent = transport.get_write_buffer_size() + _in_kernel(transport)
     if unsent != lane.unsent_bytes:
         lane.unsent_bytes = unsent
         lane.stuck_since = now
     return now - lane.stuck_since > lane.lane_state.deadlines.stall
+
+
+def _in_kernel(transport: asyncio.Transport) -> int:
+    """Bytes that the client's side has not acknowledged: the kernel keeps megabytes, so that they
+    show a slow reader's progress when nothing of ours moves for minutes."""
+    try:
+        count = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
+    except (OSError, AttributeError):
+        return 0
+    return int.from_bytes(count, sys.byteorder)
 
 
 def _sweep_body(lane: "Lane", late: float) -> None:

@@ -174,7 +174,7 @@ class LaneExchange:
     def reply(self, status: int, headers: bytes, body: bytes) -> None:
         self.has_started = True
         self.is_over = True
-        self._connection.transport.write(
+        self._connection.send(
             b"%b%bcontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
             % (
                 self._first_lines(status),
@@ -208,9 +208,9 @@ class LaneExchange:
         self.has_started = True
         head, self._head = self._head, b""
         if self._is_chunked:
-            self._connection.transport.write(b"%b%x\r\n%b\r\n" % (head, len(data), data))
+            self._connection.send(b"%b%x\r\n%b\r\n" % (head, len(data), data))
         else:
-            self._connection.transport.write(head + data)
+            self._connection.send(head + data)
         self._connection.wrote()
 
     def write_last(self, data: bytes) -> None:
@@ -219,14 +219,14 @@ class LaneExchange:
         self.is_over = True
         head, self._head = self._head, b""
         if self._is_chunked:
-            self._connection.transport.write(b"%b%x\r\n%b\r\n0\r\n\r\n" % (head, len(data), data))
+            self._connection.send(b"%b%x\r\n%b\r\n0\r\n\r\n" % (head, len(data), data))
         else:
-            self._connection.transport.write(head + data)
+            self._connection.send(head + data)
 
     def end_stream(self) -> None:
         self.is_over = True
         if self._is_chunked:
-            self._connection.transport.write(b"0\r\n\r\n")
+            self._connection.send(b"0\r\n\r\n")
 
     @property
     def is_streaming(self) -> bool:

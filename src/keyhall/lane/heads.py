@@ -107,12 +107,18 @@ def _note(headers: list[tuple[str, bytes]], exchange: LaneExchange) -> bytes | N
     return coding
 
 
-def ambiguity(headers: Headers, version: str) -> str | None:
+def ambiguity(target: bytes, headers: Headers, parser: Any) -> str | None:
     """The same strictness for a head that the lane does not answer: what is wrong, or None."""
+    if not target.startswith(b"/") or parser.get_method() == b"CONNECT":
+        return "the target must be a path"
     names = [name.lower() for name, _ in headers]
     codings = [value for name, value in headers if name.lower() == b"transfer-encoding"]
-    coding = b",".join(codings) if codings else None
-    return _ambiguity(version, names.count(b"host"), names.count(b"authorization"), coding)
+    return _ambiguity(
+        parser.get_http_version(),
+        names.count(b"host"),
+        names.count(b"authorization"),
+        b",".join(codings) if codings else None,
+    )
 
 
 def _ambiguity(version: str, hosts: int, credentials: int, coding: bytes | None) -> str | None:

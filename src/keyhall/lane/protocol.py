@@ -10,7 +10,6 @@ kernel with unread input would reset the connection, and the client might not se
 """
 
 import asyncio
-import os
 from typing import Any
 
 from uvicorn.config import Config
@@ -21,7 +20,7 @@ from keyhall.errors import ApiError
 from keyhall.flows.hall import Hall
 from keyhall.lane import deadlines, routes
 from keyhall.lane.exchange import LaneExchange
-from keyhall.lane.reading import Reader
+from keyhall.lane.reading import CROWDED, EARLY, UNTAKEN, Reader
 from keyhall.lane.state import WRITE_BUFFER_BYTES, LaneState
 from keyhall.lane.steps import Run
 from keyhall.ports.engine import Signal
@@ -66,10 +65,13 @@ class Lane(Reader):
         super().pause_writing()
         self.is_write_paused = True
         self.unsent_bytes = -1
+        if self._run is None:  # Answers wait to be taken: no further requests until they are.
+            self.pause(UNTAKEN)
 
     def resume_writing(self) -> None:
         super().resume_writing()
         self.is_write_paused = False
+        self.unpause(UNTAKEN)
         if self._run is None and self.active is not None:
             self._go_on(self.active)
         else:
@@ -78,6 +80,7 @@ class Lane(Reader):
     def shutdown(self) -> None:
         """Called by uvicorn once nothing new is to begin."""
         if self.active is None and self.parsing is None and not self.queue:
+            self.lane_state.outbox.flush()
             super().shutdown()
             return
         self.is_deaf = self.is_deaf or self.parsing is None
@@ -133,7 +136,7 @@ class Lane(Reader):
         now_us = self.hall.clock.now_us()
         exchange.started_us = now_us
         # Begins with its time, so that the ledger's index grows at its end; the rest is random.
-        exchange.request_id = now_us.to_bytes(7, "big") + os.urandom(9)
+        exchange.request_id = now_us.to_bytes(7, "big") + self.lane_state.random.draw()
         run = Run(routes.flow_of(exchange, self.hall), self._ended)
         self._run = run
         run.step()
@@ -174,15 +177,21 @@ class Lane(Reader):
         if not (exchange.is_over and exchange.keep_alive and exchange.is_complete):
             self._end()
             if exchange.is_complete:
-                self.transport.close()
+                self.close()
             else:
                 self._linger()
-        elif self.is_write_paused:
+        elif self._falls_behind():
             self.active = exchange  # Until the client has taken enough of the answer.
         else:
             self.rest()
             if self.queue or self._pending:
                 self.loop.call_soon(self.advance)  # Other connections get a turn.
+
+    def _falls_behind(self) -> bool:
+        """Whether the client has yet to take enough; asked now only if more requests wait."""
+        if self.queue or self._pending:
+            self.lane_state.outbox.flush()
+        return self.is_write_paused
 
     def _end(self) -> None:
         """Nothing more is read or answered here."""
@@ -195,7 +204,8 @@ class Lane(Reader):
         """Say that nothing more will come, and drop what arrives for a while before closing."""
         self._linger_bytes = 2 * self.hall.body_bytes_max
         self.since = self.lane_state.now
-        self.flow.resume_reading()
+        self.lane_state.outbox.flush()
+        self.unpause(CROWDED | EARLY | UNTAKEN)
         if self.transport.can_write_eof():
             self.transport.write_eof()
 
@@ -203,12 +213,21 @@ class Lane(Reader):
         if self.is_done:
             self._linger_bytes -= size
             if self._linger_bytes < 0:
-                self.transport.close()
+                self.close()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
         self._unset_keepalive_if_required()  # The sweep closes idle connections.
         self.rest()
+
+    def send(self, data: bytes) -> None:
+        """Write at the end of this turn of the event loop."""
+        self.lane_state.outbox.put(self.transport.write, data)
+
+    def close(self) -> None:
+        """Close once what was written is delivered."""
+        self.lane_state.outbox.flush()
+        self.transport.close()
 
     def wrote(self) -> None:
         """Bytes of a stream went out: no keepalive comment is due."""

@@ -32,6 +32,9 @@ from keyhall.lane.state import (
 )
 
 IDLE, HEAD, BODY, ANSWER = range(4)  # what a connection's reader is in
+# Why reading is paused: too much waits to be parsed, nobody wants the body yet, or the client does
+# not take its answers.
+CROWDED, EARLY, UNTAKEN = 1, 2, 4
 
 
 class Reader(HttpToolsProtocol):
@@ -55,6 +58,7 @@ class Reader(HttpToolsProtocol):
         self._barren_bytes = 0  # of these, since the last that brought some body
         self._pending: list[bytes] = []  # came too early to be parsed
         self._pending_bytes = 0
+        self._pauses = 0  # the reasons
         self.parsing: LaneExchange | None = None  # its body is still arriving
         self.is_asgi = False  # the message that was parsed last is not the lane's
         self.asgi_bytes = 0  # of its body
@@ -73,10 +77,7 @@ class Reader(HttpToolsProtocol):
             self.active is not None and self.parsing is None and not self.is_asgi
         ):
             # Not parsed, but read: a closed connection is only noticed while reading.
-            self._pending.append(data)
-            self._pending_bytes += len(data)
-            if self._pending_bytes > PENDING_BYTES_MAX:
-                self.flow.pause_reading()
+            self._keep(data)
         elif len(data) > SLICE_BYTES:
             self._feed_slices(data)
         else:
@@ -108,21 +109,36 @@ class Reader(HttpToolsProtocol):
         if at < len(data) and not self.is_deaf:
             self._read_again(data[at:])
 
-    def _read_again(self, data: bytes) -> None:
-        """Keep bytes for the loop's next turn, or for when the active request is answered."""
+    def _keep(self, data: bytes) -> None:
         self._pending.append(data)
         self._pending_bytes += len(data)
+        if self._pending_bytes > PENDING_BYTES_MAX:
+            self.pause(CROWDED)
+
+    def _read_again(self, data: bytes) -> None:
+        """Keep bytes for the loop's next turn, or for when the active request is answered."""
+        self._keep(data)
         if self.active is None:
             self.loop.call_soon(self.advance)
 
     def read_pending(self) -> None:
-        """Parse what was kept."""
+        """Parse what was kept, as far as it may be parsed now."""
         data = b"".join(self._pending)
         self._pending.clear()
-        if self._pending_bytes > PENDING_BYTES_MAX:
-            self.flow.resume_reading()
         self._pending_bytes = 0
         self.data_received(data)
+        if self._pending_bytes <= PENDING_BYTES_MAX:
+            self.unpause(CROWDED)
+
+    def pause(self, reason: int) -> None:
+        self._pauses |= reason
+        self.flow.pause_reading()
+
+    def unpause(self, reason: int) -> None:
+        if self._pauses & reason:
+            self._pauses &= ~reason
+            if not self._pauses:
+                self.flow.resume_reading()
 
     def _ignore_upgrade(self, rest: bytes) -> None:
         """Read the message again without its offer: llhttp has taken its body for another
@@ -163,7 +179,7 @@ class Reader(HttpToolsProtocol):
         exchange, self.parsing = self.parsing, None
         if exchange is None:
             if self.is_asgi and self.phase == BODY and not self._disown_cycle():
-                self.transport.close()
+                self.close()
                 return
             exchange = LaneExchange(self, b"", b"")  # type: ignore[arg-type]
         exchange.problem = problem
@@ -188,7 +204,7 @@ class Reader(HttpToolsProtocol):
         if last is not None:
             last.keep_alive = False
         else:
-            self.transport.close()
+            self.close()
 
     def _refuse_large_head(self) -> None:
         self.refuse_with(ApiError(errors.HEAD_TOO_LARGE, bound=HEAD_BYTES_MAX))
@@ -249,9 +265,9 @@ class Reader(HttpToolsProtocol):
             self._close_after_answers()
             return
         parser = self.parser
-        problem = heads.ambiguity(self._headers, parser.get_http_version())
-        if problem is not None or parser.get_method() == b"CONNECT":
-            self.refuse(problem or "CONNECT is not spoken here")
+        problem = heads.ambiguity(self._target, self._headers, parser)
+        if problem is not None:
+            self.refuse(problem)
             return
         if parser.should_upgrade():
             return
@@ -292,14 +308,14 @@ class Reader(HttpToolsProtocol):
         if not self.is_offered(exchange):
             self.offer(exchange)
         if not (exchange.wants_body or self.is_deaf):
-            self.flow.pause_reading()
+            self.pause(EARLY)
 
     def body_wanted(self, exchange: LaneExchange) -> None:
         """The flow waits for the rest of the body."""
         if exchange.expects_continue and exchange.size == 0:
-            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         self.since = self.lane_state.now
-        self.flow.resume_reading()
+        self.unpause(EARLY)
 
     def on_message_complete(self) -> None:
         exchange = self.parsing
@@ -339,6 +355,14 @@ class Reader(HttpToolsProtocol):
 
     def advance(self) -> None:
         """Turn to the next request that waits, or to bytes that do."""
+        raise NotImplementedError
+
+    def send(self, data: bytes) -> None:
+        """Write, behind what was written before."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Close once what was written is delivered."""
         raise NotImplementedError
 
     def dropped(self, size: int) -> None:

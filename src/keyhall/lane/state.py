@@ -6,9 +6,12 @@ tens of seconds, so a second of slack costs nothing and a request costs no timer
 
 import asyncio
 import email.utils
+import os
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from keyhall.outbox import Outbox
 
 if TYPE_CHECKING:
     from keyhall.lane.protocol import Lane
@@ -21,6 +24,8 @@ EARLY_BODY_BYTES = 64 * 1024  # read at most this much before the key is known (
 BARREN_BYTES_MAX = 64 * 1024
 PENDING_BYTES_MAX = 256 * 1024  # pipelined bytes kept while a request is answered
 SLICE_BYTES = 16 * 1024  # parsed at a time, so that hundreds of small requests share the loop
+TAIL_BYTES = 9  # of a request id that are random: 72 bits
+TAILS_DRAWN = 455  # 4 KiB at a time
 WRITE_BUFFER_BYTES = 128 * 1024
 
 
@@ -37,6 +42,24 @@ class Deadlines:
     linger: float = 5.0  # reading on after a refusal, so that the client can read it
 
 
+class RandomTails:
+    """Nine random bytes at a time, from the system's generator in one call for hundreds."""
+
+    __slots__ = ("_at", "_bytes")
+
+    def __init__(self) -> None:
+        self._bytes = b""
+        self._at = 0
+
+    def draw(self) -> bytes:
+        at = self._at
+        if at == len(self._bytes):
+            self._bytes = os.urandom(TAIL_BYTES * TAILS_DRAWN)
+            at = 0
+        self._at = at + TAIL_BYTES
+        return self._bytes[at : at + TAIL_BYTES]
+
+
 class LaneState:
     """Shared by the connections of one server. `now` is seconds on a monotonic clock, refreshed
     by the sweep: coarse on purpose."""
@@ -44,6 +67,8 @@ class LaneState:
     def __init__(self, deadlines: Deadlines | None = None) -> None:
         self.deadlines = deadlines or Deadlines()
         self.connections: set[Lane] = set()
+        self.outbox = Outbox()
+        self.random = RandomTails()
         self.now = time.monotonic()
         self.date = b""
         self.is_stopping = False

@@ -16,6 +16,7 @@ import httptools
 from keyhall.engines.upstream import faults
 from keyhall.engines.upstream.call import Call, Deadlines
 from keyhall.errors import ApiError
+from keyhall.outbox import Outbox
 
 HEAD_BYTES_MAX = 65_536
 HEADERS_MAX = 200
@@ -31,6 +32,8 @@ class _MessageTooMany(Exception):
 
 class Owner(Protocol):
     """The pool, as its connections see it."""
+
+    outbox: Outbox
 
     def freed(self, connection: "Connection") -> None:
         """It can carry the next call."""
@@ -111,7 +114,8 @@ class Connection(asyncio.Protocol):
         self._forget_answer()
         call.connection = self
         call.is_accepted = True
-        cast("asyncio.Transport", self._transport).write(call.request)
+        transport = cast("asyncio.Transport", self._transport)
+        self._owner.outbox.put(transport.write, call.request)
 
     @property
     def is_closed(self) -> bool:

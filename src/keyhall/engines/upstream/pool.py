@@ -16,6 +16,7 @@ from keyhall.engines.upstream.address import Address, AddressRefused, Resolver
 from keyhall.engines.upstream.call import Call, Deadlines
 from keyhall.engines.upstream.connection import Connection
 from keyhall.errors import ApiError
+from keyhall.outbox import Outbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class Pool:
         self._deadlines = deadlines or Deadlines()
         self._sizes = sizes or Sizes()
         self._tls: ssl.SSLContext | None = None
+        self.outbox = Outbox()
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
         self._waiting: OrderedDict[Call, None] = OrderedDict()

@@ -1,0 +1,72 @@
+"""What is not `/v1`: the front page, and refusals in the table's shape."""
+
+import logging
+
+import pytest
+
+
+async def ask(server, method, path, headers=""):
+    line = await server.line()
+    return await line.ask(None, None, path, method=method, headers=headers)
+
+
+def test_the_front_page_says_how_to_call_and_runs_nothing(inside):
+    async def story(server):
+        answer = await ask(server, "GET", "/")
+        assert answer.status == 200
+        assert f"{server.url}/v1" in answer.body.decode()
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert b"<script" not in answer.body
+
+    inside(story)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nothing", 404),
+        ("GET", "/healthz/", 404),
+        ("GET", "/metrics/", 404),
+        ("POST", "/healthz", 405),
+        ("DELETE", "/metrics", 405),
+        ("PUT", "/", 405),
+    ],
+)
+def test_what_is_not_there_is_refused_in_the_tables_shape(inside, method, path, status):
+    async def story(server):
+        answer = await ask(server, method, path)
+        assert answer.status == status
+        assert set(answer.error) == {"message", "type", "param", "code"}
+        assert ("allow" in answer.headers) == (status == 405)
+
+    inside(story)
+
+
+def test_a3_the_host_header_sends_nobody_anywhere(inside):
+    """Attack 3: no redirect is made of what a caller says the host is."""
+
+    async def story(server):
+        for target in ("/healthz/", "//evil.example/healthz", "http://evil.example/healthz"):
+            request = f"GET {target} HTTP/1.1\r\nHost: evil.example\r\n\r\n"
+            answer = await (await (await server.line()).raw(request.encode())).rest()
+            assert answer.status in (200, 400, 404)
+            assert "location" not in answer.headers
+
+    inside(story)
+
+
+def test_i16_a_mistake_of_ours_is_told_as_one_with_an_id_that_is_in_the_log(inside, caplog):
+    def broken():
+        raise RuntimeError("secret words")
+
+    async def story(server):
+        server.house.health.ledger_problem = broken
+        answer = await ask(server, "GET", "/readyz")
+        assert answer.status == 500
+        assert "secret words" not in answer.body.decode()
+        ours = [record for record in caplog.records if record.name == "keyhall"]
+        assert ours[0].args["request_id"] in answer.error["message"]
+
+    with caplog.at_level(logging.ERROR):
+        inside(story)
