@@ -106,7 +106,11 @@ def keyhall(
         **source(),
         BENCH_UPSTREAM_KEY="sk-upstream",
     ) as process:
-        facts["ready_seconds"] = machine.wait_for(port, "/healthz", process)
+        try:
+            facts["ready_seconds"] = machine.wait_for(port, "/healthz", process)
+        except TimeoutError:
+            said = (folder / f"{name}.log").read_text(errors="replace").strip()
+            sys.exit(f"Keyhall does not start: {said[-500:] or 'it says nothing'}")
         time.sleep(1)
         before_us = machine.cpu_us(process.pid)
         time.sleep(2)

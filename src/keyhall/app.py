@@ -89,6 +89,9 @@ async def open_house(
             words = str(error)
             is_sentence = words.endswith(".")
             raise StartRefused(words if is_sentence else f"The database fails: {words}.") from error
+        except FileExistsError as error:
+            said = f"{error.filename} is a file, not a folder: choose another place with --data."
+            raise StartRefused(said) from error
         except OSError as error:
             where = error.filename or config.data
             raise StartRefused(f"{where}: {error.strerror or error}.") from error
@@ -106,6 +109,8 @@ async def _open(
     stack.enter_context(locked(config.data))
     store = await open_store(config.data / "keyhall.db")
     stack.push_async_callback(store.close)
+    if not (config.data / "pepper").exists():  # Before another is made: is one missing?
+        await first_run.check_pepper(store, ())
     peppers = load_peppers(config.data)
     clock.not_before(await store.newest_admitted_us())
     tiers = await first_run.sync_tiers(store, config.tiers, clock.now_us())
@@ -190,8 +195,7 @@ def background(stack: AsyncExitStack, name: str, work: Coroutine[Any, Any, None]
 
     async def stop() -> None:
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await asyncio.wait({task})
 
     def ended(task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:

@@ -37,8 +37,14 @@ def job_of(stage):
 
 @pytest.mark.parametrize(
     "kind",
-    [None, b"application/json", b"application/json; charset=utf-8", b"Application/JSON", b"application/json ;x=y"],
-)  # fmt: skip
+    [
+        None,
+        b"application/json",
+        b"application/json; charset=utf-8",
+        b"Application/JSON",
+        b"application/json ;x=y",
+    ],
+)
 def test_json_is_taken_however_it_is_announced(on_stage, kind):
     async def main(stage):
         exchange = stage.exchange(await stage.key())

@@ -156,8 +156,15 @@ def test_no_key_at_all_says_how_to_send_one(on_stage, header):
 
 @pytest.mark.parametrize(
     "text",
-    ["x", "sk-kh_live_", "sk-kh_live_000000000000_" + "0" * 49, "sk-" + "a" * 48, "\x00" * 30, "é" * 40],
-)  # fmt: skip
+    [
+        "x",
+        "sk-kh_live_",
+        "sk-kh_live_000000000000_" + "0" * 49,
+        "sk-" + "a" * 48,
+        "\x00" * 30,
+        "é" * 40,
+    ],
+)
 def test_what_is_no_key_of_ours_is_refused_without_a_look_up_and_shown_masked(on_stage, text):
     """Attack 10: 0 queries for a malformed key."""
 

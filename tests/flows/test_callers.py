@@ -310,6 +310,16 @@ def test_a_paused_key_lets_its_running_requests_finish():
     asyncio.run(main())
 
 
+def test_closing_a_request_that_was_never_open_changes_nothing():
+    async def main():
+        hall = Hall()
+        caller = await hall.look_up(hall.key())
+        caller.closed(OpenRequest())
+        assert not caller.open
+
+    asyncio.run(main())
+
+
 def test_a_change_of_a_key_that_nobody_used_is_no_work():
     async def main():
         hall = Hall()
@@ -463,6 +473,7 @@ def test_a_key_of_an_older_pepper_is_found():
     async def main():
         hall = Hall()
         text = hall.key(pepper=PEPPERS[1])
+        assert hall.callers.digests(text) == [digest(pepper, text) for pepper in PEPPERS]
         caller = await hall.look_up(text)
         assert hall.known(text) is caller
         key_id = hall.change(text, name="renamed")

@@ -607,7 +607,7 @@ def test_first_byte_and_duration_are_measured_from_admission(on_stage):
         key = await stage.key()
         await stage.ask(key)
         first, rest = Signal(), Signal()
-        stage.upstream.script = [first, "Hello", rest, TokenUsage(10, 1, 11)]
+        stage.upstream.script = [first, "Hello", rest, " there", TokenUsage(10, 2, 12)]
         exchange = stage.begin(stage.exchange(key, stream=True))
         stage.clock.advance(0.25)
         first.fire()

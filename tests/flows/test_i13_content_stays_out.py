@@ -6,6 +6,7 @@ import socket
 import pytest
 
 from keyhall.engines.upstream.engine import UpstreamEngine
+from keyhall.flows.request_log import RequestLog
 from keyhall.logs import JsonLines
 from keyhall.ports.engine import Signal
 
@@ -80,6 +81,26 @@ def test_a_mistake_anywhere_is_logged_by_its_place_and_not_by_its_words(on_stage
 
 def type_of(place):
     return "ValueError" if place in ("start", "whole") else "RuntimeError"
+
+
+def test_the_wide_line_of_a_request_has_numbers_and_no_text(on_stage, log):
+    """`log.requests = "all"`."""
+
+    async def main(stage):
+        key = await stage.key()
+        stage.hall.every_request = wide = RequestLog(stage.clock)
+        stage.upstream.script = [ANSWER]
+        for body in ({}, {"stream": True}, {"n": 0}, {"model": CANARY}):
+            exchange = await stage.ask(key, **canaries(stage, **body))
+            wide.ended(exchange, exchange.error)
+        assert wide._settled == {}
+        assert key not in "\n".join(log)
+
+    on_stage(main)
+    lines = [line for line in log if '"event":"request"' in line]
+    assert len(lines) == 4
+    assert '"outcome":"answered"' in lines[0]
+    assert_silent(log)
 
 
 def test_a_mistake_while_counting_does_not_tell_the_text(on_stage, log, monkeypatch):

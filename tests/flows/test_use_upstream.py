@@ -457,4 +457,4 @@ def test_any_other_address_is_left_to_whoever_opens_it(url):
 
 
 def test_calmer_is_what_r9_says():
-    assert CALMER == Sampling(frequency_penalty=0.3, presence_penalty=0.2)
+    assert Sampling(frequency_penalty=0.3, presence_penalty=0.2) == CALMER

@@ -18,13 +18,13 @@ import pytest
 from hall_inside import TESTER, Inside, open_inside
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from limit_theorem import assert_kept
+from limit_theorem import MINUTE_US, assert_kept
 from plain_http import Line, Reply, Stream, chat, encode
 
 from keyhall import tokenizers
 from keyhall.clock import ManualClock
 from keyhall.flows.manage import organizations
-from keyhall.policy.limits import NO_LIMITS, WINDOW_US, Limits
+from keyhall.policy.limits import NO_LIMITS, Limits
 from keyhall.wire import chat_count, chat_read
 
 SECOND_US = 1_000_000
@@ -106,7 +106,7 @@ class Model:
         for each in mine:
             slot = each.at_us // SECOND_US
             last_of[slot] = max(last_of.get(slot, 0), each.at_us)
-        return [each for each in mine if last_of[each.at_us // SECOND_US] + WINDOW_US > now_us]
+        return [each for each in mine if last_of[each.at_us // SECOND_US] + MINUTE_US > now_us]
 
     def left(self, key: int, now_us: int) -> tuple[int | None, int | None]:
         """Requests and tokens that the narrowest of a key's windows have left."""
@@ -377,7 +377,7 @@ models = st.builds(Model, st.tuples(limits_of, limits_of, limits_of), limits_of,
 
 
 @given(model=models, steps=histories)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_r1_no_interval_holds_more_and_nothing_is_refused_that_fits(
     prepared_once: Path, model: Model, steps: list[Step]
 ) -> None:
@@ -387,7 +387,7 @@ def test_r1_no_interval_holds_more_and_nothing_is_refused_that_fits(
 
 @pytest.mark.slow
 @given(model=models, steps=histories)
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=400, deadline=None)
 def test_r1_no_interval_holds_more_in_many_histories(
     prepared_once: Path, model: Model, steps: list[Step]
 ) -> None:

@@ -319,8 +319,8 @@ def test_attack_3_the_host_header_decides_nothing(door):
         for host in HOSTS:
             for target, status in {CHAT: 200, "/healthz": 405, "/x": 404}.items():
                 data = (
-                    f"POST {target} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {door.key}\r\n"
-                    f"Content-Length: {SIZE}\r\n\r\n"
+                    f"POST {target} HTTP/1.1\r\nHost: {host}\r\n"
+                    f"Authorization: Bearer {door.key}\r\nContent-Length: {SIZE}\r\n\r\n"
                 ).encode("latin-1") + BODY
                 answers, _ = await door.say(data)
                 assert [answer.status for answer in answers] == [status], (host, target)
@@ -409,7 +409,10 @@ def test_connect_is_refused_and_the_connection_closes(door):
             for lines in ("", "Connection: Upgrade\r\nUpgrade: h2c\r\n", "Content-Length: 5\r\n"):
                 data = f"CONNECT {target} HTTP/1.1\r\nHost: test\r\n{lines}\r\n".encode()
                 answers, closed = await door.say(data + SMUGGLED % door.key.encode())
-                assert [answer.status for answer in answers] == [405 if target == CHAT else 400], (target, lines)
+                assert [answer.status for answer in answers] == [405 if target == CHAT else 400], (
+                    target,
+                    lines,
+                )
                 assert closed, (target, lines)
 
     door.run(story())

@@ -67,7 +67,7 @@ HEADS = {
 @pytest.mark.parametrize("target", ["/v1/chat/completions", "/healthz"])
 def test_i11_a_head_beyond_64_kib_is_refused_with_431(door, target):
     async def story():
-        whole = b"X-A: " + b"a" * 65_500 + b"\r\n\r\n"  # One that ends is measured to the byte.
+        whole = b"X-A: " + b"a" * 65_600 + b"\r\n\r\n"  # One that ends is measured to the byte.
         answers, _ = await door.say(f"POST {target} HTTP/1.1\r\nHost: a\r\n".encode() + whole)
         assert statuses(answers) == [431]
         for name, lines in HEADS.items():
@@ -292,7 +292,10 @@ BOMBS = {
     "NUL bytes": lambda size: b"\x00" * size,
     "a tool's schema": lambda size: (
         b'{"model":"v1","messages":[{"role":"user","content":"a"}],"tools":[{"type":"function",'
-        b'"function":{"name":"f","parameters":' + b'{"a":' * (size // 6) + b"1" + b"}" * (size // 6)
+        b'"function":{"name":"f","parameters":'
+        + b'{"a":' * (size // 6)
+        + b"1"
+        + b"}" * (size // 6)
         + b"}}]}"
     ),
     "a model's name": lambda size: b'{"model":"' + b"m" * size + b'","messages":[]}',

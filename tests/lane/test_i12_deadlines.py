@@ -40,7 +40,11 @@ def slow(raw):
     assert raw.is_over
 
 
-HEADS = [b"GET /v1/", b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nX-A: ", b"GET / HTTP/1.1\r\nHost:"]
+HEADS = [
+    b"GET /v1/",
+    b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nX-A: ",
+    b"GET / HTTP/1.1\r\nHost:",
+]
 
 
 @pytest.mark.parametrize("start", HEADS)
@@ -443,5 +447,11 @@ def test_a_refused_connection_lingers_for_five_seconds_and_no_longer(door):
 
 def test_the_deadlines_are_those_of_the_documentation():
     assert Deadlines() == Deadlines(
-        head=10, body_grace=10, body_bytes_per_second=1024, idle=75, stall=30, keepalive=10, linger=5
+        head=10,
+        body_grace=10,
+        body_bytes_per_second=1024,
+        idle=75,
+        stall=30,
+        keepalive=10,
+        linger=5,
     )

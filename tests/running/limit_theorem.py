@@ -4,7 +4,9 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from keyhall.policy.limits import WINDOW_US, Limits
+from keyhall.policy.limits import Limits
+
+MINUTE_US = 60_000_000
 
 
 def fullest(rows: Iterable[Mapping[str, Any]]) -> tuple[int, int]:
@@ -13,7 +15,7 @@ def fullest(rows: Iterable[Mapping[str, Any]]) -> tuple[int, int]:
     tokens = requests_max = tokens_max = 0
     for row in sorted(rows, key=lambda row: row["admitted_at_us"]):
         at_us, used = row["admitted_at_us"], row["input_tokens"] + row["output_tokens"]
-        while inside and inside[0][0] <= at_us - WINDOW_US:
+        while inside and inside[0][0] <= at_us - MINUTE_US:
             tokens -= inside.popleft()[1]
         inside.append((at_us, used))
         tokens += used

@@ -36,13 +36,15 @@ class TinyUpstream:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # Closing a transport takes a turn of the loop.
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+        gone = (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError)
+        with contextlib.suppress(*gone):
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
                 lines = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:-2])
@@ -50,17 +52,18 @@ class TinyUpstream:
                 self.heads.append(head)
                 writer.write(await self._answer(head, body))
                 await writer.drain()
-        writer.close()
+        writer.transport.abort()
 
     async def _answer(self, head: str, body: bytes) -> bytes:
+        if body:
+            self.asked.append(json.loads(body))
+        if self.hold is not None:
+            await self.hold.wait()
         if head.startswith("GET /v1/models "):
             if not self.lists:
                 return _http(404, {"error": {"message": "What?"}})
             return _http(200, {"data": [{"id": model} for model in self.models]})
         request = json.loads(body)
-        self.asked.append(request)
-        if self.hold is not None:
-            await self.hold.wait()
         text = f"This is {request['model']}."
         usage = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}
         if not request.get("stream"):

@@ -22,7 +22,7 @@ import click
 
 from keyhall.cli import tls
 from keyhall.cli.options import load_config
-from keyhall.cli.serve import address_of
+from keyhall.cli.serve import address_of, why_not_listening
 from keyhall.clock import SystemClock
 from keyhall.config import Config
 from keyhall.flows import first_run
@@ -153,10 +153,9 @@ def port(config: Config) -> Finding:
         return Finding(
             "port",
             "error",
-            f"Cannot listen on {where}: {error.strerror}.",
-            "Choose another with --host or --port; what uses it now is listed by: ss -ltnp",
+            f"Cannot listen on {where}: {why_not_listening(error)}",
         )
-    return Finding("port", "ok", f"{where} is free")
+    return Finding("port", "ok", f"{where} is free" if server.port else "takes any that is free")
 
 
 def serving(folder: Path) -> str | None:
@@ -179,7 +178,7 @@ def certificate(config: Config) -> Finding:
     try:
         until = tls.read(server)
     except tls.Unusable as error:
-        return Finding("tls", "error", str(error), "Give a certificate and its key, both as PEM.")
+        return Finding("tls", "error", str(error))
     if until is None:
         return Finding("tls", "ok", f"{server.tls_cert} and its key can be used")
     days = (until - SystemClock().now_us() / 1_000_000) / 86_400
@@ -202,7 +201,7 @@ async def inside(config: Config) -> list[Finding]:
     try:
         store = await open_store(database)
     except (StoreAway, SchemaTooNew) as error:
-        return [Finding("store", "error", str(error), "See `Backups` in the documentation.")]
+        return [Finding("store", "error", str(error))]
     async with store:
         try:
             return await _hall(config, store)
@@ -233,12 +232,12 @@ async def _pepper(config: Config, store: SqliteStore) -> Finding:
             "pepper",
             "error",
             f"{config.data / 'pepper'} is missing: without it no key works.",
-            "Restore it from its backup before the next start, which would make another.",
+            "Restore it from its backup.",
         )
     try:
         await first_run.check_pepper(store, load_peppers(config.data))
     except (PepperRefused, Refused) as error:
-        return Finding("pepper", "error", str(error), "Restore it from its backup.")
+        return Finding("pepper", "error", str(error))
     return Finding("pepper", "ok", "is the one that the keys were made with")
 
 
@@ -277,6 +276,8 @@ def versions(catalogue: Catalogue, engines: set[str], now_us: int) -> list[Findi
                 f"keyhall versions price {unpriced[0]} --help",
             )
         )
+    if not used:
+        return [Finding("versions", "ok", "none yet; the first `keyhall serve` makes them")]
     return findings or [Finding("versions", "ok", f"{len(used)}, each with an engine and a price")]
 
 

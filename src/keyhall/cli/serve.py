@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import gc
 import logging
 import resource
@@ -77,11 +78,17 @@ def bind(server: Settings) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
     except OSError as error:
-        fail(
-            f"Cannot listen on {server.host} port {server.port}: {error.strerror}. "
-            "Choose another with --host or --port; what uses it now is listed by: ss -ltnp"
-        )
+        fail(f"Cannot listen on {server.host} port {server.port}: {why_not_listening(error)}")
     return listener
+
+
+def why_not_listening(error: OSError) -> str:
+    """What went wrong, and what to do."""
+    if error.errno == errno.EADDRINUSE:
+        return f"{error.strerror}. Choose another with --port; `ss -ltnp` lists what uses it now."
+    if error.errno == errno.EACCES:
+        return f"{error.strerror}. Low ports belong to the system: choose one from 1024 on."
+    return f"{error.strerror}. Choose another address with --host."
 
 
 def address_of(server: Settings) -> tuple[socket.AddressFamily, Any]:

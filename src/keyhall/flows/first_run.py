@@ -138,9 +138,9 @@ async def check_pepper(store: SqlStore, peppers: Sequence[bytes]) -> None:
 def _check_mark(mark: str, peppers: Sequence[bytes]) -> None:
     if mark not in map(form.pepper_mark, peppers):
         raise PepperLost(
-            "The pepper in the data folder is not the one that this database's keys were made "
-            "with, so that no key would work. Restore the file `pepper` from the backup of this "
-            "database."
+            "The pepper in the data folder is missing, or not the one that this database's keys "
+            "were made with, so that no key would work. Restore the file `pepper` from the backup "
+            "that belongs to this database."
         )
 
 

@@ -64,7 +64,7 @@ class RequestLog:
         facts: dict[str, Any] = {
             "request_id": "req_" + exchange.request_id.hex(),
             "method": exchange.method.decode("ascii", "replace"),
-            "path": exchange.path[:PATH_BYTES_MAX].decode("ascii", "replace"),
+            "path": _without_key(exchange.path)[:PATH_BYTES_MAX].decode("ascii", "replace"),
             "status": _status(exchange, error),
         }
         if isinstance(error, ApiError):
@@ -97,6 +97,12 @@ def _level(status: int | None) -> int:
     return logging.WARNING if status in _REFUSED_CALLERS else logging.INFO
 
 
+def _without_key(path: bytes) -> bytes:
+    """Keys are pasted into addresses too: what begins like one is left out."""
+    before, found, _ = path.partition(b"sk-")
+    return before + found + b"..." if found else path
+
+
 def _masked(authorization: bytes | None) -> str | None:
     if authorization is None:
         return None
@@ -105,4 +111,5 @@ def _masked(authorization: bytes | None) -> str | None:
 
 
 def _is_id(text: bytes) -> bool:
-    return 0 < len(text) <= CLIENT_ID_BYTES_MAX and _ID_BYTES.issuperset(text)
+    is_short = 0 < len(text) <= CLIENT_ID_BYTES_MAX
+    return is_short and _ID_BYTES.issuperset(text) and b"sk-" not in text

@@ -47,7 +47,7 @@ class Engines:
         self._own = own
         self._hop = hop
         self._places: dict[str, _Place] = {}
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._leaving: dict[UpstreamEngine, asyncio.Task[None]] = {}
         self.table: Mapping[str, Engine] = {SANDBOX: _sandbox(config)}
         self.notes: list[str] = []  # what the operator should know of the last `refresh`
 
@@ -76,18 +76,25 @@ class Engines:
         old, self.table, self._places = self.table, table, places
         for name, engine in old.items():
             if table.get(name) is not engine and isinstance(engine, UpstreamEngine):
-                task = asyncio.get_running_loop().create_task(_leave(engine))
-                self._leaving.add(task)
-                task.add_done_callback(self._leaving.discard)
+                task = asyncio.get_running_loop().create_task(self._leave(engine))
+                self._leaving[engine] = task
 
     async def close(self) -> None:
         """Close all of them now; what still runs fails."""
-        leaving = list(self._leaving)
-        for task in leaving:
+        for task in self._leaving.values():
             task.cancel()
-        await asyncio.gather(*leaving, return_exceptions=True)
-        for engine in self.table.values():
+        for engine in [*self._leaving, *self.table.values()]:
             await engine.close()
+
+    async def _leave(self, engine: UpstreamEngine) -> None:
+        """Close an engine once its last request is over."""
+        loop = asyncio.get_running_loop()
+        begun_at = loop.time()
+        await asyncio.sleep(LEAVING_SECONDS_MIN)
+        while not engine.is_idle and loop.time() - begun_at < LEAVING_SECONDS_MAX:
+            await asyncio.sleep(_LOOK_SECONDS)
+        del self._leaving[engine]
+        await engine.close()
 
     def _wanted(self, records: Sequence[EngineRecord]) -> dict[str, _Place]:
         config = self._config
@@ -122,18 +129,6 @@ class Engines:
             own=self._own,
             hop=self._hop,
         )
-
-
-async def _leave(engine: UpstreamEngine) -> None:
-    """Close an engine once its last request is over."""
-    loop = asyncio.get_running_loop()
-    begun_at = loop.time()
-    try:
-        await asyncio.sleep(LEAVING_SECONDS_MIN)
-        while not engine.is_idle and loop.time() - begun_at < LEAVING_SECONDS_MAX:
-            await asyncio.sleep(_LOOK_SECONDS)
-    finally:
-        await engine.close()
 
 
 def _sandbox(config: Config) -> SandboxEngine:

@@ -138,8 +138,8 @@ def broken(detail: str) -> ApiError:
 
 
 def size_of(target: bytes, headers: Headers) -> int:
-    """The bytes of a head, nearly: what its lines carry besides line ends."""
-    return len(target) + sum([len(name) + len(value) for name, value in headers])
+    """The bytes of a head, nearly."""
+    return len(target) + sum([len(name) + len(value) + 4 for name, value in headers])
 
 
 def without_upgrade(method: bytes, target: bytes, version: str, headers: Headers) -> bytes:

@@ -113,12 +113,7 @@ class Lane(Reader):
     # --- Answering ------------------------------------------------------------------------------
 
     def offer(self, exchange: LaneExchange) -> None:
-        cycle = self.cycle
-        if cycle is not None and not cycle.response_complete:
-            # A lane request pipelined behind another kind: that one is answered, then we close.
-            cycle.keep_alive = False
-            self.is_deaf = True
-        elif self.active is None and not self.queue:
+        if self.active is None and not self.queue and not self._is_uvicorn_busy:
             self._start(exchange)
         else:
             self.queue.append(exchange)
@@ -127,9 +122,15 @@ class Lane(Reader):
         if self.active is not None or self.is_done or self.transport.is_closing():
             return
         if self.queue:
-            self._start(self.queue.popleft())
+            if not self._is_uvicorn_busy:
+                self._start(self.queue.popleft())
         elif self._pending:
             self.read_pending()
+
+    @property
+    def _is_uvicorn_busy(self) -> bool:
+        """A request of uvicorn's is being answered."""
+        return self.cycle is not None and not self.cycle.response_complete
 
     def _start(self, exchange: LaneExchange) -> None:
         self.active = exchange
@@ -176,7 +177,7 @@ class Lane(Reader):
             return
         if not (exchange.is_over and exchange.keep_alive and exchange.is_complete):
             self._end()
-            if exchange.is_complete:
+            if exchange.is_complete and not self.has_dropped:
                 self.close()
             else:
                 self._linger()
@@ -210,6 +211,7 @@ class Lane(Reader):
             self.transport.write_eof()
 
     def dropped(self, size: int) -> None:
+        self.has_dropped = True
         if self.is_done:
             self._linger_bytes -= size
             if self._linger_bytes < 0:
@@ -219,6 +221,8 @@ class Lane(Reader):
         super().on_response_complete()
         self._unset_keepalive_if_required()  # The sweep closes idle connections.
         self.rest()
+        if self.queue:
+            self.loop.call_soon(self.advance)
 
     def send(self, data: bytes) -> None:
         """Write at the end of this turn of the event loop."""

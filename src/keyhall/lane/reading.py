@@ -65,6 +65,7 @@ class Reader(HttpToolsProtocol):
         self.active: LaneExchange | None = None  # being answered, or its answer not taken yet
         self.queue: deque[LaneExchange] = deque()  # pipelined behind it
         self.is_deaf = False
+        self.has_dropped = False  # something that came was not read
         self.phase = IDLE
         self.since = self.lane_state.now  # when the phase began, more or less
 
@@ -74,7 +75,7 @@ class Reader(HttpToolsProtocol):
         if self.is_deaf:
             self.dropped(len(data))
         elif self._pending or (
-            self.active is not None and self.parsing is None and not self.is_asgi
+            (self.active is not None or self.queue) and self.parsing is None and not self.is_asgi
         ):
             # Not parsed, but read: a closed connection is only noticed while reading.
             self._keep(data)
@@ -199,7 +200,7 @@ class Reader(HttpToolsProtocol):
 
     def _close_after_answers(self) -> None:
         """What still arrives is not read; what came before is answered."""
-        self.is_deaf = True
+        self.is_deaf = self.has_dropped = True
         last = self.queue[-1] if self.queue else self.active
         if last is not None:
             last.keep_alive = False

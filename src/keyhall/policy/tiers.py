@@ -7,6 +7,7 @@ table, and it says until when it holds and why it is what it is.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
+from functools import lru_cache
 
 from keyhall.policy.access import Grant, at
 from keyhall.policy.limits import NO_LIMITS, Limits, Scope, WindowLimits
@@ -114,6 +115,12 @@ def tier_now(tier: Tier, billing_activated_at_us: int | None, now_us: int) -> Ti
     return TierNow(tier, limits, None, FOREVER_US)
 
 
+@lru_cache(maxsize=1024)
+def _window(scope: Scope, id: str, limits: Limits) -> WindowLimits:
+    """One object for all keys of a project or organization: ten thousand of them fit a cache."""
+    return WindowLimits(scope, id, limits)
+
+
 def effective(grant: Grant, tiers: Mapping[str, Tier], now_us: int) -> Effective:
     """The limits in force for a key. A tier that is not in the table counts as `free-trial`: an
     operator's slip must not open the hall, nor close it."""
@@ -131,7 +138,7 @@ def effective(grant: Grant, tiers: Mapping[str, Tier], now_us: int) -> Effective
     prefix = "test:" if grant.mode == "test" else ""
     ids = (grant.lineage, grant.project_id, grant.organization_id)
     windows = tuple(
-        WindowLimits(source.scope, f"{prefix}{source.scope}:{id}", source.limits)
+        _window(source.scope, f"{prefix}{source.scope}:{id}", source.limits)
         for source, id in zip(sources, ids, strict=True)
         if source.limits != NO_LIMITS
     )

@@ -6,7 +6,9 @@ refusing is a rule of `policy.access`.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from ipaddress import ip_network
+from sys import intern
 from typing import Any, Protocol
 
 import msgspec
@@ -55,8 +57,13 @@ def texts(stored: str | None) -> tuple[str, ...] | None:
     return None if stored is None else msgspec.json.decode(stored, type=tuple[str, ...])
 
 
+@lru_cache(maxsize=1024)  # Keys of one project share what they have in common: memory and caches.
+def _shared_limits(requests: int | None, tokens: int | None, in_flight: int | None) -> Limits:
+    return Limits(requests, tokens, in_flight)
+
+
 def limits(row: Row, prefix: str = "") -> Limits:
-    return Limits(
+    return _shared_limits(
         row[f"{prefix}requests_per_minute"],
         row[f"{prefix}tokens_per_minute"],
         row[f"{prefix}in_flight"],
@@ -75,17 +82,17 @@ def grant(row: Row) -> Grant:
     """A row of BY_DIGEST or BY_ID."""
     networks, endpoints = texts(row["networks"]), texts(row["endpoints"])
     return Grant(
-        key_id=row["id"],
+        key_id=intern(row["id"]),
         name=row["name"],
         masked=row["masked"],
-        mode=row["mode"],
-        lineage=row["lineage"],
-        account_id=row["account_id"],
-        project_id=row["project_id"],
-        project_name=row["project_name"],
-        organization_id=row["organization_id"],
-        organization_name=row["organization_name"],
-        tier=row["tier"],
+        mode=intern(row["mode"]),
+        lineage=intern(row["lineage"]),
+        account_id=intern(row["account_id"]),
+        project_id=intern(row["project_id"]),
+        project_name=intern(row["project_name"]),
+        organization_id=intern(row["organization_id"]),
+        organization_name=intern(row["organization_name"]),
+        tier=intern(row["tier"]),
         organization_tier=row["organization_tier"],
         billing_activated_at_us=row["billing_activated_at_us"],
         is_organization_active=row["suspended_at_us"] is None,

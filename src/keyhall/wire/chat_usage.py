@@ -55,6 +55,11 @@ def _details(
 ) -> dict[str, int | None] | None:
     if said is None:
         return None
+    for name, tokens in said.items():
+        if name not in known or tokens is None or not 0 <= tokens <= most:
+            break
+    else:
+        return said  # Nearly all are of this kind.
     return {
         name: tokens
         for name, tokens in said.items()

@@ -1,6 +1,10 @@
 """Response headers about limits: `x-ratelimit-*`, waits, and how durations are written (R20)."""
 
-from keyhall.policy.limits import Facts
+from keyhall.policy.limits import WINDOW_US, Facts
+
+_LINES = b"x-ratelimit-limit-@: %d\r\nx-ratelimit-remaining-@: %d\r\nx-ratelimit-reset-@: %b\r\n"
+_REQUESTS = _LINES.replace(b"@", b"requests")
+_TOKENS = _LINES.replace(b"@", b"tokens")
 
 
 def reset_duration(us: int) -> str:
@@ -31,20 +35,25 @@ def wait_duration(us: int) -> str:
 
 def ratelimit_headers(facts: Facts) -> bytes:
     """Ready header lines; a limit that does not exist is not shown."""
-    lines = ""
+    lines = b""
     if facts.limit_requests is not None:
-        lines = (
-            f"x-ratelimit-limit-requests: {facts.limit_requests}\r\n"
-            f"x-ratelimit-remaining-requests: {facts.remaining_requests}\r\n"
-            f"x-ratelimit-reset-requests: {reset_duration(facts.reset_requests_us)}\r\n"
+        lines = _REQUESTS % (
+            facts.limit_requests,
+            facts.remaining_requests,
+            _reset(facts.reset_requests_us),
         )
     if facts.limit_tokens is not None:
-        lines += (
-            f"x-ratelimit-limit-tokens: {facts.limit_tokens}\r\n"
-            f"x-ratelimit-remaining-tokens: {facts.remaining_tokens}\r\n"
-            f"x-ratelimit-reset-tokens: {reset_duration(facts.reset_tokens_us)}\r\n"
+        lines += _TOKENS % (
+            facts.limit_tokens,
+            facts.remaining_tokens,
+            _reset(facts.reset_tokens_us),
         )
-    return lines.encode()
+    return lines
+
+
+def _reset(us: int) -> bytes:
+    # A request that was just admitted is the newest of its window: nearly always a whole minute.
+    return b"1m0s" if us == WINDOW_US else reset_duration(us).encode()
 
 
 def retry_headers(wait_us: int) -> tuple[tuple[bytes, bytes], ...]:

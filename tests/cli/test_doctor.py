@@ -1,0 +1,195 @@
+"""`keyhall doctor` on healthy and ill folders."""
+
+import os
+import socket
+
+import pytest
+
+from keyhall import app
+from keyhall.cli import doctor
+from keyhall.clock import SystemClock
+from keyhall.config import Config
+
+
+@pytest.fixture
+def examine(call, house):
+    """The findings of `keyhall doctor --json` by check, and its exit status."""
+
+    def run(*arguments, environ=None, data=house.data, port=0):
+        given = {"KEYHALL_SERVER_PORT": str(port), **(environ or {})}
+        done = call("doctor", "--data", data, "--json", *arguments, environ=given)
+        found = {}
+        for finding in done.json["findings"]:
+            found.setdefault(finding["check"], []).append(finding)
+        assert done.json["ok"] == (done.status == 0)
+        return found, done.status
+
+    return run
+
+
+def states(found):
+    return {check: [each["state"] for each in findings] for check, findings in found.items()}
+
+
+def test_a_folder_that_is_not_there_yet_is_fine_and_stays_so(examine, tmp_path):
+    fresh = tmp_path / "fresh"
+    found, status = examine(data=fresh)
+    assert status == 0
+    assert set(found) == {"clock", "disk", "permissions", "port", "tls", "store"}
+    assert not fresh.exists()
+
+
+def test_a_healthy_folder_is_all_well(examine):
+    found, status = examine()
+    assert status == 0
+    assert {state for each in states(found).values() for state in each} == {"ok"}
+    assert set(found) == {
+        "clock",
+        "disk",
+        "permissions",
+        "port",
+        "tls",
+        "store",
+        "pepper",
+        "engines",
+        "versions",
+    }
+
+
+def test_people_get_a_line_per_check_with_its_advice_below(call, house):
+    (house.data / "pepper").chmod(0o644)
+    environ = {"KEYHALL_SERVER_PORT": "0"}
+    lines = call("doctor", "--data", house.data, environ=environ).output.splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith("error"))
+    assert lines[at] == f"error    permissions  Others may read {house.data}/pepper."
+    assert lines[at + 1].strip() == f"chmod 600 {house.data}/pepper"
+
+
+def test_a_port_that_is_taken_is_an_error_unless_our_server_has_it(examine, house):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        found, status = examine(port=port)
+        assert (states(found)["port"], status) == (["error"], 1)
+        assert "Address already in use. Choose another" in found["port"][0]["says"]
+        with app.locked(house.data):
+            found, status = examine(port=port)
+        assert (states(found)["port"], status) == (["ok"], 0)
+        assert f"our server runs (process {os.getpid()})" in found["port"][0]["says"]
+
+
+def test_a_damaged_database_is_an_error(examine, house):
+    house.database.write_bytes(b"nonsense" * 1000)
+    found, status = examine()
+    assert (states(found)["store"], status) == (["error"], 1)
+    assert "Restore it from a backup" in found["store"][0]["says"]
+
+
+@pytest.mark.parametrize("ill", ["missing", "another", "damaged"])
+def test_a_pepper_that_is_not_the_keys_own_is_an_error(examine, house, ill):
+    pepper = house.data / "pepper"
+    if ill == "missing":
+        pepper.unlink()
+    else:
+        pepper.write_text(f"{'ab' * 32 if ill == 'another' else 'nonsense'}\n")
+    found, status = examine()
+    assert (states(found)["pepper"], status) == (["error"], 1)
+    assert pepper.exists() == (ill != "missing")
+
+
+@pytest.mark.parametrize("name", ["pepper", "keyhall.db"])
+def test_a_secret_that_others_may_read_is_an_error(examine, house, name):
+    (house.data / name).chmod(0o640)
+    found, status = examine()
+    assert status == 1
+    assert found["permissions"][0]["advice"] == f"chmod 600 {house.data / name}"
+
+
+def test_a_data_folder_that_is_a_file_is_an_error(examine, tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    found, status = examine(data=file / "in")
+    assert (found["permissions"][0]["says"], status) == (f"{file} is no folder.", 1)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_may_not_be_written_is_an_error(examine, house):
+    house.data.chmod(0o500)
+    found, status = examine()
+    house.data.chmod(0o700)
+    assert (states(found)["permissions"], status) == (["error"], 1)
+
+
+def test_an_engine_that_cannot_be_reached_is_an_error(examine):
+    environ = {"OPENAI_API_KEY": "sk-1", "OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}
+    found, status = examine(environ=environ)
+    assert (states(found)["engines"], status) == (["ok", "error"], 1)
+    assert found["engines"][1]["says"].startswith("engine upstream: no connection")
+
+
+def test_an_engine_that_may_not_be_called_or_has_no_key_is_a_warning(examine, call, house):
+    environ = {"OPENAI_API_KEY": "sk-1", "OPENAI_BASE_URL": "http://169.254.169.254/v1"}
+    call("engines", "add", "vllm", "--url", "http://127.0.0.1:1/v1", "--key-env", "VLLM_KEY",
+         "--data", house.data)  # fmt: skip
+    found, _ = examine(environ=environ)
+    warnings = [each["says"] for each in found["engines"] if each["state"] == "warning"]
+    assert [words.partition(":")[0] for words in warnings] == [
+        "Engine vllm gets no key",
+        "Engine upstream is left out",
+    ]
+
+
+def test_versions_without_a_price_or_an_engine_are_warnings_in_one_line_each(examine, call, house):
+    def keyhall(*arguments):
+        assert call(*arguments, "--data", house.data).status == 0
+
+    keyhall("engines", "add", "vllm", "--url", "http://127.0.0.1:1/v1")
+    for number in range(5):
+        keyhall("versions", "add", f"house-{number}", "--engine", "vllm", "--engine-model", "m")
+    with __import__("sqlite3").connect(house.database) as connection:
+        connection.execute("DELETE FROM engines")
+    connection.close()
+    found, status = examine()
+    assert status == 0
+    assert states(found)["versions"] == states(found)["prices"] == ["warning"]
+    assert found["versions"][0]["says"] == (
+        "There is no engine vllm for house-0, house-1, house-2 and 2 more."
+    )
+    assert "No price for house-0, house-1, house-2 and 2 more" in found["prices"][0]["says"]
+
+
+@pytest.mark.parametrize(
+    ("days", "state", "says"),
+    [(90, "ok", "is good"), (5, "warning", "ends"), (-5, "error", "ended")],
+)
+def test_a_certificate_is_told_of_before_it_ends(examine, certificate, days, state, says):
+    cert, key = certificate(days=days)
+    environ = {"KEYHALL_SERVER_TLS_CERT": str(cert), "KEYHALL_SERVER_TLS_KEY": str(key)}
+    found, status = examine(environ=environ)
+    assert (states(found)["tls"], status) == ([state], 1 if state == "error" else 0)
+    assert says in found["tls"][0]["says"]
+
+
+def test_a_certificate_that_cannot_be_used_is_an_error(examine, certificate):
+    cert, _ = certificate()
+    environ = {"KEYHALL_SERVER_TLS_CERT": str(cert), "KEYHALL_SERVER_TLS_KEY": str(cert)}
+    found, status = examine(environ=environ)
+    assert (states(found)["tls"], status) == (["error"], 1)
+
+
+@pytest.mark.parametrize(
+    ("free", "state"), [(1 << 40, "ok"), (1 << 29, "warning"), (1 << 20, "error")]
+)
+def test_a_disk_that_fills_is_told_in_time(monkeypatch, tmp_path, free, state):
+    class Usage:
+        def __init__(self):
+            self.free = free
+
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: Usage())
+    assert doctor.disk(Config(data=tmp_path)).state == state
+
+
+def test_a_clock_in_the_past_is_an_error(monkeypatch, tmp_path):
+    assert doctor.clock(Config(data=tmp_path)).state == "ok"
+    monkeypatch.setattr(SystemClock, "now_us", lambda _self: 1_000_000_000_000_000)
+    found = doctor.clock(Config(data=tmp_path))
+    assert (found.state, found.says) == ("error", "It says 2001-09-09 01:46:40 UTC.")
