@@ -24,7 +24,7 @@ from keyhall.flows.first_run import FirstRun
 from keyhall.flows.follow_changes import Follower, Reload
 from keyhall.flows.hall import Hall
 from keyhall.flows.manage.checks import Refused
-from keyhall.flows.request_log import RequestLog
+from keyhall.flows.observe.request_log import RequestLog
 from keyhall.flows.run_engines import Engines
 from keyhall.lane.protocol import lane_of
 from keyhall.lane.state import LaneState
@@ -109,9 +109,7 @@ async def _open(
     stack.enter_context(locked(config.data))
     store = await open_store(config.data / "keyhall.db")
     stack.push_async_callback(store.close)
-    if not (config.data / "pepper").exists():  # Before another is made: is one missing?
-        await first_run.check_pepper(store, ())
-    peppers = load_peppers(config.data)
+    peppers = await peppers_of(config.data, store)
     clock.not_before(await store.newest_admitted_us())
     tiers = await first_run.sync_tiers(store, config.tiers, clock.now_us())
     first = await first_run.prepare(store, peppers, clock.now_us(), os.urandom)
@@ -151,15 +149,20 @@ async def _open(
     health = Health(hall, lambda: ledger.last_error)
     notes = engines.notes + offered.notes
     house = House(hall, store, engines, LaneState(), health, first, recovered, notes)
-    follower = Follower(hall, seen, reload_engines(house), reload_tiers(house))
-    background(stack, "follow changes", follower.run())
-    background(stack, "roll up", roll_up(store))
+    keep_up(stack, house, seen)
     if given is not None and not offered.is_complete:
         asking = use_upstream.keep_offering(store, given, wanted, clock.now_us)
         background(stack, "offer models", asking)
     house.lane_state.start()
     stack.callback(house.lane_state.stop)
     return house
+
+
+async def peppers_of(folder: Path, store: SqlStore) -> tuple[bytes, ...]:
+    """What keys are digested with; the first start makes one."""
+    if not (folder / "pepper").exists():  # Before another is made: is one missing?
+        await first_run.check_pepper(store, ())
+    return load_peppers(folder)
 
 
 def application(house: House) -> object:
@@ -187,6 +190,13 @@ def locked(folder: Path) -> Iterator[IO[str]]:
 
 
 # --- In the background ----------------------------------------------------------------------------
+
+
+def keep_up(stack: AsyncExitStack, house: House, seen: int) -> None:
+    """Follow what commands change behind the change numbered `seen`, and sum up what was used."""
+    follower = Follower(house.hall, seen, reload_engines(house), reload_tiers(house))
+    background(stack, "follow changes", follower.run())
+    background(stack, "roll up", roll_up(house.store))
 
 
 def background(stack: AsyncExitStack, name: str, work: Coroutine[Any, Any, None]) -> None:

@@ -302,6 +302,13 @@ NEEDS_OTHER = _row(
     "Send the parameter that is missing, or remove the one that needs it.",
     _BAD,
 )  # fmt: skip
+REQUEST_LOOP = _row(
+    "request_loop", 400, _INVALID, "request_loop",
+    "This request comes from this very server: one of its engines leads back to it.",
+    "Operator: `keyhall engines list` shows where each engine leads; remove the one that comes "
+    "back here, perhaps through a proxy.",
+    _BAD, retry=False,
+)  # fmt: skip
 ENGINE_REJECTED = _row(
     "engine_rejected", 400, _INVALID, "engine_rejected",
     "The model's engine refused this request: {detail}",

@@ -88,7 +88,6 @@ def test_requests_tokens_latency_and_refusals_are_counted(inside):
 
 
 def test_a_request_that_took_three_seconds_is_in_the_bucket_up_to_five(inside):
-
     async def story(server):
         key = (await server.make_key()).text.reveal()
         line = await server.line()

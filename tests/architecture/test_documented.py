@@ -40,8 +40,21 @@ def test_every_folder_of_the_source_is_on_the_map() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
     folders = {path.parent.relative_to(SOURCE) for path in SOURCE.rglob("*.py")}
     folders.add(Path("docs"))
-    missing = {f"{folder.parts[0]}/" for folder in folders if folder.parts}
-    assert not {name for name in missing if f"{name}" not in text}
+    names = {f"{part}/" for folder in folders for part in folder.parts}
+    assert not {name for name in names if f"`{name}`" not in text}
+
+
+def test_every_module_beside_the_folders_is_on_the_map() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    names = {path.name for path in SOURCE.glob("[!_]*.py")}
+    assert not {name for name in names if f"`{name}`" not in text}
+
+
+def test_the_map_shows_nothing_that_is_not_there() -> None:
+    """What a reader looks up in vain costs more than what was never written."""
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    for name in re.findall(r"`([a-z_/]+(?:/|\.py))`", text):
+        assert list(SOURCE.rglob(name.rstrip("/"))) or (ROOT / name).exists(), name
 
 
 @pytest.mark.parametrize("name", errors.TABLE)

@@ -4,10 +4,16 @@ import gc
 import json
 import logging
 import sys
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "running"))  # No packages in tests.
 
@@ -56,13 +62,6 @@ def premises(tmp_path):
 @pytest.fixture
 def certificate(tmp_path):
     """`certificate(days=90)` makes a self-signed pair for localhost: paths of the two files."""
-    from datetime import UTC, datetime, timedelta
-    from ipaddress import ip_address
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import NameOID
 
     def make(days=90, passphrase=None):
         key = ec.generate_private_key(ec.SECP256R1())

@@ -1,7 +1,9 @@
 """`keyhall completion`: scripts that each shell understands."""
 
+import os
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -26,9 +28,6 @@ def test_the_script_is_valid_where_the_shell_is_there(call, shell, tmp_path):
 
 def test_commands_and_options_are_completed():
     """As bash asks: with the words so far in the environment."""
-    import os
-    import sys
-
     code = "import sys; sys.argv = ['keyhall']; from keyhall.cli import main; main()"
 
     def completed(words):

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sqlite3
 
 import pytest
 
@@ -145,7 +146,7 @@ def test_versions_without_a_price_or_an_engine_are_warnings_in_one_line_each(exa
     keyhall("engines", "add", "vllm", "--url", "http://127.0.0.1:1/v1")
     for number in range(5):
         keyhall("versions", "add", f"house-{number}", "--engine", "vllm", "--engine-model", "m")
-    with __import__("sqlite3").connect(house.database) as connection:
+    with sqlite3.connect(house.database) as connection:
         connection.execute("DELETE FROM engines")
     connection.close()
     found, status = examine()

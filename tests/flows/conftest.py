@@ -79,6 +79,7 @@ class Recorder:
         self.content_type: bytes | None = b"application/json"
         self.content_encoding: bytes | None = None
         self.organization: bytes | None = None
+        self.hop: bytes | None = None
         self.project: bytes | None = None
         self.started_us = now_us
         self.client_ip = "192.0.2.7"
@@ -368,6 +369,12 @@ class Stage:
             now_us=self.clock.now_us(),
         )
         return fresh.text.reveal()
+
+    async def known_key(self, **options: Any) -> str:
+        """A new key that was used: its requests go as far as they can in their first step."""
+        key = await self.key(**options)
+        assert (await self.models(key)).error is None
+        return key
 
     async def stranger(self) -> str:
         """The text of a well-formed key that nobody has."""

@@ -414,6 +414,18 @@ def test_r8_an_estimated_count_is_held_with_its_margin_and_told_without(on_stage
     on_stage(main)
 
 
+def test_r4_a_small_limit_leaves_room_for_the_margin(on_stage):
+    """R4, R8: the cap is what the limit leaves beside the held input, so it can be held at all."""
+
+    async def main(stage):
+        stage.version("up-1", count="estimated")
+        answered = await stage.ask(await stage.key(tier="tiny"))
+        assert answered.headers["x-keyhall-output-cap"] == str(1_000 - 13)
+        assert (await stage.only_usage()).held_tokens == 1_000
+
+    on_stage(main)
+
+
 # --- R2, R20: limits ------------------------------------------------------------------------------
 
 

@@ -4,6 +4,8 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from keyhall import errors
 from keyhall.clock import ManualClock
@@ -167,6 +169,60 @@ def test_i3_an_old_answer_can_not_replace_a_newer_one():
         hall.store.release()
         await one
         assert caller.grant.revoked_at_us == 5
+
+    asyncio.run(main())
+
+
+STEPS = ("look up", "change", "notice", "owner", "renew", "first answer", "last answer")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from(STEPS), max_size=24))
+def test_i3_whatever_the_order_no_snapshot_is_older_than_what_was_noticed(steps):
+    """F-23: look-ups, changes and slow answers that cross in every order."""
+
+    async def main():
+        hall = Hall()
+        text = hall.key(name="0")
+        hall.store.close_gate()
+        changed = noticed = 0
+        pending = []
+
+        def check():
+            caller = hall.known(text)
+            if caller is not None and not caller.is_stale:
+                assert int(caller.grant.name) >= noticed
+
+        for step in [*steps, "change", "notice"]:
+            caller = hall.known(text)
+            if step == "look up" and caller is None:
+                pending.append(hall.look_up(text))
+            elif step == "change":
+                changed += 1
+                key_id = hall.change(text, name=str(changed))
+            elif step == "notice" and changed:
+                noticed = changed
+                pending.append(asyncio.create_task(hall.callers.key_changed(key_id)))
+            elif step == "owner" and changed:
+                noticed = changed
+                hall.callers.owner_changed("proj_1")
+            elif step == "renew" and caller is not None:
+                pending.append(drive(hall.callers.renew(caller)))
+            elif step.endswith("answer") and hall.store.held:
+                hall.store.release(0 if step == "first answer" else -1)
+            await turns(4)
+            check()
+        while not all(work.done() for work in pending):
+            if hall.store.held:
+                hall.store.release()
+            await turns(4)
+            check()
+        await asyncio.gather(*pending)
+        hall.store.held = None
+        caller = hall.known(text)
+        if caller is not None and caller.is_stale:
+            await drive(hall.callers.renew(caller))
+        assert caller is None or caller.grant.name == str(changed)
 
     asyncio.run(main())
 

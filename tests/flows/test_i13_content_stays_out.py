@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from keyhall.engines.upstream.engine import UpstreamEngine
-from keyhall.flows.request_log import RequestLog
+from keyhall.flows.observe.request_log import RequestLog
 from keyhall.logs import JsonLines
 from keyhall.ports.engine import Signal
 

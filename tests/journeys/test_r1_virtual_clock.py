@@ -342,11 +342,8 @@ async def play(prepared: Path, model: Model, steps: Sequence[Step]) -> None:
 
 limits_of = st.one_of(
     st.just(NO_LIMITS),
-    st.builds(
-        Limits,
-        st.none() | st.integers(2, 12),
-        st.none() | st.integers(200, 3000),
-    ),
+    st.builds(Limits, st.none() | st.integers(2, 12), st.integers(200, 2000)),
+    st.builds(Limits, st.integers(2, 12), st.none()),
 )
 asks = st.builds(
     Ask,
@@ -355,23 +352,19 @@ asks = st.builds(
     model=st.sampled_from(MODELS),
     max_tokens=st.none() | st.integers(1, 600),
     choices=st.sampled_from((1, 1, 1, 2, 3)),
-    way=st.sampled_from(("whole", "whole", "stream", "leave open", "leave at once")),
+    way=st.sampled_from(("whole", "stream", "leave open", "leave open", "leave at once")),
     insists=st.booleans(),
 )
 waits = st.builds(
-    Wait, st.one_of(st.floats(0, 3), st.floats(0, 70), st.sampled_from((1.0, 59.0, 59.999, 60.0)))
+    Wait,
+    st.one_of(st.floats(0.2, 3), st.floats(0, 70), st.sampled_from((0.0, 1.0, 59.0, 59.999, 60.0))),
 )
+leaves = st.builds(Leave, st.integers(0, 9))
+restarts = st.builds(Restart, st.sampled_from(("stop", "crash")))
 histories = st.lists(
-    st.one_of(
-        asks,
-        asks,
-        asks,
-        waits,
-        st.builds(Leave, st.integers(0, 9)),
-        st.builds(Restart, st.sampled_from(("stop", "crash"))),
-    ),
-    min_size=5,
-    max_size=40,
+    st.one_of(asks, asks, asks, asks, waits, waits, leaves, leaves, restarts),
+    min_size=10,
+    max_size=60,
 )
 models = st.builds(Model, st.tuples(limits_of, limits_of, limits_of), limits_of, limits_of)
 

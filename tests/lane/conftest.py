@@ -66,9 +66,17 @@ class Door:
 
     async def at_rest(self) -> None:
         """Every connection gone, every hold settled, every usage row written."""
+        state = self.inside.house.lane_state
+        try:
+            async with asyncio.timeout(5):
+                while state.connections:
+                    await asyncio.sleep(0)
+        except TimeoutError:
+            left = [vars(lane) for lane in state.connections]
+            for lane in list(state.connections):
+                lane.transport.abort()
+            pytest.fail(f"connections were left open: {left}")
         async with asyncio.timeout(5):
-            while self.inside.house.lane_state.connections:
-                await asyncio.sleep(0)
             while self.inside.hall.counters.open_holds():
                 await asyncio.sleep(0)
             await self.inside.hall.ledger.flush()

@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 from typing import Any, Self
 
-from keyhall.lane.deadlines import _in_kernel as in_kernel
+from keyhall.lane.deadlines import in_kernel
 from keyhall.lane.reading import BODY
 
 QUIET_TURNS = 16  # of the loop without a byte: then what was sent has been read and answered
@@ -94,13 +94,13 @@ class Raw:
         if lane is None:
             return not self.is_over
         cycle = lane.cycle
-        is_reading = lane.phase == BODY and not lane.is_done
         return bool(
-            (lane.active is not None and not is_reading)
+            (lane.active is not None and (lane.active.is_complete or lane.phase != BODY))
             or (lane.active is None and (lane.queue or lane._pending))
             or (cycle is not None and not cycle.response_complete)
             or (not self._reading.done() and lane.transport.get_write_buffer_size())
-            or (not self._reading.done() and in_kernel(lane.transport))
+            or (not self._reading.done() and in_kernel(lane.transport.get_extra_info("socket")))
+            or (not lane._pauses and in_kernel(self.sock))
         )
 
     async def send(self, data: bytes) -> None:

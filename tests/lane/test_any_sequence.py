@@ -13,7 +13,8 @@ import pytest
 from keyhall import errors
 from keyhall.errors import ApiError
 
-WALKS = 150
+WALKS = int(__import__("os").environ.get("WALKS", "200"))
+WALK_SECONDS_MAX = 5
 
 
 def chat(**more):
@@ -58,7 +59,6 @@ def kinds(door):
         "blank lines": (b"\r\n\r\n", None),
         "last": (door.request(BODY, "Connection: close\r\n"), 200),
         "old": (door.request(BODY).replace(b"HTTP/1.1", b"HTTP/1.0", 1), 200),
-        "early error": (door.request(b" " * 80_000).replace(door.key.encode(), b"sk-no", 1), 401),
         "broken head": (b"GET /v1/ models HTTP/1.1\r\n\r\n", 400),
         "two lengths": (door.request(BODY, "Content-Length: 3\r\n"), 400),
         "broken chunk": (door.head("Transfer-Encoding: chunked\r\n\r\n").encode() + b"zz\r\n", 400),
@@ -70,86 +70,88 @@ def kinds(door):
 
 
 # The connection ends with these.
-LAST = {"last", "old", "early error", "broken head", "two lengths", "broken chunk", "asgi broken"}
+LAST = {"last", "old", "broken head", "two lengths", "broken chunk", "asgi broken"}
+
+
+def plan(draw, table, *, has_asgi):
+    """Names of requests, the statuses of their answers, and their bytes in pieces."""
+    weights = [0 if "asgi" in name and not has_asgi else 1 if name in LAST else 6 for name in table]
+    names = draw.choices(list(table), weights, k=draw.randint(1, 12))
+    ends = [place for place, name in enumerate(names) if name in LAST]
+    expected = [table[name][1] for name in names[: ends[0] + 1 if ends else None]]
+    if ends and names[ends[0]] in ("last", "old"):
+        del names[ends[0] + 1 :]  # Who sends on behind these gets a reset, and deserves it.
+    data = b"".join(table[name][0] for name in names)
+    pieces = []
+    while data:
+        size = draw.choice([500, 5000, 70_000, 10**6] if len(data) > 5000 else [1, 3, 50, 500])
+        pieces.append(data[:size])
+        data = data[size:]
+    return names, [status for status in expected if status], pieces
+
+
+async def send(door, raw, pieces, draw):
+    for piece in pieces:
+        await raw.send(piece)
+        await raw.turns(draw.choice([0, 0, 1, 5]))
+        if draw.random() < 0.02:
+            door.sweep(1)
+
+
+async def cut_what_is_silent(raw, draw):
+    while True:
+        await raw.turns(draw.choice([1, 30]))
+        lane = raw.lane
+        if lane is not None and lane._run is not None and lane.active.is_complete:
+            lane.cut(None, ApiError(errors.ENGINE_TIMEOUT, detail="it was cut"))
 
 
 async def walk(door, seed):
     draw = random.Random(seed)
-    table = kinds(door)
-    weights = [1 if name in LAST else 6 for name in table]
-    if seed % 2:  # Without uvicorn's requests nothing may be left out.
-        weights = [0 if "asgi" in name else w for name, w in zip(table, weights, strict=True)]
-    names = draw.choices(list(table), weights, k=draw.randint(1, 12))
-    ends = [place for place, name in enumerate(names) if name in LAST]
-    expected = [table[name][1] for name in names[: ends[0] + 1 if ends else None]]
-    expected = [status for status in expected if status]
-    data = b"".join(table[name][0] for name in names)
-    pieces = []
-    while data:
-        size = draw.choice([1, 3, 50, 500, 5000, 70_000, 10**6])
-        size = max(1, min(size, len(data)) if len(data) < 5000 or size > 50 else 500)
-        pieces.append(data[:size])
-        data = data[size:]
-
+    names, expected, pieces = plan(draw, kinds(door), has_asgi=seed % 2 == 0)
+    loop = asyncio.get_running_loop()
     async with await door.raw(receive_buffer=draw.choice([4096, 1 << 20])) as raw:
-
-        async def client():
-            for piece in pieces:
-                await raw.send(piece)
-                for _ in range(draw.choice([0, 0, 1, 5])):
-                    await asyncio.sleep(0)
-                if draw.random() < 0.02:
-                    door.sweep(1)
-
-        async def cutter():  # What is silent ends some time.
-            while True:
-                await raw.turns(draw.choice([1, 30]))
-                lane = raw.lane
-                if lane is not None and lane._run is not None and lane.active.is_complete:
-                    lane.cut(None, ApiError(errors.ENGINE_TIMEOUT, detail="it was cut"))
-
-        cutting = asyncio.get_running_loop().create_task(cutter())
-        sending = asyncio.get_running_loop().create_task(client())
+        cutting = loop.create_task(cut_what_is_silent(raw, draw))
+        sending = loop.create_task(send(door, raw, pieces, draw))
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(WALK_SECONDS_MAX):
                 await asyncio.wait([sending])
-                await raw.turns(8)
                 await raw.quiet()
-                while not raw.is_over and raw.lane is not None and raw.lane._run is not None:
-                    await raw.turns(4)
-                    await raw.quiet()
         except TimeoutError:
             lane = raw.lane
-            pytest.fail(f"seed {seed}: {names} hang: {lane and vars(lane)}")
+            pytest.fail(f"seed {seed}: {names} hangs: {lane and vars(lane)}")
         finally:
             cutting.cancel()
             sending.cancel()
         found = [answer.status for answer in raw.answers()]
         told = (seed, names, expected, found)
-        assert not raw.is_reset, told
-        # Requests that have a cut coming may also be answered whole or end as a stream's record.
-        same = [
-            have == want or (want == 200 and have == 504)
-            for have, want in zip(found, expected, strict=False)
-        ]
-        assert all(same), told
-        assert len(found) <= len(expected), told
-        if len(found) < len(expected):
-            assert raw.is_over, told
-            assert any("asgi" in name for name in names) or "stream" in names[len(found) - 1], told
-        elif ends:
-            assert raw.is_over, told
-        else:
-            assert not raw.is_over or "stream" in " ".join(names), told
-            if not raw.is_over:
-                answers = await raw.say(door.request(BODY))
-                assert [answer.status for answer in answers] == [200], told
+        check(raw, names, expected, found, told)
+        if not raw.is_over:
+            answers = await raw.say(door.request(BODY))
+            assert [answer.status for answer in answers] == [200], told
 
 
-@pytest.mark.parametrize("start", range(0, WALKS, 30))
+def check(raw, names, expected, found, told):
+    """In order, each once; all of them, unless something on the way ends the connection."""
+    assert not raw.is_reset, told
+    assert len(found) <= len(expected), told
+    for have, want in zip(found, expected, strict=False):
+        assert have == want or (want == 200 and have == 504), told  # It was cut.
+    # A stream that is cut ends with a record, and uvicorn's requests do not wait behind ours.
+    may_end = any("asgi" in name or "stream" in name for name in names)
+    if len(found) < len(expected):
+        assert may_end, told
+        assert raw.is_over, told
+    elif LAST.intersection(names):
+        assert raw.is_over, told
+    elif not may_end:
+        assert not raw.is_over, told
+
+
+@pytest.mark.parametrize("start", range(0, WALKS, 50))
 def test_any_sequence_of_requests_is_answered_in_order(door, start):
     async def story():
-        for seed in range(start, start + 30):
+        for seed in range(start, start + 50):
             await walk(door, seed)
 
-    door.run(story(), 60)
+    door.run(story(), 120)

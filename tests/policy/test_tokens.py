@@ -184,3 +184,8 @@ def test_every_role_has_its_tokens() -> None:
     assert set(tokens.ROLES) == set(get_args(chat.Role))
     tokenizer = tokenizers.load("o200k_base")
     assert tokenizer.role_tokens == dict.fromkeys(tokens.ROLES, 1)
+
+
+def test_a_tokenizer_shows_its_name(tokenizer: Tokenizer) -> None:
+    """Its vocabulary of 200,000 tokens is nothing to read in a failed assertion."""
+    assert repr(tokenizer) == f"<Tokenizer {tokenizer.name}>"

@@ -59,6 +59,12 @@ def test_r25_known_details_that_can_be_true_are_relayed():
     assert relayed(TokenUsage(1, 2, 3)) == TokenUsage(1, 2, 3)
 
 
+def test_r25_details_that_all_can_be_true_are_relayed_as_they_were_said():
+    details = {"cached_tokens": 10, "audio_tokens": 0}, {"reasoning_tokens": 5, "text_tokens": 0}
+    assert relayed(TokenUsage(10, 5, 15, *details)) == TokenUsage(10, 5, 15, *details)
+    assert relayed(TokenUsage(10, 5, 15, {}, {})) == TokenUsage(10, 5, 15, {}, {})
+
+
 def test_r12_content_is_counted_as_one_text_however_it_was_cut():
     said = Said(1)
     said.hear([chunk(content="inter"), chunk(content="natio")])

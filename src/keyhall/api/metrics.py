@@ -15,7 +15,7 @@ from prometheus_client.core import (
 
 from keyhall import __version__, errors
 from keyhall.flows.hall import Hall
-from keyhall.flows.tally import LATENCY_BOUNDS_US, Histogram
+from keyhall.flows.observe.tally import LATENCY_BOUNDS_US, Histogram
 from keyhall.policy.limits import Resource, Scope
 from keyhall.policy.metering import Outcome
 

@@ -127,8 +127,6 @@ async def run(config: Config, listener: socket.socket, tls_until: float | None =
         gc.enable()
         server = Server(uvicorn_config(config, house), house, config, url, tls_until)
         await server.serve(sockets=[listener])
-        cut(house)
-        await server.until_closed(LAST_WORDS_SECONDS)
     _log.info("stopped", {"data": str(config.data)})
 
 
@@ -168,33 +166,28 @@ class Server(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        if not self.should_exit:
-            self._house.health.is_stopping = True
-            self._house.lane_state.is_stopping = True
-            grace = self._config.server.grace_seconds
-            _log.info("stopping", {"open": self._house.hall.counters.open_holds(), "grace": grace})
-            asyncio.get_running_loop().call_later(grace, self._grace_is_over)
-        super().handle_exit(sig, frame)
+        """The first signal: nothing new begins, what runs may end. A second one: now."""
+        if self.should_exit:
+            self._grace_is_over()
+            return
+        self.should_exit = True
+        self._house.health.is_stopping = True
+        self._house.lane_state.is_stopping = True
+        grace = self._config.server.grace_seconds
+        _log.info("stopping", {"open": self._house.hall.counters.open_holds(), "grace": grace})
+        asyncio.get_running_loop().call_later(grace, self._grace_is_over)
 
     def _grace_is_over(self) -> None:
         """End what still runs, so that it is settled before we go; then who does not listen."""
         if self.server_state.connections:
             _log.warning("grace_over", {"cut": self._house.hall.counters.open_holds()})
-            cut(self._house)
-            loop = asyncio.get_running_loop()
-            loop.call_later(LAST_WORDS_SECONDS, setattr, self, "force_exit", True)
+            for connection in list(self._house.lane_state.connections):
+                connection.cut(None, Stopped())
+            asyncio.get_running_loop().call_later(LAST_WORDS_SECONDS, self._abort)
 
-    async def until_closed(self, seconds: float) -> None:
-        """Return when no connection is left, or `seconds` have passed."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while self.server_state.connections:
-                    await asyncio.sleep(0.01)
-
-
-def cut(house: House) -> None:
-    for connection in list(house.lane_state.connections):
-        connection.cut(None, Stopped())
+    def _abort(self) -> None:
+        for connection in list(self._house.lane_state.connections):
+            connection.transport.abort()
 
 
 def uvicorn_config(config: Config, house: House) -> uvicorn.Config:

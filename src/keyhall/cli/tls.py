@@ -61,7 +61,7 @@ def _end_of(inside: ssl.SSLContext, path: str) -> float | None:
     try:
         outside.load_verify_locations(path)
         for _ in range(_STEPS_MAX):
-            if _step(client) and _step(server):
+            if all([_step(client), _step(server)]):
                 break
         shown = client.getpeercert()
     except (ssl.SSLError, ValueError):

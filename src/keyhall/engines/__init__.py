@@ -1,1 +1,1 @@
-"""."""
+"""Who answers: adapters of the engine port."""

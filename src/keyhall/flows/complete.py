@@ -19,6 +19,8 @@ from keyhall.wire.chat import ChatRequest
 
 
 async def complete(exchange: Exchange, hall: Hall) -> None:
+    if exchange.hop is not None and exchange.hop == hall.hop:
+        raise ApiError(errors.REQUEST_LOOP)
     caller = await authenticate(exchange, hall, "chat")
     admit.require_json(exchange)
     body = exchange.whole_body

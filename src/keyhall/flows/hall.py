@@ -7,8 +7,8 @@ from typing import Protocol
 
 from keyhall.clock import Clock
 from keyhall.flows.callers import Callers
-from keyhall.flows.request_log import RequestLog
-from keyhall.flows.tally import Tally
+from keyhall.flows.observe.request_log import RequestLog
+from keyhall.flows.observe.tally import Tally
 from keyhall.policy.catalogue import Catalogue
 from keyhall.ports.counters import Counters
 from keyhall.ports.engine import Engine

@@ -160,6 +160,13 @@ class Tab:
         if said is None:
             if self._engine.counts_tokens:
                 return
+            usage = answer.usage
+            if (
+                usage is not None
+                and answer.is_finished
+                and chat_usage.is_possible(usage, self._hold.tokens)
+            ):
+                return  # All came at once, with the upstream's own count: ours is not needed.
             said = self._said = Said(self._fit.choices)
         said.hear(chunks)
         if answer.usage is not self._usage:

@@ -5,11 +5,10 @@ closing. A stream that is silent gets a comment, so that nobody between us and t
 for dead.
 """
 
-import asyncio
 import fcntl
 import sys
 import termios
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from keyhall import errors
 from keyhall.errors import ApiError
@@ -61,18 +60,18 @@ def _is_stuck(lane: "Lane", now: float) -> bool:
     """Whether the client has taken nothing of what was written for too long. One that is only
     slow may take its time."""
     transport = lane.transport
-    unsent = transport.get_write_buffer_size() + _in_kernel(transport)
+    unsent = transport.get_write_buffer_size() + in_kernel(transport.get_extra_info("socket"))
     if unsent != lane.unsent_bytes:
         lane.unsent_bytes = unsent
         lane.stuck_since = now
     return now - lane.stuck_since > lane.lane_state.deadlines.stall
 
 
-def _in_kernel(transport: asyncio.Transport) -> int:
-    """Bytes that the client's side has not acknowledged: the kernel keeps megabytes, so that they
-    show a slow reader's progress when nothing of ours moves for minutes."""
+def in_kernel(sock: Any) -> int:
+    """Bytes that the other side has not acknowledged: the kernel keeps megabytes, so that they show
+    a slow reader's progress when nothing of ours moves for minutes."""
     try:
-        count = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
+        count = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4))
     except (OSError, AttributeError):
         return 0
     return int.from_bytes(count, sys.byteorder)

@@ -59,6 +59,7 @@ class LaneExchange:
         "expects_continue",
         "forwarded_for",
         "has_started",
+        "hop",
         "is_complete",
         "is_http10",
         "is_over",
@@ -83,6 +84,7 @@ class LaneExchange:
         self.content_type: bytes | None = None
         self.content_encoding: bytes | None = None
         self.organization: bytes | None = None
+        self.hop: bytes | None = None
         self.project: bytes | None = None
         self.client_request_id: bytes | None = None
         self.forwarded_for: bytes | None = None

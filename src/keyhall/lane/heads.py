@@ -27,6 +27,7 @@ _NAMES = {
     b"openai-project": "project",
     b"x-client-request-id": "client_request_id",
     b"x-forwarded-for": _FORWARDED,
+    b"x-keyhall-hop": "hop",
     b"host": _HOST,
     b"content-length": _LENGTH,
     b"transfer-encoding": _CODING,

@@ -329,6 +329,8 @@ class Reader(HttpToolsProtocol):
             return
         self.parsing = None
         self.phase = ANSWER
+        if self._pauses:
+            self.unpause(EARLY)
         if not exchange.keep_alive:
             self.is_deaf = True
         if exchange.problem is None:

@@ -28,6 +28,7 @@ class Exchange(Protocol):
     authorization: bytes | None
     content_type: bytes | None
     content_encoding: bytes | None
+    hop: bytes | None  # the X-Keyhall-Hop header of another Keyhall's upstream request
     organization: bytes | None  # the OpenAI-Organization header
     project: bytes | None
     client_request_id: bytes | None  # as it came: check before it is written anywhere

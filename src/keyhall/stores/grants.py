@@ -85,7 +85,7 @@ def grant(row: Row) -> Grant:
         key_id=intern(row["id"]),
         name=row["name"],
         masked=row["masked"],
-        mode=intern(row["mode"]),
+        mode=row["mode"],
         lineage=intern(row["lineage"]),
         account_id=intern(row["account_id"]),
         project_id=intern(row["project_id"]),

@@ -82,8 +82,9 @@ class Said:
         for chunk in chunks:
             for choice in chunk.choices:
                 delta = choice.delta
-                if delta.content:
-                    contents[choice.index].append(delta.content)
+                content = delta.content
+                if content:
+                    contents[choice.index].append(content)
                     if delta.tool_calls is UNSET:
                         continue  # Nearly all are of this kind.
                 self._hear_rest(choice)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "running"))  # No packages in tests.
+sys.path.insert(0, str(Path(__file__).parents[2] / "running"))  # No packages in tests.
 
 from hall_inside import open_inside
 from plain_http import chat, streamed

@@ -1,7 +1,7 @@
 """The counts that `/metrics` reads."""
 
 from keyhall import errors
-from keyhall.flows.tally import LATENCY_BOUNDS_US, Histogram, Tally
+from keyhall.flows.observe.tally import LATENCY_BOUNDS_US, Histogram, Tally
 from keyhall.policy.metering import Outcome
 
 

@@ -1,0 +1,53 @@
+"""Attack 23: an engine that leads back to this server is noticed, even through a proxy."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import openai
+import pytest
+
+
+@pytest.fixture
+def detour(keyhall_server: Any) -> Iterator[str]:
+    """The address of a proxy in front of the server: its own address, by another name."""
+    target = urlsplit(keyhall_server.root_url)
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def carry(source: socket.socket, sink: socket.socket) -> None:
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+
+    def accept() -> None:
+        while True:
+            try:
+                near, _ = listener.accept()
+            except OSError:
+                return
+            far = socket.create_connection((target.hostname, target.port))
+            for pair in ((near, far), (far, near)):
+                threading.Thread(target=carry, args=pair, daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+    listener.close()
+
+
+def test_an_engine_that_leads_back_here_is_refused_instead_of_going_round(
+    keyhall_server: Any, detour: str
+) -> None:
+    keyhall_server.run("engines", "add", "mirror", "--url", detour)
+    keyhall_server.run(
+        "versions", "add", "mirror-1", "--engine", "mirror", "--engine-model", "mirror-1"
+    )
+    client = openai.OpenAI(
+        base_url=keyhall_server.base_url, api_key=keyhall_server.key, max_retries=5
+    )
+    with pytest.raises(openai.BadRequestError, match="this very server") as refused:
+        client.chat.completions.create(
+            model="mirror-1", messages=[{"role": "user", "content": "Hello"}]
+        )
+    assert refused.value.code == "engine_rejected"
