@@ -3,6 +3,9 @@
 import logging
 
 import pytest
+from plain_http import chat
+
+from keyhall.config import Server
 
 
 async def ask(server, method, path, headers=""):
@@ -41,6 +44,18 @@ def test_what_is_not_there_is_refused_in_the_tables_shape(inside, method, path, 
         assert ("allow" in answer.headers) == (status == 405)
 
     inside(story)
+
+
+def test_a_body_beyond_the_setting_is_refused(inside):
+    async def story(server):
+        key = (await server.make_key()).text.reveal()
+        line = await server.line()
+        assert (await line.ask(key, chat("Hello"))).status == 200
+        refused = await line.ask(key, chat("Hello " * 200))
+        assert refused.status == 413
+        assert "1000" in refused.error["message"] or "1,000" in refused.error["message"]
+
+    inside(story, server=Server(body_bytes_max=1000))
 
 
 def test_a3_the_host_header_sends_nobody_anywhere(inside):

@@ -173,56 +173,73 @@ def test_i3_an_old_answer_can_not_replace_a_newer_one():
     asyncio.run(main())
 
 
-STEPS = ("look up", "change", "notice", "owner", "renew", "first answer", "last answer")
+class Crossing:
+    """One key, changed and looked up in any order, by a store that answers when it likes. The
+    key's name is the number of its last change."""
+
+    steps = ("look_up", "change", "notice", "owner", "renew", "first_answer", "last_answer")
+
+    def __init__(self):
+        self.hall = Hall()
+        self.text = self.hall.key(name="0")
+        self.hall.store.close_gate()
+        self.changed = self.noticed = 0
+        self.pending = []
+
+    @property
+    def caller(self):
+        return self.hall.known(self.text)
+
+    def look_up(self):
+        if self.caller is None:
+            self.pending.append(self.hall.look_up(self.text))
+
+    def change(self):
+        self.changed += 1
+        self.hall.change(self.text, name=str(self.changed))
+
+    def notice(self):
+        self.noticed = self.changed
+        change = self.hall.callers.key_changed("key_000000000001")
+        self.pending.append(asyncio.create_task(change))
+
+    def owner(self):
+        self.noticed = self.changed
+        self.hall.callers.owner_changed("proj_1")
+
+    def renew(self):
+        if self.caller is not None:
+            self.pending.append(drive(self.hall.callers.renew(self.caller)))
+
+    def first_answer(self, at=0):
+        if self.hall.store.held:
+            self.hall.store.release(at)
+
+    def last_answer(self):
+        self.first_answer(-1)
+
+    async def check(self):
+        await turns(4)
+        if self.caller is not None and not self.caller.is_stale:
+            assert int(self.caller.grant.name) >= self.noticed
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.sampled_from(STEPS), max_size=24))
+@given(st.lists(st.sampled_from(Crossing.steps), max_size=24))
 def test_i3_whatever_the_order_no_snapshot_is_older_than_what_was_noticed(steps):
     """F-23: look-ups, changes and slow answers that cross in every order."""
 
     async def main():
-        hall = Hall()
-        text = hall.key(name="0")
-        hall.store.close_gate()
-        changed = noticed = 0
-        pending = []
-
-        def check():
-            caller = hall.known(text)
-            if caller is not None and not caller.is_stale:
-                assert int(caller.grant.name) >= noticed
-
+        crossing = Crossing()
         for step in [*steps, "change", "notice"]:
-            caller = hall.known(text)
-            if step == "look up" and caller is None:
-                pending.append(hall.look_up(text))
-            elif step == "change":
-                changed += 1
-                key_id = hall.change(text, name=str(changed))
-            elif step == "notice" and changed:
-                noticed = changed
-                pending.append(asyncio.create_task(hall.callers.key_changed(key_id)))
-            elif step == "owner" and changed:
-                noticed = changed
-                hall.callers.owner_changed("proj_1")
-            elif step == "renew" and caller is not None:
-                pending.append(drive(hall.callers.renew(caller)))
-            elif step.endswith("answer") and hall.store.held:
-                hall.store.release(0 if step == "first answer" else -1)
-            await turns(4)
-            check()
-        while not all(work.done() for work in pending):
-            if hall.store.held:
-                hall.store.release()
-            await turns(4)
-            check()
-        await asyncio.gather(*pending)
-        hall.store.held = None
-        caller = hall.known(text)
-        if caller is not None and caller.is_stale:
-            await drive(hall.callers.renew(caller))
-        assert caller is None or caller.grant.name == str(changed)
+            getattr(crossing, step)()
+            await crossing.check()
+        while not all(work.done() for work in crossing.pending):
+            crossing.first_answer()
+            await crossing.check()
+        await asyncio.gather(*crossing.pending)
+        caller = crossing.caller
+        assert caller is None or caller.grant.name == str(crossing.changed)
 
     asyncio.run(main())
 

@@ -173,6 +173,21 @@ def _watch_journal(stage, said):
     return lambda: setattr(ledger, "open", opened)
 
 
+def test_a_request_that_came_back_from_an_upstream_of_ours_is_refused(on_stage):
+    """Before its key is looked at: nobody else knows what our upstream requests carry."""
+
+    async def main(stage):
+        stage.hall.hop = b"our own mark"
+        exchange = stage.exchange("no key at all")
+        exchange.hop = b"our own mark"
+        assert (await stage.begin(exchange).end()).refusal.problem is errors.REQUEST_LOOP
+        exchange = stage.exchange(await stage.key())
+        exchange.hop = b"another Keyhall's"
+        assert (await stage.begin(exchange).end()).error is None
+
+    on_stage(main)
+
+
 # --- Every other end ------------------------------------------------------------------------------
 
 # Where it ends, by the script: before the first token, or in the middle.

@@ -1,6 +1,5 @@
 """What a request is charged: what the client is told is what is settled is what is on record."""
 
-import asyncio
 from dataclasses import replace
 
 import pytest

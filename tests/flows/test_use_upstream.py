@@ -18,6 +18,7 @@ from keyhall.policy import holds
 from keyhall.policy.catalogue import Sampling
 from keyhall.policy.secrets import Secret
 from keyhall.ports.records import Actor
+from keyhall.ports.store import StoreAway
 from keyhall.stores import notes
 from keyhall.stores.catalogue import aim, replace_standing
 from keyhall.stores.sqlite import open_store
@@ -409,6 +410,28 @@ def test_r9_an_upstream_is_offered_once_it_lists_its_models(starts, caplog):
         starts(story)
     (record,) = [record for record in caplog.records if record.msg == "engine_offered"]
     assert record.args["notes"][0] == "Engine openai offers under their own names: gpt-4o."
+
+
+def test_a_store_that_is_away_only_delays_the_offer(starts, monkeypatch):
+    async def story(hall):
+        offers = []
+
+        async def offer(_store, engine, _wanted, _now_us):
+            offers.append(engine.name)
+            if len(offers) == 1:
+                raise StoreAway("locked")
+            return use_upstream.Offered()
+
+        async def wait(_seconds):
+            pass
+
+        monkeypatch.setattr(use_upstream, "offer", offer)
+        engine = UpstreamEngine("openai", "http://127.0.0.1:1/v1", "sk-1")
+        await use_upstream.keep_offering(hall.store, engine, "", lambda: 1, wait)
+        await engine.close()
+        assert offers == ["openai"] * 2
+
+    starts(story)
 
 
 # --- Which engine ---------------------------------------------------------------------------------

@@ -359,13 +359,15 @@ waits = st.builds(
     Wait,
     st.one_of(st.floats(0.2, 3), st.floats(0, 70), st.sampled_from((0.0, 1.0, 59.0, 59.999, 60.0))),
 )
-leaves = st.builds(Leave, st.integers(0, 9))
-restarts = st.builds(Restart, st.sampled_from(("stop", "crash")))
-histories = st.lists(
-    st.one_of(asks, asks, asks, asks, waits, waits, leaves, leaves, restarts),
-    min_size=10,
-    max_size=60,
-)
+STEPS = {
+    "ask": asks,
+    "wait": waits,
+    "leave": st.builds(Leave, st.integers(0, 9)),
+    "restart": st.builds(Restart, st.sampled_from(("stop", "crash"))),
+}
+# `one_of` would take equal strategies for one: their weights are in the names.
+kinds = st.sampled_from(["ask"] * 10 + ["wait"] * 5 + ["leave"] * 4 + ["restart"])
+histories = st.lists(kinds.flatmap(STEPS.__getitem__), min_size=20, max_size=60)
 models = st.builds(Model, st.tuples(limits_of, limits_of, limits_of), limits_of, limits_of)
 
 

@@ -137,6 +137,88 @@ def test_a_cut_while_a_future_is_awaited_cancels_it_and_is_not_stepped_twice():
     assert isinstance(ends[0][1], ClientLeft)
 
 
+def test_a_future_that_was_done_just_before_a_cut_does_not_step_again():
+    async def main():
+        seen = Seen()
+        future = asyncio.get_running_loop().create_future()
+
+        async def flow():
+            try:
+                await future
+            except ClientLeft:
+                return "left"
+
+        run = Run(flow(), seen)
+        run.step()
+        future.set_result(None)  # Its callback is on its way,
+        run.cut(ClientLeft())  # and the cut comes first.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return seen.ends
+
+    assert asyncio.run(main()) == [("left", None)]
+
+
+def test_a_future_that_was_done_just_before_a_cut_does_not_end_the_wait_behind_it():
+    async def main():
+        seen, signal = Seen(), Signal()
+        future = asyncio.get_running_loop().create_future()
+
+        async def flow():
+            try:
+                await future
+            except ClientLeft:
+                await signal
+                return "cleaned up"
+
+        run = Run(flow(), seen)
+        run.step()
+        future.set_result(None)
+        run.cut(ClientLeft())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert seen.ends == []
+        signal.fire()
+        return seen.ends
+
+    assert asyncio.run(main()) == [("cleaned up", None)]
+
+
+def test_a_bare_yield_goes_on_in_the_next_turn_of_the_loop():
+    async def main():
+        seen = Seen()
+
+        async def flow():
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            return "went on"
+
+        Run(flow(), seen).step()
+        assert seen.ends == []
+        await asyncio.sleep(0.001)
+        return seen.ends
+
+    assert asyncio.run(main()) == [("went on", None)]
+
+
+def test_a_cut_during_a_bare_yield_takes_effect_at_the_next_wait():
+    async def main():
+        seen, signal = Seen(), Signal()
+
+        async def flow():
+            await asyncio.sleep(0)
+            await signal
+
+        run = Run(flow(), seen)
+        run.step()
+        run.cut(ClientLeft())
+        await asyncio.sleep(0.001)
+        return seen.ends
+
+    ((_, error),) = asyncio.run(main())
+    assert isinstance(error, ClientLeft)
+
+
 def test_a_cut_during_a_step_that_then_awaits_a_future_takes_effect_there():
     async def main():
         seen = Seen()

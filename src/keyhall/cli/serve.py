@@ -150,7 +150,8 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        banner.show(self._house, self._config, self._url, self._tls_until)
+        with contextlib.suppress(BrokenPipeError):  # Nobody reads it: no reason not to serve.
+            banner.show(self._house, self._config, self._url, self._tls_until)
         facts = {"url": self._url, "version": __version__, "data": str(self._config.data)}
         _log.info("started", facts)
 

@@ -66,6 +66,9 @@ class Lists(Protocol):
 
     name: str
 
+    @property
+    def trouble(self) -> str | None: ...
+
     async def list_models(self) -> list[str]: ...
 
 
@@ -117,18 +120,17 @@ async def offer(store: SqlStore, engine: Lists | None, wanted: str, now_us: int)
 
 
 async def _list(engine: Lists, offered: Offered) -> list[str]:
-    said: str | Exception
     try:
         async with asyncio.timeout(LIST_SECONDS):
             return await engine.list_models()
     except TimeoutError:
-        said = f"no answer within {LIST_SECONDS:g} s."
+        said = f"no answer within {LIST_SECONDS:g} s"
     except ApiError as error:
-        said = error
+        said = engine.trouble or str(error)
     offered.is_complete = False
     offered.notes.append(
         f"Engine {engine.name} does not list its models yet and is asked again every "
-        f"{RETRY_SECONDS:g} s: {said}"
+        f"{RETRY_SECONDS:g} s: {said.rstrip('.')}."
     )
     return []
 

@@ -145,12 +145,16 @@ class Lane(Reader):
     def _ended(self, _result: Any, error: BaseException | None) -> None:
         exchange, self._run = self.active, None
         assert exchange is not None
-        if error is not None:
-            self._answer_failure(exchange, error)
-        if self.hall.every_request is not None:
-            self.hall.every_request.ended(exchange, error)
-        self.server_state.total_requests += 1
-        self._go_on(exchange)
+        try:
+            if error is not None:
+                self._answer_failure(exchange, error)
+                error.__traceback__ = None  # Its frames hold the exchange, which may hold it.
+            if self.hall.every_request is not None:
+                self.hall.every_request.ended(exchange, error)
+            self.server_state.total_requests += 1
+            self._go_on(exchange)
+        except Exception as mistake:  # Whoever stepped us must not suffer for it.
+            self.failed(mistake)
 
     def _answer_failure(self, exchange: LaneExchange, error: BaseException) -> None:
         if isinstance(error, ApiError):

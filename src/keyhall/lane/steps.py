@@ -72,23 +72,24 @@ class Run:
             self._wait(waiting)
 
     def _wait(self, waiting: Any) -> None:
-        if self._cut is not None:
-            error, self._cut = self._cut, None
-            self._waiting = waiting
-            if not isinstance(waiting, Signal):
-                waiting._asyncio_future_blocking = False
-                waiting.add_done_callback(self._future_done)
-            self.cut(error)
-            return
         self._waiting = waiting
         if isinstance(waiting, Signal):
-            waiting.arm(self.step)
+            if self._cut is None:
+                waiting.arm(self.step)
+                return
+        elif waiting is None:  # A bare yield, as of `asyncio.sleep(0)`: go on in the next turn.
+            asyncio.get_running_loop().call_soon(self.step)
+            return
         else:  # An asyncio future, awaited in the usual way.
             waiting._asyncio_future_blocking = False
             waiting.add_done_callback(self._future_done)
+        if self._cut is not None:
+            error, self._cut = self._cut, None
+            self.cut(error)
 
-    def _future_done(self, _future: asyncio.Future[Any]) -> None:
-        self.step()
+    def _future_done(self, future: asyncio.Future[Any]) -> None:
+        if future is self._waiting:  # Else it was done just before a cut.
+            self.step()
 
 
 def drive(coroutine: Coroutine[Any, Any, Any]) -> asyncio.Future[Any]:

@@ -107,10 +107,13 @@ class UpstreamEngine:
         try:
             await self._ask_models()
         except ApiError as error:
-            # Without a connection, the pool knows more than a caller may be told.
-            trouble = None if self.pool.open_connections else self.pool.trouble
-            return f"engine {self.name}: {trouble or error}"
+            return f"engine {self.name}: {self.trouble or error}"
         return None
+
+    @property
+    def trouble(self) -> str | None:
+        """Why there is no connection: more than a caller may be told."""
+        return None if self.pool.open_connections else self.pool.trouble
 
     async def list_models(self) -> list[str]:
         """The names that the upstream lists, at most 2,000, in its own order. Raises ApiError."""
