@@ -306,6 +306,24 @@ def test_r5_an_engine_that_fails_in_the_middle_charges_what_came(on_stage, model
     on_stage(main)
 
 
+@pytest.mark.parametrize("model", ["up-1", "own-1"])
+def test_r5_an_engine_that_had_begun_charges_the_input_even_if_no_token_came(on_stage, model):
+    """Its first byte was the role."""
+
+    async def main(stage):
+        key = await stage.key()
+        stage.upstream.script = stage.own.script = ["", ENGINE_ERROR]
+        answered = await stage.ask(key, model=model, stream=True)
+        assert answered.refusal is ENGINE_ERROR
+        assert answered.has_started
+        usage = await stage.only_usage()
+        assert usage.outcome == Outcome.ENGINE_FAILED
+        assert (usage.input_tokens, usage.output_tokens) == (10, 0)
+        await stage.assert_nothing_is_left()
+
+    on_stage(main)
+
+
 def test_an_engine_that_breaks_at_its_start_costs_nothing(on_stage):
     async def main(stage):
         key = await stage.key()

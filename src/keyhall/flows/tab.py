@@ -226,7 +226,8 @@ class Tab:
         hall, hold, answer = self._hall, self._hold, self._answer
         inp, out, source = self._counts or self._counted()
         gives_back = False
-        if answer is None or (outcome == Outcome.ENGINE_FAILED and not answer.produced):
+        has_begun = answer is not None and (answer.produced or self._exchange.has_started)
+        if answer is None or (outcome == Outcome.ENGINE_FAILED and not has_begun):
             inp, out, gives_back = 0, 0, True  # R5: it failed before its first byte.
         elif outcome != Outcome.ANSWERED and not answer.produced and not answer.is_accepted:
             inp, out, gives_back = 0, 0, True  # The client left before the engine had the request.
