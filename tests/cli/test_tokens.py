@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from keyhall.cli.tokens import tokens
+from keyhall.cli import main
 
 REQUEST = {
     "model": "v1",
@@ -20,7 +20,7 @@ REQUEST_TOKENS = 3 + (3 + 1 + 4) + (3 + 1 + 5)
 
 
 def count(*arguments: str, sent: str | bytes | None = None) -> Result:
-    return CliRunner().invoke(tokens, ["count", *arguments], input=sent)
+    return CliRunner().invoke(main, ["tokens", "count", *arguments], input=sent)
 
 
 def counted(*arguments: str, sent: str | bytes | None = None) -> dict[str, Any]:
@@ -74,6 +74,21 @@ def test_the_model_or_the_encoding_decides_how_to_count(
     arguments: list[str], encoding: str
 ) -> None:
     assert counted("-", "--text", *arguments, sent="x")["encoding"] == encoding
+
+
+def test_a_name_that_says_no_tokenizer_gets_a_note() -> None:
+    done = count("-", "--text", "--model", "house-1", sent="x")
+    assert done.stdout.startswith("1 tokens (o200k_base); fits")
+    assert done.stderr == (
+        "house-1 is not known here: counted with o200k_base; say --encoding for a version with "
+        "another tokenizer.\n"
+    )
+    assert "say --encoding" in counted("-", "--text", "--model", "house-1", sent="x")["note"]
+    assert "note" in counted("-", sent=json.dumps({**REQUEST, "model": "text-davinci-003"}))
+    for known in ("v1", "sandbox/slow", "gpt-4o"):
+        assert "note" not in counted("-", "--text", "--model", known, sent="x")
+    said = count("-", "--text", "--model", "house-1", "--encoding", "cl100k_base", sent="x")
+    assert said.stderr == ""
 
 
 def test_the_model_of_the_request_decides_where_nothing_is_said() -> None:

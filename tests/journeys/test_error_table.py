@@ -281,6 +281,12 @@ async def a_suspended_organization(inside: Inside) -> Reply:
     return await ask(inside, fresh.text.reveal())
 
 
+@raises(errors.REQUEST_LOOP)
+async def our_own_hop(inside: Inside) -> Reply:
+    hop = inside.hall.hop.decode()
+    return await ask(inside, await key_of(inside), headers=f"x-keyhall-hop: {hop}\r\n")
+
+
 # --- Ours and the engine's ------------------------------------------------------------------------
 
 sends(errors.SANDBOX_FAILED, chat("Hi.", "sandbox/error-500-then-ok"))

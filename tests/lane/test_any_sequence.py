@@ -13,7 +13,7 @@ import pytest
 from keyhall import errors
 from keyhall.errors import ApiError
 
-WALKS = int(__import__("os").environ.get("WALKS", "200"))
+WALKS = 200
 WALK_SECONDS_MAX = 5
 
 

@@ -173,9 +173,9 @@ def test_a_client_that_begins_to_read_again_is_served_on(door):
 
 
 def test_other_requests_before_and_behind_the_lanes(door):
-    """One behind the other, each after the answer before: any mix. Pipelined: uvicorn's requests
-    are answered among themselves; where the kind changes, the connection closes after the answer
-    before, and the client sends again, as HTTP says it must."""
+    """One behind the other, each after the answer before: any mix. Pipelined: ours wait for
+    uvicorn's. Uvicorn's do not wait for ours: the connection closes after the answer before, and
+    the client sends again, as HTTP says it must."""
 
     async def story():
         async with await door.raw() as raw:
@@ -184,8 +184,10 @@ def test_other_requests_before_and_behind_the_lanes(door):
             assert not raw.is_over
         answers, closed = await door.say(get("/healthz") * 5)
         assert (statuses(answers), closed) == ([200] * 5, False)
-        answers, closed = await door.say(get("/healthz") * 2 + door.request(BODY))
-        assert (statuses(answers), closed) == ([200] * 2, True)
+        answers, closed = await door.say(get("/healthz") * 2 + door.request(BODY) * 2)
+        assert (statuses(answers), closed) == ([200] * 4, False)
+        answers, closed = await door.say(get("/healthz") * 2 + b"nonsense\r\n\r\n")
+        assert (statuses(answers), closed) == ([200, 200, 400], True)
         silent = door.request(chat(model="sandbox/silence"))
         async with await door.raw() as raw:
             await raw.send(silent + get("/healthz") + listing(door))

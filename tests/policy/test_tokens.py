@@ -128,6 +128,11 @@ def test_r12_counting_stops_above_the_ceiling(tokenizer: Tokenizer) -> None:
     assert encoded < 2 * BLOCK_CHARACTERS
 
     encoded = 0
+    dense = drawn("!#$%&*+,-./:;<=>?@^_|~", BLOCK_CHARACTERS)  # Given up after its first piece.
+    assert watched.count(dense, CEILING) > CEILING
+    assert encoded <= 2 * PIECE_CHARACTERS
+
+    encoded = 0
     assert watched.count("a" * (10 * MIB), CEILING) == 10 * MIB / 128
     assert encoded == 0
 

@@ -3,6 +3,7 @@
 import copy
 import gc
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -209,6 +210,12 @@ def test_f21_the_depth_of_schemas_is_bounded_exactly_in_both_readings(make: Any,
                 error = refusal(body)
                 assert error.problem is errors.TOO_DEEP
                 assert "more than 64 levels" in str(error)
+
+
+def test_f17_a_body_that_is_too_deep_even_to_be_read_is_called_too_deep():
+    depth = sys.getrecursionlimit() + 1
+    body = b'{"messages":' + b"[" * depth + b"]" * depth + b"}"
+    assert refusal(body).problem is errors.TOO_DEEP
 
 
 def test_f21_many_tools_are_not_deep():

@@ -75,8 +75,12 @@ def bind(server: Settings) -> socket.socket:
     try:
         family, address = address_of(server)
         listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+        except OSError:
+            listener.close()
+            raise
     except OSError as error:
         fail(f"Cannot listen on {server.host} port {server.port}: {why_not_listening(error)}")
     return listener

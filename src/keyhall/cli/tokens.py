@@ -15,6 +15,10 @@ from keyhall.wire.chat_count import count_request
 
 LIMIT = 4_096  # Of the versions that come with Keyhall.
 DEFAULT_ENCODING = "o200k_base"
+# The names that every hall begins with; all are counted with the default.
+FIRST_NAMES = frozenset(
+    ("v1", "v1.1", "keyhall-v1", "keyhall-v1.1", "v1-sandbox-1", "v1.1-sandbox-1")
+)
 
 
 @click.group()
@@ -47,8 +51,12 @@ def count(
         data = source.read()
     where = "Standard input" if file == "-" else file
     request = None if is_text else read_request(data, where)
+    note = None
     if encoding is None:
-        encoding = encoding_of(model or (request.model if request is not None else "v1"))
+        name = model or (request.model if request is not None else "v1")
+        encoding = encoding_of(name)
+        if not is_known(name):
+            note = f"counted with {encoding}; say --encoding for a version with another tokenizer"
     tokenizer = tokenizers.load(encoding)
     if request is None:
         number = tokenizer.count(read_text(data, where))
@@ -65,7 +73,14 @@ def count(
         result["messages"] = len(request.messages)
         if request.truncation == "auto" and number > limit:
             result["shortened"] = shortened(request, tokenizer, limit)
-    click.echo(json.dumps(result) if as_json else told(result))
+    if note is not None:
+        result["note"] = note
+    if as_json:
+        click.echo(json.dumps(result, indent=2))
+        return
+    click.echo(told(result))
+    if note is not None:
+        click.echo(f"{name} is not known here: {note}.", err=True)
 
 
 def told(result: dict[str, Any]) -> str:
@@ -108,6 +123,18 @@ def encoding_of(model: str) -> str:
     except KeyError:
         return DEFAULT_ENCODING
     return name if name in tokenizers.NAMES else DEFAULT_ENCODING
+
+
+def is_known(model: str) -> bool:
+    """Whether a name says by itself what counts its tokens."""
+    import tiktoken
+
+    if model in FIRST_NAMES or model.startswith("sandbox/"):
+        return True
+    try:
+        return tiktoken.encoding_name_for_model(model) in tokenizers.NAMES
+    except KeyError:
+        return False
 
 
 def read_text(data: bytes, where: str) -> str:

@@ -20,7 +20,7 @@ from keyhall.errors import ApiError
 from keyhall.flows.hall import Hall
 from keyhall.lane import deadlines, routes
 from keyhall.lane.exchange import LaneExchange
-from keyhall.lane.reading import CROWDED, EARLY, UNTAKEN, Reader
+from keyhall.lane.reading import UNTAKEN, Reader
 from keyhall.lane.state import WRITE_BUFFER_BYTES, LaneState
 from keyhall.lane.steps import Run
 from keyhall.ports.engine import Signal
@@ -210,7 +210,8 @@ class Lane(Reader):
         self._linger_bytes = 2 * self.hall.body_bytes_max
         self.since = self.lane_state.now
         self.lane_state.outbox.flush()
-        self.unpause(CROWDED | EARLY | UNTAKEN)
+        self._pauses = 0
+        self.flow.resume_reading()  # Whoever paused it: uvicorn does, where a body is large.
         if self.transport.can_write_eof():
             self.transport.write_eof()
 
