@@ -508,7 +508,7 @@ SANDBOX_FAILED = _row(
 )  # fmt: skip
 SANDBOX_LIMITED = _row(
     "sandbox_limited", 429, "requests", "rate_limit_exceeded",
-    "Rate limit reached for {model} on requests per min (RPM): Limit 0, Used 0, Requested 1. "
+    "Rate limit reached for {model} on requests per min (RPM): Limit 3, Used 3, Requested 1. "
     "Please try again in 1s. (This is the sandbox's script, which always answers so.)",
     "Nothing to do: `sandbox/429` exists to test how your program takes a 429.",
     _LIMIT, retry=True,

@@ -5,9 +5,10 @@ import socket
 import sqlite3
 
 import pytest
+from click.testing import CliRunner
 
 from keyhall import app
-from keyhall.cli import doctor
+from keyhall.cli import doctor, main
 from keyhall.clock import SystemClock
 from keyhall.config import Config
 
@@ -194,3 +195,11 @@ def test_a_clock_in_the_past_is_an_error(monkeypatch, tmp_path):
     monkeypatch.setattr(SystemClock, "now_us", lambda _self: 1_000_000_000_000_000)
     found = doctor.clock(Config(data=tmp_path))
     assert (found.state, found.says) == ("error", "It says 2001-09-09 01:46:40 UTC.")
+
+
+@pytest.mark.parametrize(("no_color", "is_colored"), [("1", False), ("", True)])
+def test_no_color_is_heeded_on_a_terminal(house, no_color, is_colored):
+    environ = {"KEYHALL_SERVER_PORT": "0", "NO_COLOR": no_color}
+    arguments = ["doctor", "--data", str(house.data)]
+    done = CliRunner().invoke(main, arguments, env=environ, color=True)
+    assert ("\x1b[" in done.stdout) == is_colored

@@ -80,6 +80,7 @@ class Recorder:
         self.content_encoding: bytes | None = None
         self.organization: bytes | None = None
         self.hop: bytes | None = None
+        self.known_lines = b""
         self.project: bytes | None = None
         self.started_us = now_us
         self.client_ip = "192.0.2.7"

@@ -29,6 +29,7 @@ from keyhall.wire import chat_count, chat_read
 
 SECOND_US = 1_000_000
 OUTPUT_MAX = 4096
+LEFT_SECONDS = 60
 TEXTS = ("Hi.", "Tell me a little more than that, please.", "word " * 150)
 MODELS = ("v1", "v1", "v1", "v1.1", "sandbox/long", "sandbox/cut-mid-stream", "sandbox/429")
 FAILING = {"sandbox/cut-mid-stream": 502, "sandbox/429": 429}
@@ -46,14 +47,24 @@ class Ask:
     way: Literal["whole", "stream", "leave open", "leave at once"]
     insists: bool
 
+    @property
+    def is_left(self) -> bool:
+        return self.way.startswith("leave")
+
+    @property
+    def cap(self) -> int | None:
+        """A stream that is left says a token a second, and must not end before."""
+        if self.max_tokens is None or not self.is_left:
+            return self.max_tokens
+        return self.max_tokens + LEFT_SECONDS
+
     def body(self) -> dict[str, Any]:
-        more: dict[str, Any] = {} if self.max_tokens is None else {"max_tokens": self.max_tokens}
+        more: dict[str, Any] = {} if self.cap is None else {"max_tokens": self.cap}
         if self.choices > 1:
             more["n"] = self.choices
         if self.way != "whole":
             more |= {"stream": True, "stream_options": {"include_usage": True}}
-        is_left = self.way.startswith("leave")
-        return chat(TEXTS[self.text], "sandbox/slow" if is_left else self.model, **more)
+        return chat(TEXTS[self.text], "sandbox/slow" if self.is_left else self.model, **more)
 
 
 @dataclass(frozen=True)
@@ -129,7 +140,7 @@ def hold_of(ask: Ask, body: dict[str, Any], tokens_per_minute_min: int | None) -
     """Input tokens, and what is held (R4, R8)."""
     words = tokenizers.load("o200k_base")
     given = chat_count.count_request(chat_read.read(encode(body)), words, 1 << 20)
-    cap = ask.max_tokens
+    cap = ask.cap
     if cap is None:
         cap = OUTPUT_MAX
         if tokens_per_minute_min is not None:
@@ -210,7 +221,7 @@ class Trial:
         fits = (requests_left is None or requests_left >= 1) and (
             tokens_left is None or tokens_left >= held
         )
-        if ask.way.startswith("leave"):
+        if ask.is_left:
             line = await self.inside.line()
         else:
             line = await self.line()
@@ -249,7 +260,7 @@ class Trial:
     ) -> None:
         reply = stream.reply
         logged = self.model.log[reply.id]
-        if ask.way.startswith("leave"):
+        if ask.is_left:
             assert reply.status == 200
             await stream.until(2)  # The role, and the first token.
             self.open.append((line, stream))

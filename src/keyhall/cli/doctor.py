@@ -71,15 +71,16 @@ def doctor(data: str | None, path: str | None, as_json: bool) -> None:
         found = [asdict(finding) for finding in findings]
         click.echo(json.dumps({"ok": not is_ill, "findings": found}, indent=2))
     else:
-        show(findings)
+        # NO_COLOR is heeded; None leaves it to click, which asks whether this is a terminal.
+        show(findings, color=False if config.environ.get("NO_COLOR") else None)
     sys.exit(1 if is_ill else 0)
 
 
-def show(findings: list[Finding]) -> None:
+def show(findings: list[Finding], color: bool | None = None) -> None:
     width = max(len(finding.check) for finding in findings)
     for finding in findings:
         state = click.style(f"{finding.state:8}", fg=_COLORS[finding.state])
-        click.echo(f"{state} {finding.check:{width}}  {finding.says}")
+        click.echo(f"{state} {finding.check:{width}}  {finding.says}", color=color)
         if finding.advice:
             click.echo(f"{'':8} {'':{width}}  {finding.advice}")
 

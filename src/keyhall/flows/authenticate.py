@@ -27,6 +27,7 @@ async def authenticate(exchange: Exchange, hall: Hall, endpoint: str) -> Caller:
     now_us = exchange.started_us
     if caller.until_us <= now_us:
         await callers.renew(caller)
+    exchange.known_lines = caller.lines
     if not caller.is_unrestricted:
         require(caller, exchange, hall, endpoint, None)
     if exchange.organization is not None or exchange.project is not None:

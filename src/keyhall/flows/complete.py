@@ -53,6 +53,7 @@ async def complete(exchange: Exchange, hall: Hall) -> None:
         raise admit.revoked(caller, exchange, hall) from None
     except BaseException:
         tab.settle(Outcome.ENGINE_FAILED)
+        exchange.known_lines = tab.headers()  # It was admitted: its limits are told all the same.
         raise
 
 

@@ -64,6 +64,7 @@ class LaneExchange:
         "is_http10",
         "is_over",
         "keep_alive",
+        "known_lines",
         "method",
         "organization",
         "path",
@@ -85,6 +86,7 @@ class LaneExchange:
         self.content_encoding: bytes | None = None
         self.organization: bytes | None = None
         self.hop: bytes | None = None
+        self.known_lines = b""
         self.project: bytes | None = None
         self.client_request_id: bytes | None = None
         self.forwarded_for: bytes | None = None
@@ -195,7 +197,7 @@ class LaneExchange:
                 self.write(chat_write.error_record(error))
                 self.end_stream()
             return
-        lines = [b"%b: %b\r\n" % header for header in error.headers]
+        lines = [self.known_lines, *(b"%b: %b\r\n" % header for header in error.headers)]
         if error.problem.retry is not None:
             lines.append(b"x-should-retry: %b\r\n" % (b"true" if error.problem.retry else b"false"))
         self.reply(error.problem.status, b"".join(lines), chat_write.encode_error(error))

@@ -71,6 +71,8 @@ def _totals_of(rows: Select[Any]) -> Select[Any]:
         usage.c.is_test,
     )
     counted = (UsageSource.ENGINE.value, UsageSource.COUNTED.value)
+    nothing = usage.c.input_tokens + usage.c.output_tokens == 0  # There is nothing to estimate.
+    is_exact = usage.c.usage_source.in_(counted) | nothing
     return rows.add_columns(
         *by,
         func.count().label("requests"),
@@ -78,7 +80,7 @@ def _totals_of(rows: Select[Any]) -> Select[Any]:
         func.sum(usage.c.output_tokens).label("output_tokens"),
         func.sum(usage.c.cost_nano).label("cost_nano"),
         func.sum(case((usage.c.outcome == Outcome.ANSWERED.value, 0), else_=1)).label("unanswered"),
-        func.sum(case((usage.c.usage_source.in_(counted), 0), else_=1)).label("estimated"),
+        func.sum(case((is_exact, 0), else_=1)).label("estimated"),
     ).group_by(*by)
 
 

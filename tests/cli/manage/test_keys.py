@@ -248,3 +248,25 @@ def test_data_names_the_folder_on_the_command_line_too(fresh_keyhall, tmp_path) 
     fresh_keyhall("keys", "create", "--name", "app", "--data", str(other))
     assert json.loads(fresh_keyhall("keys", "list", "--json", "--data", str(other)))
     assert fresh_keyhall.json("keys", "list") == []
+
+
+@pytest.mark.parametrize("state", ["paused", "expired", "revoked"])
+def test_the_limits_of_a_key_that_is_refused_say_so(keyhall, state) -> None:
+    key_id = keyhall.json("keys", "create", "--name", "app")["id"]
+    assert keyhall.json("limits", key_id)["state"] == "active"
+    act = {"paused": ["pause"], "expired": ["expire", "--at", "0"], "revoked": ["revoke"]}[state]
+    keyhall("keys", *act, key_id)
+    assert f"The key is {state}: its requests are refused." in keyhall("limits", key_id)
+    assert keyhall.json("limits", key_id)["state"] == state
+
+
+@pytest.mark.parametrize("option", ["--models", "--endpoints"])
+def test_an_empty_list_makes_no_key(keyhall, option) -> None:
+    said = keyhall.refused("keys", "create", "--name", "app", option, " , ", status=2)
+    assert f"{option} is empty: give names, or leave the option out." in said
+
+
+def test_an_admin_key_has_no_tier(keyhall) -> None:
+    made = keyhall.json("keys", "create", "--name", "metrics", "--admin")
+    assert made["tier"] is None
+    assert "Tier" not in keyhall("keys", "show", "metrics")

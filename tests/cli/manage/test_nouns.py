@@ -20,6 +20,14 @@ def test_organizations_are_suspended_resumed_and_billed(keyhall) -> None:
     assert "active since 2026-01-02 00:00 UTC" in keyhall("organizations", "show", FIRST)
 
 
+def test_billing_that_starts_later_is_not_called_active_yet(keyhall) -> None:
+    said = keyhall("organizations", "activate-billing", FIRST, "--at", "2127-01-02")
+    assert "is active from 2127-01-02 00:00 UTC on." in said
+    assert "active from 2127-01-02 00:00 UTC on" in keyhall("organizations", "show", FIRST)
+    said = keyhall.refused("organizations", "activate-billing", FIRST)
+    assert "is to become active on 2127-01-02" in said
+
+
 def test_an_organizations_limits_are_set_and_removed(keyhall) -> None:
     said = keyhall("organizations", "limits", FIRST, "--tier", "free-trial", "--rpm", "9")
     assert "free-trial, 9 RPM" in said
@@ -168,6 +176,14 @@ def test_usage_is_a_table_with_totals(keyhall, house) -> None:
         "key_000000000000 key_000000000000 1 1,000 200 0.0015",
         "Total 3 3,000 600 0.0045 1",
     ]
+    assert all(line == line.rstrip() for line in keyhall("usage").splitlines())
+
+
+def test_a_request_of_no_tokens_is_not_called_estimated(keyhall, house) -> None:
+    nothing = {"input_tokens": 0, "output_tokens": 0, "usage_source": UsageSource.ESTIMATED}
+    batch = [used(1, **nothing), used(2, usage_source=UsageSource.ESTIMATED)]
+    house.run(lambda store: store.record_usage(batch))
+    assert keyhall.json("usage")["total"]["estimated"] == 1
 
 
 def test_usage_by_day_and_model_since_and_until(keyhall, house) -> None:

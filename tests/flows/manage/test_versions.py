@@ -90,6 +90,9 @@ def test_a_deprecated_version_answers_until_its_day(house) -> None:
 def test_a_retired_version_says_what_to_use_and_stays_retired(house) -> None:
     async def work(store):
         retired = await manage.retire(store, "v1", replacement="v1.1", **by(house))
+        again = await manage.retire(store, "v1", replacement="sandbox/slow", **by(house, 5))
+        assert again == replace(retired, replacement="sandbox/slow")
+        await manage.retire(store, "v1", replacement="v1.1", **by(house, 5))
         for act in (
             manage.retire(store, "v1", replacement=None, **by(house)),
             manage.deprecate(store, "v1", retires_at_us=None, replacement=None, **by(house)),
@@ -105,6 +108,23 @@ def test_a_retired_version_says_what_to_use_and_stays_retired(house) -> None:
         "v1.1",
         house.now_us,
     )
+
+
+def test_a_version_that_an_alias_means_does_not_retire_without_a_replacement(house) -> None:
+    async def work(store):
+        with pytest.raises(Invalid, match=r"still mean v1-sandbox-1: .*--use.*aliases move"):
+            await manage.retire(store, "v1", replacement=None, **by(house))
+        for alias in ("one", "two"):
+            await manage.move_alias(store, alias, "sandbox/slow", **by(house))
+        with pytest.raises(Invalid, match="one, two still mean sandbox/slow"):
+            await manage.retire(store, "sandbox/slow", replacement=None, **by(house))
+        await manage.move_alias(store, "one", "v1", **by(house))
+        with pytest.raises(Invalid, match="two still means sandbox/slow"):
+            await manage.retire(store, "sandbox/slow", replacement=None, **by(house))
+        await manage.move_alias(store, "two", "v1", **by(house))
+        return await manage.retire(store, "sandbox/slow", replacement=None, **by(house))
+
+    assert house.run(work).status == "retired"
 
 
 def test_the_end_of_a_version_is_in_the_future_and_its_replacement_answers(house) -> None:
@@ -237,6 +257,8 @@ def test_an_engine_is_added_once_and_removed_when_nothing_needs_it(house) -> Non
             await engines.remove(store, "vllm", **by(house))
         await manage.retire(store, "house-1", replacement=None, **by(house))
         await engines.remove(store, "vllm", **by(house))
+        with pytest.raises(Invalid, match="sandbox is embedded and cannot be removed"):
+            await engines.remove(store, "sandbox", **by(house))
         with pytest.raises(NotFound, match="No engine vllm"):
             await engines.remove(store, "vllm", **by(house))
         return await store.list_engines()

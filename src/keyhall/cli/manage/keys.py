@@ -61,6 +61,9 @@ def create(
     """Make a key and show it, once."""
     if test and admin:
         raise click.UsageError("A key is either a test key or an admin key.")
+    for option, text in (("--models", models), ("--endpoints", endpoints)):
+        if words.listed(text) == ():
+            raise click.UsageError(f"{option} is empty: give names, or leave the option out.")
 
     async def work(house: House) -> manage.Fresh:
         new = manage.NewKey(

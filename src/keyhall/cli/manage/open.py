@@ -95,6 +95,10 @@ def act(where: Where, work: Callable[[House], Awaitable[Found]]) -> Found:
         fail(str(error))
     except PermissionError as error:
         fail(f"{error.filename}: {error.strerror}. Whoever runs the server may run its commands.")
+    except FileExistsError as error:
+        fail(f"{error.filename} is a file, not a folder: choose another place with --data.")
+    except OSError as error:
+        fail(f"{error.filename or config.data}: {error.strerror or error}.")
 
 
 def options(command: Callable[..., None]) -> Callable[..., None]:

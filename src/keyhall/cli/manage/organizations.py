@@ -50,6 +50,14 @@ def _state(organization: Organization) -> str:
     return "active" if organization.suspended_at_us is None else "suspended"
 
 
+def _billing(organization: Organization, now_us: int) -> str:
+    at_us = organization.billing_activated_at_us
+    if at_us is None:
+        return "not active"
+    said = f"{words.when(at_us)} UTC"
+    return f"active since {said}" if at_us <= now_us else f"active from {said} on"
+
+
 @organizations.command("list")
 @click.option(
     "--limit", default=LISTED, show_default=True, type=click.IntRange(1), help="At most so many."
@@ -87,28 +95,26 @@ def list_organizations(limit: int, as_json: bool, where: Where) -> None:
 def show_organization(organization: str, as_json: bool, where: Where) -> None:
     """Show an organization and its projects."""
 
-    async def work(house: House) -> tuple[Organization, list[Project]]:
+    async def work(house: House) -> tuple[Organization, list[Project], int]:
         found = await manage.find(house.store, organization)
         async with house.store.reading() as connection:
-            return found, await rows.list_projects(
-                connection, organization_id=found.id, limit=LISTED
-            )
+            projects = await rows.list_projects(connection, organization_id=found.id, limit=LISTED)
+        return found, projects, house.now_us
 
-    found, projects = act(where, work)
+    found, projects, now_us = act(where, work)
     if as_json:
         show.as_json({**json_of(found), "projects": [project.id for project in projects]})
         return
     state = _state(found)
     if found.suspended_at_us is not None:
         state += f" since {words.when(found.suspended_at_us)} UTC"
-    billing = words.when(found.billing_activated_at_us, "not active")
     show.facts(
         (
             ("Id", found.id),
             ("Name", found.name),
             ("State", state),
             ("Limits", limits_of(found)),
-            ("Billing", billing if billing == "not active" else f"active since {billing} UTC"),
+            ("Billing", _billing(found, now_us)),
             ("Created", f"{words.when(found.created_at_us)} UTC"),
             ("Projects", ", ".join(f"{project.name} ({project.id})" for project in projects)),
         )
@@ -166,18 +172,17 @@ def activate_billing(
 
     Keyhall takes no payments: an operator or their billing system says that billing is active.
     """
-    _changed(
-        where,
-        as_json,
-        lambda house: manage.activate_billing(
-            house.store,
-            organization,
-            at_us=moment.after(house.now_us) if moment else None,
-            **house.by,
-        ),
-        lambda found: f"Billing of {named(found)} is active since "
-        f"{words.when(found.billing_activated_at_us)} UTC.",
-    )
+
+    async def work(house: House) -> tuple[Organization, int]:
+        at_us = moment.after(house.now_us) if moment else None
+        done = await manage.activate_billing(house.store, organization, at_us=at_us, **house.by)
+        return done, house.now_us
+
+    found, now_us = act(where, work)
+    if as_json:
+        show.as_json(json_of(found))
+    else:
+        show.line(f"Billing of {named(found)} is {_billing(found, now_us)}.")
 
 
 @organizations.command()

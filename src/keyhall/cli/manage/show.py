@@ -45,6 +45,7 @@ def table(
 ) -> None:
     """Columns in which no row says anything are left out. Only `wrap` columns break: a table that
     is too wide for the terminal is printed as wide as it is, rather than with its ids cut."""
+    from rich.cells import cell_len
     from rich.measure import Measurement
     from rich.table import Table
     from rich.text import Text
@@ -54,20 +55,28 @@ def table(
     for number in said:
         column = columns[number]
         title, kind = (column, "left") if isinstance(column, str) else column
+        cells = [title, *(row[number] for row in (*rows, total or ()) if row)]
         made.add_column(
             Text(title),
             footer=Text(total[number], style="bold") if total is not None else "",
             justify="right" if kind == "right" else "left",
             no_wrap=kind != "wrap",
             overflow="fold",
-            min_width=WRAPPED_COLUMNS_MIN if kind == "wrap" else None,
+            # To rich, a column that may not wrap is still no wider than its longest word.
+            min_width=WRAPPED_COLUMNS_MIN if kind == "wrap" else max(map(cell_len, cells)),
         )
     for row in rows:
         made.add_row(*(Text(row[number]) for number in said))
     out = console()
     least = Measurement.get(out, out.options.update(max_width=PIPED_COLUMNS), made).minimum
     out.width = max(out.width, least)
-    out.print(made)
+    if out.is_terminal:
+        out.print(made)
+        return
+    with out.capture() as printed:
+        out.print(made)
+    for each in printed.get().splitlines():
+        click.echo(each.rstrip())  # Rich fills each line up to the table's width.
 
 
 def facts(pairs: Sequence[tuple[str, str]]) -> None:

@@ -48,6 +48,8 @@ async def add(store: SqlStore, engine: EngineRecord, *, actor: Actor, now_us: in
 
 async def remove(store: SqlStore, name: str, *, actor: Actor, now_us: int) -> EngineRecord:
     """Remove an engine that no version needs any more; retired ones do not."""
+    if name == RESERVED[0]:
+        raise Invalid(f"{name} is embedded and cannot be removed.")
     async with store.writing() as connection:
         engine = await rows.find_engine(connection, name)
         if engine is None:

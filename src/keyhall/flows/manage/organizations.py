@@ -111,10 +111,11 @@ async def activate_billing(
     only a given time moves it."""
 
     def change(found: Organization) -> Organization:
-        if at_us is None and found.billing_activated_at_us is not None:
+        before_us = found.billing_activated_at_us
+        if at_us is None and before_us is not None:
+            since = "active since" if before_us <= now_us else "to become active on"
             raise Invalid(
-                f"Billing of {found.id} is active since {at(found.billing_activated_at_us)}; "
-                "give --at to move that."
+                f"Billing of {found.id} is {since} {at(before_us)}; give --at to move that."
             )
         return replace(found, billing_activated_at_us=now_us if at_us is None else at_us)
 

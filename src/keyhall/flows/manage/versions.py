@@ -133,23 +133,42 @@ async def deprecate(
 async def retire(
     store: SqlStore, wanted: str, *, replacement: str | None, actor: Actor, now_us: int
 ) -> Version:
-    """It refuses from now on and says what to use instead."""
+    """It refuses from now on and says what to use instead; of a retired one, only that changes."""
     async with store.writing() as connection:
         before = await _version_by(connection, wanted)
-        _not_retired(before, now_us)
-        after = replace(
-            before,
-            status="retired",
-            retires_at_us=now_us,
-            deprecated_at_us=before.deprecated_at_us or now_us,
-            replacement=await _replacement(connection, before, replacement),
-        )
+        if replacement is None:
+            _not_retired(before, now_us)
+        use = await _replacement(connection, before, replacement)
+        if status_at(before, now_us) == "retired":
+            after = replace(before, replacement=use)
+        else:
+            if use is None:
+                await _not_meant(connection, before)
+            after = replace(
+                before,
+                status="retired",
+                retires_at_us=now_us,
+                deprecated_at_us=before.deprecated_at_us or now_us,
+                replacement=use,
+            )
         return await _stand(connection, before, after, "version.retire", actor, now_us)
 
 
 def _not_retired(version: Version, now_us: int) -> None:
     if status_at(version, now_us) == "retired":
         raise Invalid(f"{version.name} is retired already.")
+
+
+async def _not_meant(connection: AsyncConnection, version: Version) -> None:
+    """Callers who use an alias would be left with nothing."""
+    aliases = await rows.list_aliases(connection)
+    names = [alias.name for alias in aliases if alias.version == version.name]
+    if names:
+        still = f"{', '.join(names)} still {'means' if len(names) == 1 else 'mean'} {version.name}"
+        raise Invalid(
+            f"{still}: say what to use instead with --use, or first "
+            f"`keyhall aliases move {names[0]} VERSION`."
+        )
 
 
 async def _replacement(
