@@ -37,6 +37,7 @@ from keyhall.stores.migrate import SchemaTooNew
 from keyhall.stores.pepper import PepperRefused, load_peppers
 from keyhall.stores.sql import SqlStore
 from keyhall.stores.sqlite import open_store
+from keyhall.turn import Turn
 
 ROLL_UP_SECONDS = 60.0
 HOP_BYTES = 16
@@ -115,7 +116,8 @@ async def _open(
     first = await first_run.prepare(store, peppers, clock.now_us(), os.urandom)
     seen = await store.last_change()  # Before anything is read that may change from here on.
     hop = os.urandom(HOP_BYTES).hex()
-    engines = Engines(config, url=url, own=own, hop=hop)
+    turn = Turn()
+    engines = Engines(config, url=url, own=own, hop=hop, outbox=turn.outbox)
     stack.push_async_callback(engines.close)
     engines.refresh(await store.list_engines())
     given, wanted = engines.of_environment, config.upstream_model
@@ -140,6 +142,7 @@ async def _open(
         engines=engines.table,
         tokenizer=tokenizers.load,
         url=url,
+        turn=turn,
         body_bytes_max=config.server.body_bytes_max,
         trusted_proxies=TrustedProxies(networks) if networks else None,
         hop=hop.encode(),

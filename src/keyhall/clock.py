@@ -9,6 +9,7 @@ import time
 from typing import Protocol
 
 _UPTIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # BOOTTIME counts suspended time.
+_uptime_ns = time.clock_gettime_ns
 
 
 class Clock(Protocol):
@@ -29,20 +30,20 @@ class AdjustableClock(Clock, Protocol):
 class SystemClock:
     """The machine's clock, from `not_before_us` on."""
 
-    __slots__ = ("_base_ns",)
+    __slots__ = ("_base_us",)
 
     def __init__(self, not_before_us: int = 0) -> None:
         started_ns = max(time.time_ns(), not_before_us * 1000)  # noqa: TID251 - the one place
-        self._base_ns = started_ns - time.clock_gettime_ns(_UPTIME)
+        self._base_us = (started_ns - time.clock_gettime_ns(_UPTIME)) // 1000
 
     def now_us(self) -> int:
-        return (self._base_ns + time.clock_gettime_ns(_UPTIME)) // 1000
+        return self._base_us + _uptime_ns(_UPTIME) // 1000
 
     def not_before(self, at_us: int) -> None:
         """Never answer less than `at_us` from now on (the newest record's time, R6)."""
         behind_us = at_us - self.now_us()
         if behind_us > 0:
-            self._base_ns += behind_us * 1000
+            self._base_us += behind_us
 
 
 class ManualClock:

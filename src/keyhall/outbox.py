@@ -17,16 +17,17 @@ HELD_BYTES_MAX = 64 * 1024  # more is sent at once: what is held back here no tr
 class Outbox:
     """One per event loop."""
 
-    __slots__ = ("_bytes", "_call_soon", "_pairs")
+    __slots__ = ("_bytes", "_call_soon", "_pairs", "is_flushed_later")
 
     def __init__(self) -> None:
         self._call_soon: Callable[..., object] | None = None
         self._pairs: list[tuple[Write, bytes]] = []
         self._bytes = 0
+        self.is_flushed_later = False  # by whoever has set it: no call of our own is needed
 
     def put(self, write: Write, data: bytes) -> None:
         """Call `write(data)` at the end of this turn, or now if much is held."""
-        if not self._pairs:
+        if not self._pairs and not self.is_flushed_later:
             if self._call_soon is None:
                 self._call_soon = asyncio.get_running_loop().call_soon
             self._call_soon(self.flush)

@@ -38,6 +38,7 @@ from keyhall.policy.tiers import BUILT_IN, Tier
 from keyhall.ports.engine import Job, Signal
 from keyhall.ports.exchange import ClientLeft
 from keyhall.stores.sqlite import SqliteStore, open_store
+from keyhall.turn import Turn
 from keyhall.wire.chat import (
     AnswerMessage,
     Choice,
@@ -224,7 +225,9 @@ class Recorder:
 class CutRun(Run):
     """Throws a reason into its flow at the n-th place where that waits."""
 
-    __slots__ = ("at", "exchange", "reason")
+    at: int = 0
+    exchange: Any = None
+    reason: BaseException | None = None
 
     def _wait(self, waiting: Any) -> None:
         super()._wait(waiting)
@@ -546,6 +549,7 @@ async def _open_stage(house: Any) -> AsyncIterator[Stage]:
             },
             tokenizer=tokenizers.load,
             url=URL,
+            turn=Turn(is_open=True),
         )
 
         async def reload() -> None:

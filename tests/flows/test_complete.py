@@ -1,6 +1,7 @@
 """A chat request from its first step to its settlement: once, whatever way it ends."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -454,13 +455,11 @@ def test_a_stopped_request_is_told_to_come_back(on_stage):
 class Turn(Signal):
     """Whoever waits for it goes on in the loop's next turn."""
 
-    def __init__(self, then=None):
-        super().__init__()
-        self.then = then or self.fire
+    then: Callable[[], None] | None = None
 
     def arm(self, wake):
         super().arm(wake)
-        asyncio.get_running_loop().call_soon(self.then)
+        asyncio.get_running_loop().call_soon(self.then or self.fire)
 
 
 def _slow(stage, exchange):
@@ -470,7 +469,7 @@ def _slow(stage, exchange):
         Turn(), "Hello", Turn(), " there", Turn(), Turn(), ".", Turn(),
     ]  # fmt: skip
     exchange.pauses_after = 2
-    exchange.writable = Turn(exchange.reads_on)
+    exchange.writable = Turn(then=exchange.reads_on)
 
 
 @pytest.mark.parametrize(

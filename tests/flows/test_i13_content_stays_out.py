@@ -107,7 +107,8 @@ def test_a_mistake_while_counting_does_not_tell_the_text(on_stage, log, monkeypa
     def breaks(request, *_):
         raise ValueError(repr(request.messages))
 
-    monkeypatch.setattr("keyhall.wire.chat_count.count_request", breaks)
+    for counting in ("count_plain", "count_request"):
+        monkeypatch.setattr(f"keyhall.wire.chat_count.{counting}", breaks)
 
     async def main(stage):
         for words in (CANARY, CANARY * 1000):  # On the loop, and in a thread.

@@ -12,6 +12,7 @@ import pytest
 
 from keyhall import errors
 from keyhall.errors import ApiError
+from keyhall.ports.engine import Signal
 
 WALKS = 200
 WALK_SECONDS_MAX = 5
@@ -102,7 +103,8 @@ async def cut_what_is_silent(raw, draw):
     while True:
         await raw.turns(draw.choice([1, 30]))
         lane = raw.lane
-        if lane is not None and lane._run is not None and lane.active.is_complete:
+        run = None if lane is None else lane._run
+        if run is not None and isinstance(run._waiting, Signal) and lane.active.is_complete:
             lane.cut(None, ApiError(errors.ENGINE_TIMEOUT, detail="it was cut"))
 
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import email.utils
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
+
+import msgspec
 
 from keyhall import errors
 from keyhall.errors import ApiError
@@ -13,7 +15,7 @@ from keyhall.flows.hall import Hall
 from keyhall.policy import access, catalogue, holds
 from keyhall.policy.catalogue import Price, Version
 from keyhall.policy.limits import Facts, Refused
-from keyhall.policy.tokens import told
+from keyhall.policy.tokens import Tokenizer, told
 from keyhall.ports.engine import Engine
 from keyhall.ports.exchange import Exchange
 from keyhall.wire import chat_count, chat_truncate, headers
@@ -25,8 +27,7 @@ COUNT_FACTOR = 4  # counting is exact up to this many times the limit (R12)
 rate_headers = headers.ratelimit_headers
 
 
-@dataclass(slots=True)
-class Fit:
+class Fit(msgspec.Struct, eq=False, gc=False):
     """A request that fits its version: what it holds and what it may produce."""
 
     input_tokens: int
@@ -109,35 +110,43 @@ def engine_of(version: Version, hall: Hall) -> Engine:
 
 async def fit(request: ChatRequest, version: Version, caller: Caller, hall: Hall) -> Fit:
     """Count the input, keep the gate of the version, and fix the output cap (R4, R12, R21)."""
-    asked = request.asked_cap
+    asked = request.max_completion_tokens
+    if asked is None:
+        asked = request.max_tokens
     if asked is not None and asked > version.max_output_tokens:
         raise _cap_too_large(request, asked, version)
     tokenizer = hall.tokenizer(version.tokenizer)
-    ceiling = version.max_input_tokens * COUNT_FACTOR
-    if chat_count.is_long(request):  # In a thread, so that nobody else waits for it.
-        count = await asyncio.get_running_loop().run_in_executor(
-            None, chat_count.count_request, request, tokenizer, ceiling
-        )
-    else:
-        count = chat_count.count_request(request, tokenizer, ceiling)
+    count = chat_count.count_plain(request, tokenizer)
+    if count is None:
+        count = await _count_any(request, tokenizer, version.max_input_tokens * COUNT_FACTOR)
     lines = b""
     if count > version.max_input_tokens:
         count, lines = await _shorten(request, version, hall, count)
     effective = caller.effective
-    tools = 0 if version.count == "exact" else _tools(request)
+    needed = count
+    if version.count != "exact":
+        needed = holds.input_tokens(version, count, _tools(request))
     cap = holds.output_cap(
         asked,
         version_max=version.max_output_tokens,
         default_output=effective.default_output,
         tokens_per_minute_min=effective.tokens_per_minute_min,
-        input_tokens=holds.input_tokens(version, count, tools),
+        input_tokens=needed,
     )
-    choices = request.choices
+    choices = request.n or 1
     lines += b"x-keyhall-output-cap: %d\r\n" % cap
     if version.status == "deprecated":
         lines += _deprecation(version)
-    held = holds.hold_tokens(version, count, tools, choices, cap)
-    return Fit(count, cap, choices, held, lines)
+    return Fit(count, cap, choices, holds.hold_tokens(needed, choices, cap), lines)
+
+
+async def _count_any(request: ChatRequest, tokenizer: Tokenizer, ceiling: int) -> int:
+    """In a thread where it may take long, so that nobody else waits for it."""
+    if not chat_count.is_long(request):
+        return chat_count.count_request(request, tokenizer, ceiling)
+    loop = asyncio.get_running_loop()
+    count = chat_count.count_request
+    return await loop.run_in_executor(None, count, request, tokenizer, ceiling)
 
 
 def _tools(request: ChatRequest) -> int:

@@ -28,16 +28,19 @@ async def complete(exchange: Exchange, hall: Hall) -> None:
     version = admit.choose_version(request.model, caller, exchange, hall)
     engine = admit.engine_of(version, hall)
     fit = await admit.fit(request, version, caller, hall)
+    await hall.turn.hold
     hold = await hall.counters.hold(caller.effective.windows, fit.held_tokens)
     if isinstance(hold, Refused):
         raise admit.limited(hold, version, caller, hall)
     tab = Tab.open(exchange, hall, caller, version, engine, fit, hold, bool(request.stream))
     try:
+        await hall.turn.start
         answer = tab.start(request)
         if request.stream:
             await _stream(exchange, tab, answer, request)
         else:
             await _whole(exchange, tab, answer, request)
+        await hall.turn.settle
         tab.settle(Outcome.ANSWERED)
     except ClientLeft:
         tab.settle(Outcome.CLIENT_LEFT)

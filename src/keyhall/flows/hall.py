@@ -15,6 +15,7 @@ from keyhall.ports.engine import Engine
 from keyhall.ports.ledger import Ledger
 from keyhall.ports.store import LaneStore
 from keyhall.tokenizers import Tokenizer
+from keyhall.turn import Turn
 
 
 class TrustedProxies(Protocol):
@@ -36,6 +37,7 @@ class Hall:
     engines: Mapping[str, Engine]
     tokenizer: Callable[[str], Tokenizer]
     url: str  # where people find this hall, for messages
+    turn: Turn
     tally: Tally = field(default_factory=Tally)
     body_bytes_max: int = 10 * 1024 * 1024
     trusted_proxies: TrustedProxies | None = None

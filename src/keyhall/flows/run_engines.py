@@ -17,6 +17,7 @@ from keyhall.engines.upstream.call import Deadlines
 from keyhall.engines.upstream.engine import UpstreamEngine
 from keyhall.engines.upstream.pool import Sizes
 from keyhall.flows import use_upstream
+from keyhall.outbox import Outbox
 from keyhall.policy.secrets import Secret
 from keyhall.ports.engine import Engine
 from keyhall.ports.records import EngineRecord
@@ -40,12 +41,19 @@ class Engines:
     """`table` is what the hall uses; it is replaced, never changed."""
 
     def __init__(
-        self, config: Config, *, url: str, own: Sequence[Endpoint] = (), hop: str = ""
+        self,
+        config: Config,
+        *,
+        url: str,
+        own: Sequence[Endpoint] = (),
+        hop: str = "",
+        outbox: Outbox | None = None,
     ) -> None:
         self._config = config
         self._url = url
         self._own = own
         self._hop = hop
+        self._outbox = outbox
         self._places: dict[str, _Place] = {}
         self._leaving: dict[UpstreamEngine, asyncio.Task[None]] = {}
         self.table: Mapping[str, Engine] = {SANDBOX: _sandbox(config)}
@@ -128,6 +136,7 @@ class Engines:
             sizes=Sizes(connections=given.connections_max),
             own=self._own,
             hop=self._hop,
+            outbox=self._outbox,
         )
 
 

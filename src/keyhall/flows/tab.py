@@ -3,6 +3,8 @@
 Opened when the hold is taken; `settle` closes it exactly once, whatever way the request ended.
 """
 
+import msgspec
+
 from keyhall import errors
 from keyhall.errors import ApiError
 from keyhall.flows.admit import Fit, rate_headers, revoked
@@ -21,57 +23,25 @@ from keyhall.wire.chat_usage import Said
 _FREE = Price(0, 0)
 
 
-class Tab:
-    __slots__ = (
-        "_answer",
-        "_caller",
-        "_completion",
-        "_counts",
-        "_engine",
-        "_entry",
-        "_exchange",
-        "_fit",
-        "_hall",
-        "_hold",
-        "_id",
-        "_is_settled",
-        "_said",
-        "_said_before",
-        "_usage",
-        "first_byte_us",
-        "version",
-    )
-
-    def __init__(
-        self,
-        exchange: Exchange,
-        hall: Hall,
-        caller: Caller,
-        version: Version,
-        engine: Engine,
-        fit: Fit,
-        hold: Hold,
-        entry: Entry,
-    ) -> None:
-        self._exchange = exchange
-        self._hall = hall
-        self._caller = caller
-        self.version = version
-        self._engine = engine
-        self._fit = fit
-        self._hold = hold
-        self._entry = entry
-        self._id = exchange.request_id.hex()
-        self._answer: Answer | None = None
-        # What an upstream has produced, in case that its own count is missing or cannot be true.
-        self._completion: Completion | None = None
-        self._said: Said | None = None
-        self._usage: TokenUsage | None = None  # the latest that came while it was streaming,
-        self._said_before = 0  # and how much had been said by then
-        self._counts: tuple[int, int, UsageSource] | None = None  # once they are final
-        self._is_settled = False
-        self.first_byte_us = 0
-        caller.opened(exchange)
+class Tab(msgspec.Struct, eq=False):
+    _exchange: Exchange
+    _hall: Hall
+    _caller: Caller
+    version: Version
+    _engine: Engine
+    _fit: Fit
+    _hold: Hold
+    _entry: Entry
+    _id: str
+    _answer: Answer | None = None
+    # What an upstream has produced, in case that its own count is missing or cannot be true.
+    _completion: Completion | None = None
+    _said: Said | None = None
+    _usage: TokenUsage | None = None  # the latest that came while it was streaming,
+    _said_before: int = 0  # and how much had been said by then
+    _counts: tuple[int, int, UsageSource] | None = None  # once they are final
+    _is_settled: bool = False
+    first_byte_us: int = 0
 
     @classmethod
     def open(
@@ -94,22 +64,22 @@ class Tab:
         try:
             entry = hall.ledger.open(
                 Opening(
-                    request_id=exchange.request_id,
-                    key_id=grant.key_id,
-                    project_id=grant.project_id,
-                    organization_id=grant.organization_id,
-                    version=version.name,
-                    version_number=version.number,
-                    endpoint=Endpoint.CHAT,
-                    is_test=grant.mode == "test",
-                    is_stream=is_stream,
-                    counts_tokens=engine.counts_tokens,
-                    admitted_at_us=hold.admitted_at_us,
-                    input_tokens=fit.input_tokens,
-                    held_tokens=hold.tokens,
-                    output_cap=fit.output_cap * fit.choices,
-                    price_input=price.input,
-                    price_output=price.output,
+                    exchange.request_id,
+                    grant.key_id,
+                    grant.project_id,
+                    grant.organization_id,
+                    version.name,
+                    version.number,
+                    Endpoint.CHAT,
+                    grant.mode == "test",
+                    is_stream,
+                    engine.counts_tokens,
+                    hold.admitted_at_us,
+                    fit.input_tokens,
+                    hold.tokens,
+                    fit.output_cap * fit.choices,
+                    price.input,
+                    price.output,
                 )
             )
         except BaseException:
@@ -120,7 +90,9 @@ class Tab:
             raise ApiError(
                 errors.JOURNAL_FULL, headers=((b"retry-after", b"1"),), open=hall.ledger.depth()
             )
-        return cls(exchange, hall, caller, version, engine, fit, hold, entry)
+        caller.opened(exchange)
+        request_id = exchange.request_id.hex()
+        return cls(exchange, hall, caller, version, engine, fit, hold, entry, request_id)
 
     @property
     def completion_id(self) -> str:
@@ -129,12 +101,12 @@ class Tab:
     def start(self, request: ChatRequest) -> Answer:
         answer = self._engine.start(
             Job(
-                request_id=self._id,
-                key_id=self._caller.grant.key_id,
-                request=request,
-                version=self.version,
-                input_tokens=self._fit.input_tokens,
-                output_cap=self._fit.output_cap,
+                self._id,
+                self._caller.grant.key_id,
+                request,
+                self.version,
+                self._fit.input_tokens,
+                self._fit.output_cap,
             )
         )
         self._answer = answer
@@ -148,7 +120,8 @@ class Tab:
         """Journal what is about to be sent."""
         self._entry.produced(count)
         if not self.first_byte_us:
-            self.first_byte_us = self._hall.clock.now_us() - self._hold.admitted_at_us
+            now_us = self._exchange.answered_us = self._hall.clock.now_us()
+            self.first_byte_us = now_us - self._hold.admitted_at_us
 
     def saw_completion(self, completion: Completion) -> None:
         """Keep what is about to be sent, in case that our own count is needed."""
@@ -184,7 +157,7 @@ class Tab:
         if (
             usage is not None
             and chat_usage.is_possible(usage, self._hold.tokens)
-            and not self._has_said_more(usage)
+            and (self._said is None or not self._has_said_more(usage))
         ):
             return usage.prompt_tokens, usage.completion_tokens, UsageSource.ENGINE
         tokenizer = self._hall.tokenizer(self.version.tokenizer)
@@ -249,8 +222,6 @@ class Tab:
             usage_source=source,
         )
         self._caller.closed(self._exchange)
-        hall.tally.settled(outcome, inp, out, now_us - hold.admitted_at_us)
-        if self.first_byte_us:
-            hall.tally.first_byte.see(self.first_byte_us)
+        hall.tally.settled(outcome, inp, out, now_us - hold.admitted_at_us, self.first_byte_us)
         if hall.every_request is not None:
             hall.every_request.settled(self._exchange, usage)

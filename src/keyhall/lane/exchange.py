@@ -1,6 +1,9 @@
 """One request of the lane and its answer: what was parsed, and how an answer is framed."""
 
+from binascii import hexlify
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from keyhall.errors import ApiError
 from keyhall.ports.engine import Signal
@@ -44,67 +47,38 @@ _STREAM = (
 )
 
 
-class LaneExchange:
-    """Implements `keyhall.ports.exchange.Exchange` on a connection of the lane."""
+class LaneExchange(msgspec.Struct, eq=False):
+    """Implements `keyhall.ports.exchange.Exchange` on a connection of the lane. (A struct: one is
+    made per request, with all that is not known yet.)"""
 
-    __slots__ = (
-        "_body_signal",
-        "_connection",
-        "_head",
-        "_is_chunked",
-        "authorization",
-        "client_request_id",
-        "content_encoding",
-        "content_type",
-        "expects_continue",
-        "forwarded_for",
-        "has_started",
-        "hop",
-        "is_complete",
-        "is_http10",
-        "is_over",
-        "keep_alive",
-        "known_lines",
-        "method",
-        "organization",
-        "path",
-        "problem",
-        "project",
-        "received",
-        "request_id",
-        "size",
-        "started_us",
-        "wants_body",
-    )
-
-    def __init__(self, connection: "Lane", method: bytes, path: bytes) -> None:
-        self._connection = connection
-        self.method = method
-        self.path = path
-        self.authorization: bytes | None = None
-        self.content_type: bytes | None = None
-        self.content_encoding: bytes | None = None
-        self.organization: bytes | None = None
-        self.hop: bytes | None = None
-        self.known_lines = b""
-        self.project: bytes | None = None
-        self.client_request_id: bytes | None = None
-        self.forwarded_for: bytes | None = None
-        self.received: bytes | bytearray = b""
-        self.size = 0
-        self.is_complete = False
-        self.is_http10 = False
-        self.keep_alive = True
-        self.expects_continue = False
-        self.wants_body = False
-        self.problem: ApiError | None = None  # decided while parsing
-        self.has_started = False
-        self.is_over = False  # the last byte of the answer was handed to the transport
-        self._head = b""
-        self._is_chunked = False
-        self._body_signal: Signal | None = None
-        self.request_id = b""
-        self.started_us = 0
+    _connection: "Lane"
+    method: bytes
+    path: bytes
+    authorization: bytes | None = None
+    content_type: bytes | None = None
+    content_encoding: bytes | None = None
+    organization: bytes | None = None
+    hop: bytes | None = None
+    known_lines: bytes = b""
+    project: bytes | None = None
+    client_request_id: bytes | None = None
+    forwarded_for: bytes | None = None
+    received: bytes | bytearray = b""
+    size: int = 0
+    is_complete: bool = False
+    is_http10: bool = False
+    keep_alive: bool = True
+    expects_continue: bool = False
+    wants_body: bool = False
+    problem: ApiError | None = None  # decided while parsing
+    has_started: bool = False
+    is_over: bool = False  # the last byte of the answer was handed to the transport
+    request_id: bytes = b""
+    started_us: int = 0
+    answered_us: int = 0
+    _head: bytes = b""
+    _is_chunked: bool = False
+    _body_signal: Signal | None = None
 
     def cut(self, reason: BaseException) -> None:
         """End this request now, if it is the one being answered."""
@@ -165,12 +139,12 @@ class LaneExchange:
 
     def _first_lines(self, status: int) -> bytes:
         connection = self._connection
-        hall = connection.hall
+        now_us = self.answered_us or connection.hall.clock.now_us()
         return b"%bdate: %b\r\nx-request-id: req_%b\r\nopenai-processing-ms: %d\r\n%b%b" % (
             STATUS_LINES[status],
             connection.lane_state.date,
-            self.request_id.hex().encode(),
-            (hall.clock.now_us() - self.started_us) // 1000,
+            hexlify(self.request_id),
+            (now_us - self.started_us) // 1000,
             _ALWAYS,
             b"" if self.keep_alive and self.is_complete else b"connection: close\r\n",
         )

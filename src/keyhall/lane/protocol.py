@@ -80,7 +80,7 @@ class Lane(Reader):
     def shutdown(self) -> None:
         """Called by uvicorn once nothing new is to begin."""
         if self.active is None and self.parsing is None and not self.queue:
-            self.lane_state.outbox.flush()
+            self.hall.turn.outbox.flush()
             super().shutdown()
             return
         self.is_deaf = self.is_deaf or self.parsing is None
@@ -138,9 +138,9 @@ class Lane(Reader):
         exchange.started_us = now_us
         # Begins with its time, so that the ledger's index grows at its end; the rest is random.
         exchange.request_id = now_us.to_bytes(7, "big") + self.lane_state.random.draw()
-        run = Run(routes.flow_of(exchange, self.hall), self._ended)
-        self._run = run
-        run.step()
+        hall = self.hall
+        run = self._run = Run(routes.flow_of(exchange, hall), self._ended, hall.turn)
+        run.begin(hall.turn)
 
     def _ended(self, _result: Any, error: BaseException | None) -> None:
         exchange, self._run = self.active, None
@@ -195,7 +195,7 @@ class Lane(Reader):
     def _falls_behind(self) -> bool:
         """Whether the client has yet to take enough; asked now only if more requests wait."""
         if self.queue or self._pending:
-            self.lane_state.outbox.flush()
+            self.hall.turn.outbox.flush()
         return self.is_write_paused
 
     def _end(self) -> None:
@@ -209,7 +209,7 @@ class Lane(Reader):
         """Say that nothing more will come, and drop what arrives for a while before closing."""
         self._linger_bytes = 2 * self.hall.body_bytes_max
         self.since = self.lane_state.now
-        self.lane_state.outbox.flush()
+        self.hall.turn.outbox.flush()
         self._pauses = 0
         self.flow.resume_reading()  # Whoever paused it: uvicorn does, where a body is large.
         if self.transport.can_write_eof():
@@ -231,11 +231,11 @@ class Lane(Reader):
 
     def send(self, data: bytes) -> None:
         """Write at the end of this turn of the event loop."""
-        self.lane_state.outbox.put(self.transport.write, data)
+        self.hall.turn.outbox.put(self.transport.write, data)
 
     def close(self) -> None:
         """Close once what was written is delivered."""
-        self.lane_state.outbox.flush()
+        self.hall.turn.outbox.flush()
         self.transport.close()
 
     def wrote(self) -> None:

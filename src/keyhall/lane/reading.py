@@ -99,13 +99,13 @@ class Reader(HttpToolsProtocol):
                 self._refuse_large_head()
 
     def _feed_slices(self, data: bytes) -> None:
-        """A lot came at once: read on while it is one body, and let others have a turn between
-        messages."""
+        """A lot came at once: read on while it is one body that is wanted, and let others have a
+        turn between messages."""
         at = 0
         while at < len(data) and not self.is_deaf:
             self._feed(data[at : at + SLICE_BYTES])
             at += SLICE_BYTES
-            if self.phase != BODY:
+            if self.phase != BODY or self._pauses & EARLY:
                 break
         if at < len(data) and not self.is_deaf:
             self._read_again(data[at:])
@@ -317,6 +317,8 @@ class Reader(HttpToolsProtocol):
             self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         self.since = self.lane_state.now
         self.unpause(EARLY)
+        if self._pending:
+            self.read_pending()
 
     def on_message_complete(self) -> None:
         exchange = self.parsing

@@ -11,8 +11,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from keyhall.outbox import Outbox
-
 if TYPE_CHECKING:
     from keyhall.lane.protocol import Lane
 
@@ -67,7 +65,6 @@ class LaneState:
     def __init__(self, deadlines: Deadlines | None = None) -> None:
         self.deadlines = deadlines or Deadlines()
         self.connections: set[Lane] = set()
-        self.outbox = Outbox()
         self.random = RandomTails()
         self.now = time.monotonic()
         self.date = b""

@@ -1,37 +1,52 @@
 """Steps a coroutine from callbacks, without a Task or a Future of its own.
 
-A request's flow is one plain coroutine. It suspends either on a `Signal` (our own engines and
-connections fire those) or on an asyncio future (a store look-up, work in a thread). `Run` sends
-it on when that fires. `cut` throws into it where it waits, which is how a client that leaves, a
-revoked key or a deadline ends a request: at a place where it was waiting, never in the middle of
-a step.
+A request's flow is one plain coroutine. It suspends on a `Stage` (until the others of this turn
+have come as far), on a `Signal` (our own engines and connections fire those) or on an asyncio
+future (a store look-up, work in a thread). `Run` sends it on when its time comes. `cut` throws into
+it where it waits, which is how a client that leaves, a revoked key or a deadline ends a request: at
+a place where it was waiting, never in the middle of a step.
 """
 
 import asyncio
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
+import msgspec
+
 from keyhall.ports.engine import Signal
+from keyhall.turn import Stage, Turn
 
 
 class Ended(Protocol):
     def __call__(self, result: Any, error: BaseException | None, /) -> None: ...
 
 
-class Run:
-    """One coroutine being stepped. `ended` is called once, with its result or its error."""
+class Run(msgspec.Struct, eq=False):
+    """One coroutine being stepped. `ended` is called once, with its result or its error. With a
+    `turn`, whoever a signal wakes goes on together with the others that were woken."""
 
-    __slots__ = ("_coroutine", "_cut", "_ended", "_waiting", "is_over")
+    _coroutine: Coroutine[Any, Any, Any]
+    _ended: Ended
+    _turn: Turn | None = None
+    _waiting: Stage | Signal | asyncio.Future[Any] | None = None
+    _cut: BaseException | None = None
+    is_over: bool = False
 
-    def __init__(self, coroutine: Coroutine[Any, Any, Any], ended: Ended) -> None:
-        self._coroutine = coroutine
-        self._ended = ended
-        self._waiting: Signal | asyncio.Future[Any] | None = None
-        self._cut: BaseException | None = None
-        self.is_over = False
+    def begin(self, turn: Turn) -> None:
+        """Take the first step together with the others that begin in this turn."""
+        self._waiting = turn.begin
+        turn.begin.arm(self.step)
+
+    def _woken(self) -> None:
+        turn = self._turn
+        if turn is None:
+            self.step()
+        else:
+            self._waiting = turn.woken
+            turn.woken.arm(self.step)
 
     def step(self) -> None:
-        """Go on until the coroutine waits again or ends. Also the wake-up of signals."""
+        """Go on until the coroutine waits again or ends. Also the wake-up of stages."""
         self._waiting = None
         try:
             waiting = self._coroutine.send(None)
@@ -48,15 +63,20 @@ class Run:
         """Throw `error` in where the coroutine waits, or as soon as it waits next."""
         if self.is_over:
             return
-        waiting, self._waiting = self._waiting, None
+        waiting = self._waiting
         if waiting is None:  # Inside a step: it cannot be thrown into while it runs.
             self._cut = error
             return
-        if isinstance(waiting, Signal):
+        if isinstance(waiting, Stage):
+            if not waiting.takes_cuts:
+                return
+            waiting.disarm(self.step)
+        elif isinstance(waiting, Signal):
             waiting.disarm()
         else:
             waiting.remove_done_callback(self._future_done)
             waiting.cancel()
+        self._waiting = None
         self._throw(error)
 
     def _throw(self, error: BaseException) -> None:
@@ -73,9 +93,13 @@ class Run:
 
     def _wait(self, waiting: Any) -> None:
         self._waiting = waiting
-        if isinstance(waiting, Signal):
-            if self._cut is None:
+        if isinstance(waiting, Stage):
+            if self._cut is None or not waiting.takes_cuts:
                 waiting.arm(self.step)
+                return
+        elif isinstance(waiting, Signal):
+            if self._cut is None:
+                waiting.arm(self._woken)
                 return
         elif waiting is None:  # A bare yield, as of `asyncio.sleep(0)`: go on in the next turn.
             asyncio.get_running_loop().call_soon(self.step)

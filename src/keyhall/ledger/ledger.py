@@ -11,6 +11,8 @@ import asyncio
 import contextlib
 import zlib
 
+import msgspec
+
 from keyhall.ledger.journal import Journal
 from keyhall.ledger.slot import (
     ACCEPTED,
@@ -46,25 +48,15 @@ _NOWHERE_WORD = 1
 _nowhere = [0, 0]
 
 
-class JournalEntry:
+class JournalEntry(msgspec.Struct, eq=False):
     """An open request in the journal. After `settle` every call is without effect."""
 
-    __slots__ = ("_ledger", "_opening", "_salt", "_usage", "_word", "_words")
-
-    def __init__(
-        self,
-        ledger: "JournalLedger",
-        opening: Opening,
-        words: memoryview,
-        word: int,
-        salt: int,
-    ) -> None:
-        self._ledger = ledger
-        self._opening = opening
-        self._words: memoryview | list[int] = words
-        self._word = word  # the output word
-        self._salt = salt
-        self._usage: Usage | None = None
+    _ledger: "JournalLedger"
+    _opening: Opening
+    _words: memoryview | list[int]
+    _word: int  # the output word
+    _salt: int
+    _usage: Usage | None = None
 
     def produced(self, output: int) -> None:
         """Record that `output` tokens (or events) exist. Call before they are sent."""
@@ -94,24 +86,24 @@ class JournalEntry:
             finished_at_us, first_byte_us, input_tokens, output_tokens, cost, outcome, usage_source
         )
         usage = Usage(
-            request_id=opening.request_id.hex(),
-            key_id=opening.key_id,
-            project_id=opening.project_id,
-            organization_id=opening.organization_id,
-            version=opening.version,
-            endpoint=opening.endpoint,
-            is_test=opening.is_test,
-            is_stream=opening.is_stream,
-            admitted_at_us=opening.admitted_at_us,
-            finished_at_us=finished_at_us,
-            first_byte_us=first_byte_us,
-            input_tokens=input_tokens,
-            output_tokens=output_tokens,
-            held_tokens=opening.held_tokens,
-            output_cap=opening.output_cap,
-            cost_nano=cost,
-            outcome=outcome,
-            usage_source=usage_source,
+            opening.request_id.hex(),
+            opening.key_id,
+            opening.project_id,
+            opening.organization_id,
+            opening.version,
+            opening.endpoint,
+            opening.is_test,
+            opening.is_stream,
+            opening.admitted_at_us,
+            finished_at_us,
+            first_byte_us,
+            input_tokens,
+            output_tokens,
+            opening.held_tokens,
+            opening.output_cap,
+            cost,
+            outcome,
+            usage_source,
         )
         self._ledger._settle(self._word, final, usage)
         self._usage = usage

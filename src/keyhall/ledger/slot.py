@@ -19,12 +19,14 @@ import struct
 import sys
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 from mmap import mmap
 
 from keyhall.policy.metering import Endpoint, Outcome, UsageSource
 from keyhall.ports.ledger import Opening
 
 SLOT_BYTES = 256
+IDS_REMEMBERED_MAX = 16_384  # packed; 4 MB at most
 
 FREE = 0
 # Far apart in bits, and legible in a hex dump.
@@ -52,15 +54,20 @@ _TO_DIGITS = bytes(_ALPHABET.index(c) if c in _ALPHABET else 255 for c in range(
 _TO_ALPHABET = _ALPHABET + bytes(256 - len(_ALPHABET))
 
 
-def pack_fixed(opening: Opening) -> bytes:
-    """The first 112 bytes. An id that is not a prefix and 12 base62 digits is a ValueError."""
-    key, project, organization = opening.key_id, opening.project_id, opening.organization_id
+@lru_cache(IDS_REMEMBERED_MAX)
+def pack_ids(key: str, project: str, organization: str) -> bytes:
+    """36 digits. An id that is not a prefix and 12 base62 digits is a ValueError."""
     digits = f"{key[4:]}{project[5:]}{organization[4:]}".encode().translate(_TO_DIGITS)
     if len(key) != 16 or len(project) != 17 or len(organization) != 16 or b"\xff" in digits:
         raise ValueError(f"not ids of Keyhall: {key!r}, {project!r}, {organization!r}")
+    return digits
+
+
+def pack_fixed(opening: Opening) -> bytes:
+    """The first 112 bytes. Raises ValueError for ids that are not Keyhall's."""
     return FIXED.pack(
         opening.request_id,
-        digits,
+        pack_ids(opening.key_id, opening.project_id, opening.organization_id),
         opening.endpoint,
         opening.is_test,
         opening.is_stream,

@@ -35,6 +35,6 @@ def input_tokens(version: Version, count: int, tools: int) -> int:
     return -(-count * version.margin_percent // 100) + tools * version.margin_per_tool
 
 
-def hold_tokens(version: Version, count: int, tools: int, choices: int, cap: int) -> int:
-    """The most a request can use: its input and every choice's whole cap."""
-    return input_tokens(version, count, tools) + choices * cap
+def hold_tokens(held_input: int, choices: int, cap: int) -> int:
+    """The most a request can use: its input as it is held, and every choice's whole cap."""
+    return held_input + choices * cap

@@ -5,24 +5,22 @@ an engine, `await` only `Signal`s, other coroutines of ours, or asyncio futures.
 """
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from keyhall.policy.catalogue import Version
 from keyhall.wire.chat import ChatRequest, Chunk, Completion, TokenUsage
 
 
-class Signal:
+class Signal(msgspec.Struct, eq=False):
     """A wake-up without a Future: one coroutine waits, a callback fires it. Reusable.
 
     A fire that nobody waits for is remembered once, so a wake-up is never lost.
     """
 
-    __slots__ = ("_fired", "_wake")
-
-    def __init__(self) -> None:
-        self._wake: Callable[[], None] | None = None
-        self._fired = False
+    _wake: Callable[[], None] | None = None
+    _fired: bool = False
 
     def __await__(self) -> Generator["Signal", None, None]:
         if self._fired:
@@ -50,8 +48,7 @@ class Signal:
             wake()
 
 
-@dataclass(slots=True)
-class Job:
+class Job(msgspec.Struct, eq=False):
     """One admitted request, as an engine sees it."""
 
     request_id: str  # 32 hex digits

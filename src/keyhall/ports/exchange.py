@@ -33,6 +33,7 @@ class Exchange(Protocol):
     project: bytes | None
     client_request_id: bytes | None  # as it came: check before it is written anywhere
     started_us: int
+    answered_us: int  # when the answer was about to begin; 0 until it is
     known_lines: bytes  # response headers that a refusal carries too: whose key it is, its limits
     has_started: bool  # bytes of the answer have been written
 

@@ -67,6 +67,35 @@ def is_long(request: ChatRequest) -> bool:
     return characters > SHORT_CHARACTERS
 
 
+def count_plain(request: ChatRequest, tokenizer: Tokenizer) -> int | None:
+    """`count_request` for what nearly everyone sends: a few messages of plain text, short enough to
+    be counted at once. None for any other: see `is_long`."""
+    if (
+        request.tools is not None
+        or request.functions is not None
+        or request.response_format is not None
+    ):
+        return None
+    total, characters = ANSWER_TOKENS, 0
+    role_tokens, count = tokenizer.role_tokens, tokenizer.count
+    for message in request.messages:
+        content = message.content
+        if (
+            content.__class__ is not str
+            or message.name is not None
+            or message.tool_call_id is not None
+            or message.tool_calls is not None
+            or message.function_call is not None
+            or message.refusal is not None
+        ):
+            return None
+        characters += _MESSAGE_CHARACTERS + len(content)
+        if characters > SHORT_CHARACTERS:
+            return None
+        total += MESSAGE_TOKENS + role_tokens[message.role] + count(content)
+    return total
+
+
 def count_request(request: ChatRequest, tokenizer: Tokenizer, ceiling: int = UNBOUNDED) -> int:
     """Input tokens: exact up to `ceiling`, above it "at least"."""
     total = count_frame(request, tokenizer, ceiling)

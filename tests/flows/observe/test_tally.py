@@ -28,11 +28,12 @@ def test_refusals_are_counted_by_row_and_by_limit():
 
 def test_every_settled_request_is_counted_under_its_outcome():
     tally = Tally()
-    tally.settled(Outcome.ANSWERED, 10, 5, 2_000)
-    tally.settled(Outcome.CLIENT_LEFT, 1, 0, 3_000)
+    tally.settled(Outcome.ANSWERED, 10, 5, 2_000, 500)
+    tally.settled(Outcome.CLIENT_LEFT, 1, 0, 3_000, 0)
     assert tally.outcomes[Outcome.ANSWERED] == tally.outcomes[Outcome.CLIENT_LEFT] == 1
     assert (tally.input_tokens, tally.output_tokens) == (11, 5)
     assert tally.duration.sum_us == 5_000
+    assert (tally.first_byte.sum_us, sum(tally.first_byte.buckets)) == (500, 1)
 
 
 def test_a_request_that_ends_is_counted_once(on_stage):

@@ -8,6 +8,7 @@ an error, and what had come until then is handed out first.
 
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec import UNSET
 
 from keyhall.engines.upstream import faults
@@ -24,32 +25,17 @@ if TYPE_CHECKING:
 _DONE = b"[DONE]"
 
 
-class UpstreamAnswer(Call):
+class UpstreamAnswer(Call, kw_only=True):
     """Implements `keyhall.ports.engine.Answer` on a call."""
 
-    __slots__ = (
-        "_choices",
-        "_cleaner",
-        "_decoder",
-        "_finished",
-        "_is_done",
-        "_pool",
-        "produced",
-        "usage",
-    )
-
-    def __init__(
-        self, request: bytes, *, streams: bool, choices: int, pool: "Pool", cleaner: Cleaner
-    ) -> None:
-        super().__init__(request, streams)
-        self.produced = 0
-        self.usage: TokenUsage | None = None
-        self._choices = choices
-        self._pool = pool
-        self._cleaner = cleaner
-        self._decoder: sse.Decoder | None = None
-        self._finished: set[int] = set()  # choices that said why they ended
-        self._is_done = False
+    choices: int
+    pool: "Pool"
+    cleaner: Cleaner
+    produced: int = 0
+    usage: TokenUsage | None = None
+    _decoder: sse.Decoder | None = None
+    _finished: set[int] = msgspec.field(default_factory=set)  # choices that said why they ended
+    _is_done: bool = False
 
     @property
     def is_finished(self) -> bool:
@@ -81,7 +67,7 @@ class UpstreamAnswer(Call):
     def close(self) -> None:
         if not self.is_over:
             if self.connection is None:
-                self._pool.forget(self)
+                self.pool.forget(self)
             self.leave()
 
     def _decode(self, data: bytes) -> list[Chunk]:
@@ -147,7 +133,7 @@ class UpstreamAnswer(Call):
     def _fault_of(self, said: object) -> ApiError | None:
         """What an odd event stands for. None: the stream's end, oddly written."""
         if isinstance(said, UpstreamError):
-            return faults.from_error(said, self._cleaner)
+            return faults.from_error(said, self.cleaner)
         self._is_done = True
         return None
 
@@ -156,7 +142,7 @@ class UpstreamAnswer(Call):
         try:
             return chat_answer.read_completion(self.take())
         except UpstreamFailed as told:
-            failure = faults.from_error(told.error, self._cleaner)
+            failure = faults.from_error(told.error, self.cleaner)
         except BadAnswer:
             failure = faults.failed("its answer is not a chat completion")
         raise failure  # Outside the handlers, so that nothing that knows the text is chained.
@@ -167,7 +153,7 @@ class UpstreamAnswer(Call):
             delta = choice.delta
             if delta.content or delta.tool_calls or delta.refusal or delta.function_call:
                 has_content = True
-            if choice.finish_reason is not None and 0 <= choice.index < self._choices:
+            if choice.finish_reason is not None and 0 <= choice.index < self.choices:
                 self._finished.add(choice.index)
         if has_content:
             self.produced += 1
@@ -191,13 +177,13 @@ class UpstreamAnswer(Call):
 
     def _raise_refusal(self) -> None:
         if self.status not in (0, 200):
-            raise faults.from_status(self.status, self.headers, self.take(), self._cleaner)
+            raise faults.from_status(self.status, self.headers, self.take(), self.cleaner)
 
     def _raise_unless_complete(self) -> None:
         if self._is_done:
             return
         self._raise_refusal()
-        if len(self._finished) >= self._choices:
+        if len(self._finished) >= self.choices:
             return
         if self.failure is not None:
             raise self.failure

@@ -6,12 +6,15 @@ takes them out; the signal wakes the reader when there is something to take, and
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol
+
+import msgspec
 
 from keyhall.errors import ApiError
 from keyhall.ports.engine import Signal
 
-_NO_HEADERS: Mapping[bytes, bytes] = {}
+_NO_HEADERS: Mapping[bytes, bytes] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,41 +56,23 @@ class Carrier(Protocol):
         ...
 
 
-class Call:
+class Call(msgspec.Struct, eq=False):
     """One request to an upstream and what has come back of its answer."""
 
-    __slots__ = (
-        "connection",
-        "failure",
-        "has_event",
-        "headers",
-        "is_accepted",
-        "is_over",
-        "is_retried",
-        "parts",
-        "request",
-        "signal",
-        "status",
-        "streams",
-        "unread_bytes",
-        "waiting_since",
-    )
-
-    def __init__(self, request: bytes, streams: bool) -> None:
-        self.request = request
-        self.streams = streams  # the body is to be read as it comes; else when it is complete
-        self.signal = Signal()
-        self.connection: Carrier | None = None
-        self.parts: list[bytes] = []  # of the body, not yet taken
-        self.unread_bytes = 0  # in them; counted for streams
-        self.status = 0
-        self.headers = _NO_HEADERS  # lower-case names; only of answers that are not 200
-        self.failure: ApiError | None = None
-        self.is_over = False
-        self.is_accepted = False  # handed to a connection: the upstream may be at work
-        self.is_retried = False
-        self.has_event = False  # set by the reader of a stream, cleared by the sweep
-        self.waiting_since = 0.0
+    request: bytes
+    streams: bool  # the body is to be read as it comes; else when it is complete
+    signal: Signal = msgspec.field(default_factory=Signal)
+    connection: Carrier | None = None
+    parts: list[bytes] = []  # of the body, not yet taken
+    unread_bytes: int = 0  # in them; counted for streams
+    status: int = 0
+    headers: Mapping[bytes, bytes] = _NO_HEADERS  # lower-case names; only if not 200
+    failure: ApiError | None = None
+    is_over: bool = False
+    is_accepted: bool = False  # handed to a connection: the upstream may be at work
+    is_retried: bool = False
+    has_event: bool = False  # set by the reader of a stream, cleared by the sweep
+    waiting_since: float = 0.0
 
     def take(self) -> bytes:
         """What has come of the body since the last time; empty if nothing has."""

@@ -23,6 +23,7 @@ from keyhall.engines.upstream.answer import UpstreamAnswer
 from keyhall.engines.upstream.call import Call, Deadlines
 from keyhall.engines.upstream.pool import Pool, Sizes
 from keyhall.errors import ApiError
+from keyhall.outbox import Outbox
 from keyhall.policy.secrets import Secret
 from keyhall.ports.engine import Job
 from keyhall.wire import chat_write
@@ -56,6 +57,7 @@ class UpstreamEngine:
         own: Sequence[Endpoint] = (),
         hop: str = "",
         resolver: Resolver | None = None,
+        outbox: Outbox | None = None,
     ) -> None:
         address = parse_address(base_url)
         text = key.reveal() if isinstance(key, Secret) else key
@@ -75,6 +77,7 @@ class UpstreamEngine:
             ca_file=ca_file,
             deadlines=deadlines,
             sizes=sizes,
+            outbox=outbox,
         )
 
     def __repr__(self) -> str:
@@ -93,7 +96,7 @@ class UpstreamEngine:
         )
         answer = UpstreamAnswer(
             b"%b%d\r\n\r\n%b" % (self._chat_head, len(body), body),
-            streams=streams,
+            streams,
             choices=request.n or 1,
             pool=self.pool,
             cleaner=self._cleaner,
@@ -136,7 +139,7 @@ class UpstreamEngine:
 
     async def _ask_models(self) -> Call:
         """The finished call. Runs in an ordinary task, so a future waits for its signal."""
-        call = Call(self._models_request, streams=False)
+        call = Call(self._models_request, False)
         self.pool.start(call)
         try:
             async with asyncio.timeout(CHECK_SECONDS):

@@ -38,6 +38,7 @@ class Pool:
         ca_file: str | None = None,
         deadlines: Deadlines | None = None,
         sizes: Sizes | None = None,
+        outbox: Outbox | None = None,
     ) -> None:
         self._address = address
         self._resolver = resolver
@@ -45,7 +46,7 @@ class Pool:
         self._deadlines = deadlines or Deadlines()
         self._sizes = sizes or Sizes()
         self._tls: ssl.SSLContext | None = None
-        self.outbox = Outbox()
+        self.outbox = outbox or Outbox()
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
         self._waiting: OrderedDict[Call, None] = OrderedDict()

@@ -61,9 +61,17 @@ class Tally:
         self.refused_by_limit[by] = self.refused_by_limit.get(by, 0) + 1
 
     def settled(
-        self, outcome: Outcome, input_tokens: int, output_tokens: int, duration_us: int
+        self,
+        outcome: Outcome,
+        input_tokens: int,
+        output_tokens: int,
+        duration_us: int,
+        first_byte_us: int,
     ) -> None:
+        """A request ended; `first_byte_us` is 0 if nothing of an answer came."""
         self.outcomes[outcome] += 1
         self.input_tokens += input_tokens
         self.output_tokens += output_tokens
         self.duration.see(duration_us)
+        if first_byte_us:
+            self.first_byte.see(first_byte_us)

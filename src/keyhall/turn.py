@@ -1,0 +1,113 @@
+"""Requests of one turn of the event loop, taken through their flow side by side.
+
+A processor runs the same few thousand instructions for the tenth request in a row about twice as
+fast as for one request between others: its caches and its branch predictor hold the step, not the
+whole way. So a flow waits at a few places (`await hall.turn.hold`) until every other request that
+came in this turn has got there too; then all take the next stretch, one after the other. On a
+quiet server a request is alone and waits for nobody. (Measured with 16 at a time: 38 us for what
+takes 65 us one by one. The idea is known as cohort scheduling.)
+
+Nothing else changes: whatever a turn begins happens within that turn, in the order of the stages,
+and what it wrote goes out at its end.
+"""
+
+import asyncio
+from collections.abc import Callable, Generator
+
+from keyhall.outbox import Outbox
+
+Wake = Callable[[], None]
+
+# More at a time would gain nothing and keep the event loop from its sockets: 64 requests take
+# about 4 ms.
+COHORT_MAX = 64
+
+
+def _nobody() -> None:
+    """In the place of one that has left."""
+
+
+class Stage:
+    """A place where requests wait for those of the same turn. `takes_cuts` is False where a
+    request has been answered and only its end is left: it cannot be cut short any more."""
+
+    __slots__ = ("_going", "_is_open", "_turn", "takes_cuts", "waiting")
+
+    def __init__(self, turn: "Turn", *, takes_cuts: bool = True) -> None:
+        self._turn = turn
+        self._is_open = turn.is_open
+        self.takes_cuts = takes_cuts
+        self.waiting: list[Wake] = []
+        self._going: list[Wake] = []
+
+    def __await__(self) -> Generator["Stage", None, None]:
+        if not self._is_open:
+            yield self
+
+    def arm(self, wake: Wake) -> None:
+        """Call `wake` when this stage's time comes, in this turn or at the latest in the next."""
+        self.waiting.append(wake)
+        turn = self._turn
+        if not turn.is_due:
+            turn.due()
+
+    def disarm(self, wake: Wake) -> None:
+        """Whoever waits with `wake` is gone or was thrown into: forget it."""
+        for queue in (self.waiting, self._going):
+            if wake in queue:
+                queue[queue.index(wake)] = _nobody
+
+    def go(self, most: int | None = None) -> None:
+        """Wake those that wait, at most so many."""
+        going = self.waiting
+        if most is None or len(going) <= most:
+            self.waiting = []
+        else:
+            self.waiting = going[most:]
+            del going[most:]
+        self._going = going
+        for wake in going:
+            wake()
+        self._going = []
+
+
+class Turn:
+    """The stages of a flow, and the outbox for what they write. One per event loop. In an `is_open`
+    turn nobody waits for anybody: each request goes as far as it can by itself."""
+
+    __slots__ = ("_call_soon", "begin", "hold", "is_due", "is_open", "outbox", "settle", "start",
+                 "woken")  # fmt: skip
+
+    def __init__(self, *, is_open: bool = False) -> None:
+        self._call_soon: Callable[..., object] | None = None
+        self.is_open = is_open
+        self.is_due = False
+        self.outbox = Outbox()
+        self.begin = Stage(self)  # It was read: who is it, what is asked, does it fit?
+        self.hold = Stage(self)  # It fits: may it, now?
+        self.start = Stage(self)  # It may: the engine begins.
+        self.woken = Stage(self)  # What it waited for has come: mostly the answer.
+        self.settle = Stage(self, takes_cuts=False)  # It was answered.
+
+    def due(self) -> None:
+        """Somebody waits: run at the end of what the event loop has in hand."""
+        self.is_due = True
+        if self._call_soon is None:
+            self._call_soon = asyncio.get_running_loop().call_soon
+        self._call_soon(self.run)
+
+    def run(self) -> None:
+        """All stages in their order, then what was written."""
+        outbox = self.outbox
+        outbox.is_flushed_later = True
+        try:
+            self.begin.go(COHORT_MAX)
+            self.hold.go()
+            self.start.go()
+            self.woken.go(COHORT_MAX)
+            self.settle.go()
+        finally:
+            self.is_due = outbox.is_flushed_later = False
+            outbox.flush()
+        if self.begin.waiting or self.woken.waiting or self.hold.waiting or self.start.waiting:
+            self.due()
