@@ -143,6 +143,16 @@ def test_windows_without_limits_admit_everything(world: World):
             assert facts.limit_tokens is None
 
 
+@pytest.mark.parametrize("scope", SCOPES)
+def test_a_first_limit_counts_what_was_admitted_before_it(world: World, scope: str):
+    """R1: in every interval of 60 s, whenever the limit was set."""
+    for _ in range(10):
+        world.use((window(scope),), tokens=9)
+    assert world.refuse((window(scope, rpm=10),)).used == 10
+    assert world.refuse((window(scope, tpm=98),), tokens=9).used == 90
+    world.admit((window(scope, rpm=11, tpm=99),), tokens=9)
+
+
 def test_the_limits_that_are_passed_are_the_truth(world: World):
     """A limit that is lowered or raised holds from the next request on, for what was admitted
     under the old one too."""

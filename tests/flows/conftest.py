@@ -84,6 +84,7 @@ class Recorder:
         self.known_lines = b""
         self.project: bytes | None = None
         self.started_us = now_us
+        self.answered_us = 0
         self.client_ip = "192.0.2.7"
         self.sent_body = body
         self.body_waits: Sequence[Signal] = ()  # what the body's arrival waits for
@@ -252,6 +253,8 @@ class ScriptedAnswer:
         self.produced = 0
         self.usage: TokenUsage | None = None
         self.is_accepted = engine.accepts
+        if engine.accepts:
+            job.accepted()
         self.closed = 0
         self._counts = engine.counts_tokens
         self._tells_end = engine.tells_end
@@ -272,6 +275,7 @@ class ScriptedAnswer:
                 self.usage = item
             elif item == "accept":
                 self.is_accepted = True
+                self.job.accepted()
             else:
                 return item
         if self._counts:

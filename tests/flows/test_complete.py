@@ -11,6 +11,7 @@ from keyhall.policy.limits import Limits
 from keyhall.policy.metering import Outcome, UsageSource
 from keyhall.ports.engine import Signal
 from keyhall.ports.exchange import ClientLeft, KeyRevoked, Stalled, Stopped
+from keyhall.wire import chat_write
 from keyhall.wire.chat import TokenUsage
 
 HELD = 10 + 4096  # the question of `stage.exchange`, and the cap of a tier that names none
@@ -325,6 +326,23 @@ def test_r5_an_engine_that_had_begun_charges_the_input_even_if_no_token_came(on_
     on_stage(main)
 
 
+def test_r5_a_comment_that_keeps_a_silent_stream_alive_is_no_byte_of_the_engines(on_stage):
+    async def main(stage):
+        key = await stage.key()
+        silence = Signal()
+        stage.upstream.script = [silence, ENGINE_ERROR]
+        exchange = stage.begin(stage.exchange(key, stream=True))
+        await stage.until_open(1)
+        exchange.write(chat_write.KEEPALIVE)
+        silence.fire()
+        await exchange.end()
+        usage = await stage.only_usage()
+        assert (usage.input_tokens, usage.output_tokens) == (0, 0)
+        await stage.assert_nothing_is_left()
+
+    on_stage(main)
+
+
 def test_an_engine_that_breaks_at_its_start_costs_nothing(on_stage):
     async def main(stage):
         key = await stage.key()
@@ -445,6 +463,48 @@ def test_a_stopped_request_is_told_to_come_back(on_stage):
         await exchange.end()
         assert exchange.refusal.problem is errors.SHUTTING_DOWN
         assert exchange.headers == {"retry-after": "1", "x-should-retry": "true"}
+
+    on_stage(main)
+
+
+# --- What changed while the body came -------------------------------------------------------------
+
+
+async def _suspended(stage, _key):
+    await stage.suspend("Default organization")
+
+
+async def _expired(stage, _key):
+    stage.clock.advance(60)
+
+
+async def _lowered(stage, _key):
+    await stage.change_project(limits=Limits(requests_per_minute=1))
+
+
+@pytest.mark.parametrize(
+    ("change", "refusal"),
+    [
+        (_suspended, errors.BILLING_INACTIVE),
+        (_expired, errors.KEY_EXPIRED),
+        (_lowered, errors.RATE_REQUESTS),
+    ],
+)
+def test_i3_what_changed_while_the_body_came_holds_for_the_request(on_stage, change, refusal):
+    """R13: a body may take hours; whoever sends it slowly gains nothing by it."""
+
+    async def main(stage):
+        key = await stage.key(expires_at_us=stage.clock.now_us() + 30_000_000)
+        assert (await stage.ask(key)).error is None
+        exchange = stage.exchange(key)
+        body = Signal()
+        exchange.body_waits = [body]
+        stage.begin(exchange)
+        await change(stage, key)
+        body.fire()
+        await exchange.end()
+        assert exchange.refusal.problem is refusal
+        await stage.assert_nothing_is_left()
 
     on_stage(main)
 

@@ -14,9 +14,11 @@ from typing import Any
 from command_line import keyhall, keyhall_json
 from plain_http import Line, Reply, chat, said, streamed
 
+from keyhall.flows import follow_changes
 from keyhall.policy.metering import Outcome
 
-SEEN_SECONDS = 0.2  # R14: the server sees changes so soon
+LOOKS_SECONDS_MAX = 0.1  # R14: seen within 200 ms, if it looks twice as often
+SEEN_SECONDS = 0.5  # the same on a machine that runs other tests beside this one
 REFUSED_SECONDS = 1.0
 CLOSED_SECONDS = 2.0
 FLUSHED_SECONDS = 2.0
@@ -86,6 +88,10 @@ class Caller:
                     await line.close()
 
         return asyncio.run(bounded())
+
+
+def test_r14_the_server_looks_for_changes_twice_as_often_as_it_must_see_them() -> None:
+    assert follow_changes.ASK_SECONDS <= LOOKS_SECONDS_MAX
 
 
 def test_r14_revocation_cuts_running_streams_and_refuses_new_requests(keyhall_server: Any) -> None:
@@ -159,7 +165,7 @@ def test_r14_an_expired_keys_running_stream_ends_as_it_would_have(keyhall_server
 
 
 def test_r14_a_new_key_works_at_once(keyhall_server: Any) -> None:
-    """R14: 200 ms after the command that made it."""
+    """R14: as soon as the server has seen it."""
     caller = Caller(keyhall_server)
     made = time.monotonic()
 

@@ -44,8 +44,9 @@ def grant(tier: str = "free-trial", **more) -> Grant:
 
 
 def windows(*args, **more) -> dict[str, Limits]:
+    """Those that limit something."""
     found = effective(grant(*args, **more), TABLE, NOW_US).windows
-    return {window.id: window.limits for window in found}
+    return {window.id: window.limits for window in found if window.limits != NO_LIMITS}
 
 
 # --- The tiers --------------------------------------------------------------------------------
@@ -153,9 +154,14 @@ def test_r19_test_keys_have_their_tiers_numbers_in_windows_of_their_own():
     assert list(test.values()) == list(live.values())
 
 
-def test_scopes_without_limits_have_no_window():
+def test_scopes_without_limits_are_counted_all_the_same():
+    """So that a first limit finds what was used in the minute before it."""
     found = effective(grant("open"), TABLE, NOW_US)
-    assert found.windows == ()
+    assert [(each.scope, each.limits) for each in found.windows] == [
+        ("key", NO_LIMITS),
+        ("project", NO_LIMITS),
+        ("organization", NO_LIMITS),
+    ]
     assert found.tokens_per_minute_min is None
 
 
@@ -183,7 +189,7 @@ def test_a_tier_that_is_not_configured_counts_as_free_trial_and_says_so(scope: s
     gone = grant("gone") if scope == "key" else grant(organization_tier="gone")
     found = effective(gone, TABLE, NOW_US)
     assert found.windows[0].limits == Limits(20, 40_000)
-    assert found.windows[-1].limits == Limits(20, 40_000)
+    assert found.windows[0 if scope == "key" else -1].limits == Limits(20, 40_000)
     assert "The tier gone is not configured: free-trial holds instead." in explain(found)
 
 

@@ -104,11 +104,27 @@ def test_usage_may_come_with_any_chunk():
 
 
 @pytest.mark.parametrize(
-    "usage", [5, "x", [], {}, {"prompt_tokens": "9"}, {"prompt_tokens": 1, "completion_tokens": 2}]
+    "usage",
+    [5, "x", [], {}, {"prompt_tokens": "9"}, {"prompt_tokens": 1, "completion_tokens": 2.0}],
 )
 def test_r12_usage_of_another_form_is_as_good_as_none(usage: Any):
     assert not chunk({"choices": [], "usage": usage}).usage
     assert not whole({**USUAL_ANSWER, "usage": usage}).usage
+
+
+def test_r12_usage_whose_two_counts_are_whole_is_taken_whatever_else_is_odd_about_it():
+    """Else tokens that cannot be seen in the answer, as of reasoning, would cost nothing."""
+    usage = {"prompt_tokens": 1, "completion_tokens": 500}
+    odd = {"reasoning_tokens": 490, "by_modality": {"text": 10}, "share": 0.5}
+    for more, details in (
+        ({}, None),
+        ({"total_tokens": "many"}, None),
+        ({"completion_tokens_details": "none"}, None),
+        ({"completion_tokens_details": odd}, {"reasoning_tokens": 490}),
+    ):
+        expected = TokenUsage(1, 500, 501, None, details)
+        assert chunk({"choices": [], "usage": usage | more}).usage == expected
+        assert whole({**USUAL_ANSWER, "usage": usage | more}).usage == expected
 
 
 @pytest.mark.parametrize("choices", [None, []])

@@ -16,7 +16,7 @@ from operator import attrgetter
 import msgspec
 
 from keyhall.clock import Clock
-from keyhall.policy.limits import NO_LIMITS, WINDOW_US, Facts, Refused, Resource, WindowLimits
+from keyhall.policy.limits import WINDOW_US, Facts, Refused, Resource, WindowLimits
 from keyhall.policy.window import Window
 from keyhall.ports.counters import Hold, Past
 
@@ -45,7 +45,6 @@ class _Plan(msgspec.Struct, eq=False):
     """One caller's windows with their limits, and the same again in the hot path's shape."""
 
     asked: tuple[WindowLimits, ...]  # The caller's tuple; kept alive, so that its id stays its own.
-    limited: tuple[WindowLimits, ...]  # Without those that limit nothing.
     windows: tuple[_Shared, ...]
     parts: tuple[tuple[_Shared, int, int, int], ...]  # window, requests, tokens, in flight
     is_used: bool = True  # since the sweep last came by
@@ -171,9 +170,8 @@ class MemoryCounters:
 
     def _make_plan(self, asked: tuple[WindowLimits, ...], now_us: int) -> _Plan:
         self._sweep(now_us)
-        limited = tuple(each for each in asked if each.limits != NO_LIMITS)
         parts = []
-        for each in limited:
+        for each in asked:
             window = self._windows.get(each.id)
             if window is None:
                 window = self._windows[each.id] = _Shared(each.id)
@@ -187,7 +185,7 @@ class MemoryCounters:
                     _or_none(limits.in_flight),
                 )
             )
-        plan = _Plan(asked, limited, tuple(part[0] for part in parts), tuple(parts))
+        plan = _Plan(asked, tuple(part[0] for part in parts), tuple(parts))
         self._plans[id(asked)] = plan
         self._rounds.append(plan)
         return plan
@@ -228,7 +226,7 @@ def _refuse(plan: _Plan, tokens: int, now_us: int) -> Refused:
             window.turn(now_us)
     shorts = [
         short
-        for asked, window in zip(plan.limited, plan.windows, strict=True)
+        for asked, window in zip(plan.asked, plan.windows, strict=True)
         for short in _shorts(asked, window, tokens, now_us)
     ]
     facts = _facts(plan, now_us)

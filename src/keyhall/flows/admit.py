@@ -57,7 +57,7 @@ def _refused_content(what: str, got: bytes) -> ApiError:
 def choose_version(name: str, caller: Caller, exchange: Exchange, hall: Hall) -> Version:
     """The immutable record that answers for the name a caller sent (R8, R13, R19)."""
     if not caller.is_unrestricted:
-        require(caller, exchange, hall, "chat", name)
+        require(caller, exchange, hall, "chat", name, exchange.started_us)
     version = hall.catalogue.find(name)
     if version is None:
         raise ApiError(errors.MODEL_UNKNOWN, model=name)

@@ -29,20 +29,31 @@ async def authenticate(exchange: Exchange, hall: Hall, endpoint: str) -> Caller:
         await callers.renew(caller)
     exchange.known_lines = caller.lines
     if not caller.is_unrestricted:
-        require(caller, exchange, hall, endpoint, None)
+        require(caller, exchange, hall, endpoint, None, now_us)
     if exchange.organization is not None or exchange.project is not None:
         _match_owner(caller, exchange)
     caller.last_used_us = now_us
     return caller
 
 
-def require(
+async def authenticate_again(
     caller: Caller, exchange: Exchange, hall: Hall, endpoint: str, model: str | None
+) -> None:
+    """Whether the key is still good, after a wait in which it may have changed or expired."""
+    now_us = hall.clock.now_us()
+    if caller.until_us <= now_us:
+        await hall.callers.renew(caller)
+    if not caller.is_unrestricted:
+        require(caller, exchange, hall, endpoint, model, now_us)
+
+
+def require(
+    caller: Caller, exchange: Exchange, hall: Hall, endpoint: str, model: str | None, now_us: int
 ) -> None:
     """Raise the first refusal of R13's order, if there is one."""
     denied = access.decide(
         caller.grant,
-        now_us=exchange.started_us,
+        now_us=now_us,
         ip=exchange.client_ip,
         endpoint=endpoint,
         model=model,

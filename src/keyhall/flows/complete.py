@@ -7,7 +7,7 @@ one settle (`tab.settle`), whatever happens. Output is journaled before it is se
 from keyhall import errors
 from keyhall.errors import ApiError
 from keyhall.flows import admit
-from keyhall.flows.authenticate import authenticate
+from keyhall.flows.authenticate import authenticate, authenticate_again
 from keyhall.flows.hall import Hall
 from keyhall.flows.tab import Tab
 from keyhall.policy.limits import Refused
@@ -24,11 +24,16 @@ async def complete(exchange: Exchange, hall: Hall) -> None:
     caller = await authenticate(exchange, hall, "chat")
     admit.require_json(exchange)
     body = exchange.whole_body
-    request = chat_read.read(await exchange.body() if body is None else body)
+    if body is None:
+        body = await exchange.body()  # It may be hours in coming.
+        await authenticate_again(caller, exchange, hall, "chat", None)
+    request = chat_read.read(body)
     version = admit.choose_version(request.model, caller, exchange, hall)
     engine = admit.engine_of(version, hall)
     fit = await admit.fit(request, version, caller, hall)
     await hall.turn.hold
+    if caller.until_us <= exchange.started_us:  # It changed while the input was counted.
+        await authenticate_again(caller, exchange, hall, "chat", request.model)
     hold = await hall.counters.hold(caller.effective.windows, fit.held_tokens)
     if isinstance(hold, Refused):
         raise admit.limited(hold, version, caller, hall)

@@ -40,6 +40,7 @@ class Tab(msgspec.Struct, eq=False):
     _usage: TokenUsage | None = None  # the latest that came while it was streaming,
     _said_before: int = 0  # and how much had been said by then
     _counts: tuple[int, int, UsageSource] | None = None  # once they are final
+    _has_begun: bool = False  # the engine's first byte has come
     _is_settled: bool = False
     first_byte_us: int = 0
 
@@ -107,11 +108,10 @@ class Tab(msgspec.Struct, eq=False):
                 self.version,
                 self._fit.input_tokens,
                 self._fit.output_cap,
+                self._entry.accepted,
             )
         )
         self._answer = answer
-        if answer.is_accepted:
-            self._entry.accepted()
         return answer
 
     # --- What was used --------------------------------------------------------------------------
@@ -119,6 +119,7 @@ class Tab(msgspec.Struct, eq=False):
     def produced(self, count: int) -> None:
         """Journal what is about to be sent."""
         self._entry.produced(count)
+        self._has_begun = True
         if not self.first_byte_us:
             now_us = self._exchange.answered_us = self._hall.clock.now_us()
             self.first_byte_us = now_us - self._hold.admitted_at_us
@@ -199,8 +200,9 @@ class Tab(msgspec.Struct, eq=False):
         hall, hold, answer = self._hall, self._hold, self._answer
         inp, out, source = self._counts or self._counted()
         gives_back = False
-        has_begun = answer is not None and (answer.produced or self._exchange.has_started)
-        if answer is None or (outcome == Outcome.ENGINE_FAILED and not has_begun):
+        if answer is None or (
+            outcome == Outcome.ENGINE_FAILED and not answer.produced and not self._has_begun
+        ):
             inp, out, gives_back = 0, 0, True  # R5: it failed before its first byte.
         elif outcome != Outcome.ANSWERED and not answer.produced and not answer.is_accepted:
             inp, out, gives_back = 0, 0, True  # The client left before the engine had the request.

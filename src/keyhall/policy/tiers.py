@@ -140,7 +140,6 @@ def effective(grant: Grant, tiers: Mapping[str, Tier], now_us: int) -> Effective
     windows = tuple(
         _window(source.scope, f"{prefix}{source.scope}:{id}", source.limits)
         for source, id in zip(sources, ids, strict=True)
-        if source.limits != NO_LIMITS
     )
     tokens = [window.limits.tokens_per_minute for window in windows]
     named = (grant.tier, grant.organization_tier)

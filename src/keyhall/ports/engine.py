@@ -57,6 +57,7 @@ class Job(msgspec.Struct, eq=False):
     version: Version
     input_tokens: int
     output_cap: int  # per choice; the engine must keep it
+    accepted: Callable[[], None]  # the engine calls it when it has the request (R5); repeatable
 
 
 class Answer(Protocol):

@@ -290,7 +290,25 @@ def _logprobs(value: Any) -> Logprobs | None:
 
 
 def _usage(value: Any) -> TokenUsage | None:
-    return None if value is None else _convert(value, TokenUsage)
+    """The two counts that matter; whatever else is odd about it does not cost us these."""
+    if type(value) is not dict:
+        return None
+    prompt, completion = value.get("prompt_tokens"), value.get("completion_tokens")
+    if type(prompt) is not int or type(completion) is not int:
+        return None
+    return TokenUsage(
+        prompt,
+        completion,
+        prompt + completion,
+        _details(value.get("prompt_tokens_details")),
+        _details(value.get("completion_tokens_details")),
+    )
+
+
+def _details(value: Any) -> dict[str, int | None] | None:
+    if type(value) is not dict:
+        return None
+    return {name: number for name, number in value.items() if type(number) is int}
 
 
 def _convert(value: Any, kind: Any) -> Any:

@@ -53,7 +53,7 @@ class Sandbox:
     def job(self, script="sandbox", cap=4096, key_id="key_1", sampling=None, **fields):
         request = msgspec.convert({"model": "v1", "messages": HELLO, **fields}, ChatRequest)
         version = Version(1, "v1-sandbox-1", "sandbox", script, 0, sampling=sampling or Sampling())
-        return Job("0" * 32, key_id, request, version, 14, cap)
+        return Job("0" * 32, key_id, request, version, 14, cap, lambda: None)
 
     def run(self, story):
         """Run a coroutine on a loop of waiting time."""

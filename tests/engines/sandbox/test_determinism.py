@@ -36,7 +36,7 @@ async def main():
             raw = {"model": "v1", "messages": hello, **fields}
             request = msgspec.convert(raw, ChatRequest)
             version = Version(1, "v1-sandbox-1", "sandbox", script, 0)
-            job = Job("0" * 32, "key_1", request, version, 9, 900)
+            job = Job("0" * 32, "key_1", request, version, 9, 900, lambda: None)
             whole = await drive(engine.start(job).whole())
             streaming, chunks = engine.start(job), []
             while batch := await drive(streaming.chunks()):

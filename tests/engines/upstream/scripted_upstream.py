@@ -192,7 +192,7 @@ def job(*, stream=False, n=None, **more):
         version=version,
         input_tokens=3,
         output_cap=100,
-        **more,
+        **{"accepted": lambda: None} | more,
     )
 
 

@@ -403,7 +403,7 @@ def test_f10_a_cut_before_every_choice_has_finished_is_an_error(run):
         ([{"completion_tokens": 2}], None),
         (["much"], None),
         ([[]], None),
-        ([USAGE | {"prompt_tokens_details": "none"}], None),
+        ([USAGE | {"prompt_tokens_details": "none"}], 2),
     ],
 )
 def test_f10_of_wrong_or_repeated_usage_the_last_that_can_be_true_is_told(run_once, events, tokens):

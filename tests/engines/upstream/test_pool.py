@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from scripted_upstream import (
+    COMPLETION,
     DONE,
     HELLO,
     QUICK,
@@ -27,6 +28,8 @@ from keyhall.engines.upstream.call import Deadlines
 from keyhall.engines.upstream.pool import Sizes
 from keyhall.errors import ApiError
 from keyhall.lane import steps
+
+CHOICE = COMPLETION["choices"][0]
 
 
 async def plain(peer):
@@ -234,6 +237,64 @@ def test_a_request_is_sent_again_only_once_and_only_without_any_answer(run):
             with pytest.raises(ApiError):  # A fresh connection: no second try.
                 await ask(engine)[1]
             assert len(upstream.requests) == 3
+            await engine.close()
+
+    run(story())
+
+
+def test_a_request_that_was_worked_on_is_not_sent_again(run):
+    """The upstream may have done all of it, or died of it: once is enough."""
+
+    async def script(peer):
+        if len(peer.server.requests) == 2:
+            await asyncio.sleep(3 * QUICK.sweep)
+            peer.close()
+        else:
+            await peer.send(answer())
+
+    async def story():
+        async with Upstream(script) as upstream:
+            engine = engine_for(upstream)
+            await ask(engine)[1]
+            with pytest.raises(ApiError) as caught:
+                await ask(engine)[1]
+            assert caught.value.problem is errors.ENGINE_FAILED
+            assert len(upstream.requests) == 2
+            await engine.close()
+
+    run(story())
+
+
+def test_i10_bytes_that_came_behind_an_answer_are_nobodys_even_if_they_were_not_read_yet(run):
+    """A second answer lies in the kernel when the next request is started."""
+    secret = answer({**COMPLETION, "choices": [CHOICE | {"message": {"content": "Secret"}}]})
+
+    async def story():
+        async with Upstream(plain) as upstream:
+            engine = engine_for(upstream)
+            await ask(engine)[1]
+            upstream.requests[0].writer.write(secret)  # Straight into the socket.
+            second = ask(engine)[1]
+            assert (await second).choices[0].message.content == "Hello"
+            assert upstream.connections == 2
+            await engine.close()
+
+    run(story())
+
+
+def test_r5_an_engine_has_accepted_a_request_once_it_goes_to_a_connection(run):
+    """So that a crash from then on charges its input, on a new connection as on a kept one."""
+
+    async def story():
+        async with Upstream(plain) as upstream:
+            engine = engine_for(upstream)
+            told = []
+            for number in range(2):
+                running = engine.start(job(accepted=lambda number=number: told.append(number)))
+                assert told == ([] if number == 0 else [0, 1]), "no connection yet"
+                await steps.drive(running.whole())
+                assert told == list(range(number + 1))
+            assert upstream.connections == 1
             await engine.close()
 
     run(story())

@@ -38,6 +38,8 @@ class SandboxAnswer:
         self.produced = 0
         self.usage: TokenUsage | None = None
         self.is_accepted = refusal is None
+        if refusal is None:
+            job.accepted()
         self._job = job
         self._script = script
         self._voice = voice

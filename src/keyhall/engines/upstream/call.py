@@ -4,7 +4,7 @@ A call knows nothing of sockets. Its connection puts pieces of the body in and e
 takes them out; the signal wakes the reader when there is something to take, and at the end.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
@@ -70,6 +70,7 @@ class Call(msgspec.Struct, eq=False):
     failure: ApiError | None = None
     is_over: bool = False
     is_accepted: bool = False  # handed to a connection: the upstream may be at work
+    accepted: Callable[[], None] | None = None  # called then
     is_retried: bool = False
     has_event: bool = False  # set by the reader of a stream, cleared by the sweep
     waiting_since: float = 0.0

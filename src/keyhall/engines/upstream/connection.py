@@ -9,6 +9,7 @@ is woken last of all.
 """
 
 import asyncio
+import select
 from typing import Protocol, cast
 
 import httptools
@@ -68,6 +69,7 @@ class Connection(asyncio.Protocol):
         "_keeps_alive",
         "_owner",
         "_parser",
+        "_poll",
         "_read_bytes",
         "_seen_bytes",
         "_since",
@@ -114,12 +116,19 @@ class Connection(asyncio.Protocol):
         self._forget_answer()
         call.connection = self
         call.is_accepted = True
+        if call.accepted is not None:
+            call.accepted()
         transport = cast("asyncio.Transport", self._transport)
         self._owner.outbox.put(transport.write, call.request)
 
     @property
     def is_closed(self) -> bool:
         return self._transport is None
+
+    def is_quiet(self) -> bool:
+        """Nothing has come that nobody asked for, not even what the event loop has yet to read:
+        the next call would take it for its answer (I-10)."""
+        return not self._poll(0)
 
     def resume(self) -> None:
         self.is_paused = False
@@ -177,6 +186,9 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        poller = select.poll()
+        poller.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+        self._poll = poller.poll
 
     def data_received(self, data: bytes) -> None:
         parser, call = self._parser, self._call
@@ -275,7 +287,9 @@ class Connection(asyncio.Protocol):
             return
         if error is None and call.status and self._ends_at_eof and self._fault is None:
             call.end()
-        elif self._is_kept and self._read_bytes == 0 and not call.is_retried:
+        elif self._is_kept and self._read_bytes == 0 and self._since == 0.0 and not call.is_retried:
+            # It was closed as it was sent, before a sweep has looked: the server had given it up.
+            # One that has worked on a request for longer may have done all of it.
             call.connection = None
             call.is_retried = True
             call.is_accepted = False

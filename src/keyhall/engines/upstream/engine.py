@@ -100,6 +100,7 @@ class UpstreamEngine:
             choices=request.n or 1,
             pool=self.pool,
             cleaner=self._cleaner,
+            accepted=job.accepted,
         )
         self.pool.start(answer)
         return answer

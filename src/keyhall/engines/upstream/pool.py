@@ -59,9 +59,13 @@ class Pool:
 
     def start(self, call: Call) -> None:
         """Send the call now or as soon as there is a connection. Failures end the call."""
-        if self._idle:
-            self._idle.pop().send(call)
-        elif self._is_closed:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_quiet():
+                connection.send(call)
+                return
+            connection.abort()
+        if self._is_closed:
             call.end(faults.busy("The engine is being closed."))
         elif len(self._waiting) >= self._sizes.waiting:
             call.end(faults.busy("Too many requests wait for the engine."))
@@ -107,6 +111,13 @@ class Pool:
     # --- For its connections ---
 
     def freed(self, connection: Connection) -> None:
+        if self._waiting and not connection.is_quiet():
+            connection.abort()
+        else:
+            self._next(connection)
+
+    def _next(self, connection: Connection) -> None:
+        """The call that waits longest gets it."""
         if self._waiting:
             call, _ = self._waiting.popitem(last=False)
             connection.send(call)
@@ -206,7 +217,7 @@ class Pool:
             return
         self._open.add(connection)
         self._start_timer()
-        self.freed(connection)
+        self._next(connection)
 
     def _fail_oldest(self, failure: ApiError) -> None:
         call, _ = self._waiting.popitem(last=False)
