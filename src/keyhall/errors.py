@@ -533,6 +533,13 @@ JOURNAL_FULL = _row(
     "Retry after the time in `retry-after`.",
     _SERVER, retry=True,
 )  # fmt: skip
+BODIES_FULL = _row(
+    "bodies_full", 503, "server_error", "server_is_overloaded",
+    "The server is overloaded or not ready yet. As many large requests are on their way as it has "
+    "memory for.",
+    "Retry after the time in `retry-after`.",
+    _SERVER, retry=True,
+)  # fmt: skip
 STORE_AWAY = _row(
     "store_away", 503, "server_error", "server_is_overloaded",
     "The server is overloaded or not ready yet. The key store does not answer at present.",

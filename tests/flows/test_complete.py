@@ -343,6 +343,26 @@ def test_r5_a_comment_that_keeps_a_silent_stream_alive_is_no_byte_of_the_engines
     on_stage(main)
 
 
+@pytest.mark.parametrize("choices", [1, 2])
+def test_an_engine_that_says_far_more_than_it_may_is_stopped(on_stage, choices):
+    """No token is longer than 128 bytes: text beyond that many per token of the cap is more than
+    was held, and would be long to count."""
+
+    async def main(stage):
+        key = await stage.key()
+        most = "a" * (128 * 100 * choices)
+        stage.upstream.script = ["Hello", most[5:], "!", never()]
+        answered = await stage.ask(key, stream=True, max_tokens=100, n=choices)
+        assert "more than its cap allows" in str(answered.refusal)
+        assert answered.text == "Hello" + most[5:]
+        usage = await stage.only_usage()
+        assert usage.outcome == Outcome.ENGINE_FAILED
+        assert usage.output_tokens >= 100 * choices
+        await stage.assert_nothing_is_left()
+
+    on_stage(main)
+
+
 def test_an_engine_that_breaks_at_its_start_costs_nothing(on_stage):
     async def main(stage):
         key = await stage.key()

@@ -27,7 +27,7 @@ from keyhall.clock import ManualClock
 from keyhall.config import Upstream
 from keyhall.errors import Problem
 from keyhall.flows.manage import keys, organizations
-from keyhall.lane.state import Deadlines
+from keyhall.lane.state import BODIES_BYTES_MAX, Deadlines
 from keyhall.policy.limits import Limits
 from keyhall.policy.metering import Endpoint
 from keyhall.ports.exchange import Stopped
@@ -334,6 +334,12 @@ def opening(number: int, now_us: int) -> Opening:
         price_input=0,
         price_output=0,
     )
+
+
+@raises(errors.BODIES_FULL)
+async def more_bodies_than_there_is_memory_for(inside: Inside) -> Reply:
+    inside.house.lane_state.body_bytes = BODIES_BYTES_MAX
+    return await (await send_head(inside, await key_of(inside), 100_000)).rest()
 
 
 @raises(errors.STORE_AWAY)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from keyhall.lane import reading
+
 MIB = 1024 * 1024
 BODY_BYTES_MAX = 10 * MIB
 BODY = b'{"model":"v1","messages":[{"role":"user","content":"hi"}],"max_tokens":1}'
@@ -204,6 +206,32 @@ def test_i11_before_the_key_is_known_64_kib_are_read_and_no_more(door):
                 may_go_on.clear()
                 del hall.store.find_grant
                 hall.callers.known.update(known)
+
+    door.run(story())
+
+
+def test_i11_large_bodies_that_are_waited_for_have_one_bound_together(door, monkeypatch):
+    """Else everybody with a key could take ten megabytes for each connection, without one request
+    that counts."""
+    state = door.inside.house.lane_state
+    monkeypatch.setattr(reading, "BODIES_BYTES_MAX", 250_000)
+    rest = "Content-Length: 100000\r\n\r\n"
+
+    async def story():
+        unfinished = door.head(rest).encode() + b" " * 70_000
+        async with await door.raw() as first, await door.raw() as second, await door.raw() as third:
+            for raw, promised in ((first, 100_000), (second, 200_000)):
+                await raw.send(unfinished)
+                await raw.quiet()
+                assert state.body_bytes == promised
+            await third.send(unfinished)
+            await third.until_over()
+            (refused,) = third.answers()
+            assert (refused.status, refused.headers["retry-after"]) == (503, "1")
+            first.leave()
+            await second.send(BODY.rjust(30_000))
+            assert statuses(await second.say(b"")) == [200]
+            assert state.body_bytes == 0
 
     door.run(story())
 

@@ -8,6 +8,7 @@ from keyhall import errors
 from keyhall.errors import ApiError
 from keyhall.flows import admit
 from keyhall.flows.authenticate import authenticate, authenticate_again
+from keyhall.flows.callers import Caller
 from keyhall.flows.hall import Hall
 from keyhall.flows.tab import Tab
 from keyhall.policy.limits import Refused
@@ -23,11 +24,7 @@ async def complete(exchange: Exchange, hall: Hall) -> None:
         raise ApiError(errors.REQUEST_LOOP)
     caller = await authenticate(exchange, hall, "chat")
     admit.require_json(exchange)
-    body = exchange.whole_body
-    if body is None:
-        body = await exchange.body()  # It may be hours in coming.
-        await authenticate_again(caller, exchange, hall, "chat", None)
-    request = chat_read.read(body)
+    request = chat_read.read(exchange.whole_body or await _late_body(caller, exchange, hall))
     version = admit.choose_version(request.model, caller, exchange, hall)
     engine = admit.engine_of(version, hall)
     fit = await admit.fit(request, version, caller, hall)
@@ -63,6 +60,13 @@ async def complete(exchange: Exchange, hall: Hall) -> None:
         tab.settle(Outcome.ENGINE_FAILED)
         exchange.known_lines = tab.headers()  # It was admitted: its limits are told all the same.
         raise
+
+
+async def _late_body(caller: Caller, exchange: Exchange, hall: Hall) -> bytes:
+    """The body may be hours in coming: the key must be good at its end too."""
+    body = await exchange.body()
+    await authenticate_again(caller, exchange, hall, "chat", None)
+    return body
 
 
 async def _whole(exchange: Exchange, tab: Tab, answer: Answer, request: ChatRequest) -> None:

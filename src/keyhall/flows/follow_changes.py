@@ -74,7 +74,10 @@ class Follower:
         if "tier" in kinds:
             await self._reload_tiers()
         if kinds & {"catalogue", "engine"}:
-            self._hall.catalogue = await self._hall.store.load_catalogue()
+            catalogue = await self._hall.store.load_catalogue()
+            for name in catalogue.tokenizers():  # Making one takes 100 ms: no request waits for it.
+                await asyncio.to_thread(self._hall.tokenizer, name)
+            self._hall.catalogue = catalogue
         callers = self._hall.callers
         named = {(change.kind, change.id) for change in changes}
         for kind, identity in named:

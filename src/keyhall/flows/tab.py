@@ -12,6 +12,7 @@ from keyhall.flows.callers import Caller
 from keyhall.flows.hall import Hall
 from keyhall.policy.catalogue import Price, Version
 from keyhall.policy.metering import Endpoint, Outcome, UsageSource
+from keyhall.policy.tokens import TOKEN_BYTES_MAX
 from keyhall.ports.counters import Hold
 from keyhall.ports.engine import Answer, Engine, Job
 from keyhall.ports.exchange import Exchange
@@ -21,6 +22,7 @@ from keyhall.wire.chat import ChatRequest, Chunk, Completion, TokenUsage
 from keyhall.wire.chat_usage import Said
 
 _FREE = Price(0, 0)
+COUNT_FACTOR = 2  # An engine's output is counted exactly up to this many times what was held.
 
 
 class Tab(msgspec.Struct, eq=False):
@@ -143,6 +145,8 @@ class Tab(msgspec.Struct, eq=False):
                 return  # All came at once, with the upstream's own count: ours is not needed.
             said = self._said = Said(self._fit.choices)
         said.hear(chunks)
+        if said.characters > TOKEN_BYTES_MAX * self._fit.output_cap * self._fit.choices:
+            raise ApiError(errors.ENGINE_FAILED, detail="it says more than its cap allows")
         if answer.usage is not self._usage:
             self._usage = answer.usage
             self._said_before = said.size
@@ -162,10 +166,11 @@ class Tab(msgspec.Struct, eq=False):
         ):
             return usage.prompt_tokens, usage.completion_tokens, UsageSource.ENGINE
         tokenizer = self._hall.tokenizer(self.version.tokenizer)
+        ceiling = COUNT_FACTOR * self._hold.tokens
         if self._completion is not None:
-            output = chat_usage.count_completion(self._completion, tokenizer)
+            output = chat_usage.count_completion(self._completion, tokenizer, ceiling)
         else:
-            output = self._said.count(tokenizer) if self._said is not None else 0
+            output = self._said.count(tokenizer, ceiling) if self._said is not None else 0
         is_exact = usage is None and self.version.count == "exact"
         source = UsageSource.COUNTED if is_exact else UsageSource.ESTIMATED
         return fit.input_tokens, output, source

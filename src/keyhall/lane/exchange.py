@@ -64,6 +64,7 @@ class LaneExchange(msgspec.Struct, eq=False):
     client_request_id: bytes | None = None
     forwarded_for: bytes | None = None
     received: bytes | bytearray = b""
+    declared: int = -1  # bytes of the body; -1 if it came in chunks, or not at all
     size: int = 0
     is_complete: bool = False
     is_http10: bool = False
@@ -98,17 +99,23 @@ class LaneExchange(msgspec.Struct, eq=False):
         return None
 
     async def body(self) -> bytes:
-        while not self.is_complete:
-            if self.problem is not None:
-                raise self.problem
-            self.wants_body = True
-            if self._body_signal is None:
-                self._body_signal = Signal()
-                self._connection.body_wanted(self)
-            await self._body_signal
+        if not self.is_complete and self.problem is None:
+            promised = self._connection.promise_body(self)
+            try:
+                await self._rest_of_body()
+            finally:
+                self._connection.lane_state.body_bytes -= promised
         if self.problem is not None:
             raise self.problem
-        return bytes(self.received)
+        body, self.received = bytes(self.received), b""
+        return body
+
+    async def _rest_of_body(self) -> None:
+        self.wants_body = True
+        self._body_signal = Signal()
+        self._connection.body_wanted(self)
+        while not self.is_complete and self.problem is None:
+            await self._body_signal
 
     def take(self, piece: bytes) -> None:
         """A piece of the body. The first is kept as it is; more are joined as they come, so that

@@ -24,6 +24,7 @@ from keyhall.lane import heads
 from keyhall.lane.exchange import LaneExchange
 from keyhall.lane.state import (
     BARREN_BYTES_MAX,
+    BODIES_BYTES_MAX,
     EARLY_BODY_BYTES,
     HEAD_BYTES_MAX,
     PENDING_BYTES_MAX,
@@ -248,7 +249,7 @@ class Reader(HttpToolsProtocol):
         path = target.partition(b"?")[0]
         exchange = LaneExchange(self, parser.get_method(), path)  # type: ignore[arg-type]
         exchange.keep_alive = parser.should_keep_alive() and not self.lane_state.is_stopping
-        length = heads.read(self._headers, parser, exchange)
+        length = exchange.declared = heads.read(self._headers, parser, exchange)
         if length == heads.UPGRADE:
             return
         self.parsing = exchange
@@ -310,6 +311,18 @@ class Reader(HttpToolsProtocol):
             self.offer(exchange)
         if not (exchange.wants_body or self.is_deaf):
             self.pause(EARLY)
+
+    def promise_body(self, exchange: LaneExchange) -> int:
+        """Memory for the whole body of a request, if it may be a large one; how much. Raises
+        ApiError if all of it is promised."""
+        state = self.lane_state
+        size = exchange.declared if exchange.declared >= 0 else self.hall.body_bytes_max
+        if size <= EARLY_BODY_BYTES:
+            return 0
+        if state.body_bytes + size > BODIES_BYTES_MAX:
+            raise ApiError(errors.BODIES_FULL, headers=((b"retry-after", b"1"),))
+        state.body_bytes += size
+        return size
 
     def body_wanted(self, exchange: LaneExchange) -> None:
         """The flow waits for the rest of the body."""

@@ -22,6 +22,9 @@ EARLY_BODY_BYTES = 64 * 1024  # read at most this much before the key is known (
 BARREN_BYTES_MAX = 64 * 1024
 PENDING_BYTES_MAX = 256 * 1024  # pipelined bytes kept while a request is answered
 SLICE_BYTES = 16 * 1024  # parsed at a time, so that hundreds of small requests share the loop
+# Bodies above EARLY_BODY_BYTES that are on their way, all together: else sixty callers who send ten
+# megabytes each and never finish would take 600.
+BODIES_BYTES_MAX = 512 * 1024 * 1024
 TAIL_BYTES = 9  # of a request id that are random: 72 bits
 TAILS_DRAWN = 455  # 4 KiB at a time
 WRITE_BUFFER_BYTES = 128 * 1024
@@ -69,6 +72,7 @@ class LaneState:
         self.now = time.monotonic()
         self.date = b""
         self.is_stopping = False
+        self.body_bytes = 0  # of BODIES_BYTES_MAX, promised to bodies that are waited for
         self._timer: asyncio.TimerHandle | None = None
         self.sweep(self.now)
 

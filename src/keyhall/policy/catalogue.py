@@ -85,6 +85,10 @@ class Catalogue:
         """The record for a version's own name or an alias, whatever its status."""
         return self.versions.get(self.aliases.get(name, name))
 
+    def tokenizers(self) -> set[str]:
+        """The names of all that count for some version."""
+        return {version.tokenizer for version in self.versions.values()}
+
 
 def status_at(version: Version, now_us: int) -> Status:
     """The status that holds at a time: a version whose day has come is retired by itself."""

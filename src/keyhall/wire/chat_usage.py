@@ -14,7 +14,7 @@ from collections.abc import Container
 
 from msgspec import UNSET
 
-from keyhall.policy.tokens import Tokenizer
+from keyhall.policy.tokens import UNBOUNDED, Tokenizer
 from keyhall.wire.chat import Chunk, ChunkChoice, Completion, TokenUsage
 from keyhall.wire.chat_count import CALL_TOKENS, REFUSAL_TOKENS
 
@@ -70,9 +70,10 @@ def _details(
 class Said:
     """What the choices of a streamed answer have said so far. Feed it chunks that were shaped."""
 
-    __slots__ = ("_calls", "_contents", "_refusals")
+    __slots__ = ("_calls", "_contents", "_refusals", "characters")
 
     def __init__(self, choices: int) -> None:
+        self.characters = 0
         self._contents: list[list[str]] = [[] for _ in range(choices)]
         self._calls: dict[tuple[int, int], tuple[list[str], list[str]]] = {}  # names, arguments
         self._refusals: dict[int, list[str]] = {}
@@ -85,6 +86,7 @@ class Said:
                 content = delta.content
                 if content:
                     contents[choice.index].append(content)
+                    self.characters += len(content)
                     if delta.tool_calls is UNSET:
                         continue  # Nearly all are of this kind.
                 self._hear_rest(choice)
@@ -109,10 +111,11 @@ class Said:
         pieces = [*self._contents, *self._refusals.values()]
         return sum(map(len, pieces)) + sum(len(names) for names, _ in self._calls.values())
 
-    def count(self, tokenizer: Tokenizer) -> int:
-        """The output tokens of what was said."""
+    def count(self, tokenizer: Tokenizer, ceiling: int = UNBOUNDED) -> int:
+        """The output tokens of what was said: of each text exact up to `ceiling`, above it "at
+        least"."""
         return (
-            sum(tokenizer.count("".join(content)) for content in self._contents)
+            sum(tokenizer.count("".join(content), ceiling) for content in self._contents)
             + sum(_count_refusal("".join(said), tokenizer) for said in self._refusals.values())
             + sum(
                 _count_call("".join(names), "".join(arguments), tokenizer)
@@ -121,12 +124,12 @@ class Said:
         )
 
 
-def count_completion(completion: Completion, tokenizer: Tokenizer) -> int:
-    """The output tokens of a whole answer."""
+def count_completion(completion: Completion, tokenizer: Tokenizer, ceiling: int = UNBOUNDED) -> int:
+    """The output tokens of a whole answer: of each text exact up to `ceiling`."""
     total = 0
     for choice in completion.choices:
         message = choice.message
-        total += tokenizer.count(message.content or "")
+        total += tokenizer.count(message.content or "", ceiling)
         if message.refusal:
             total += _count_refusal(message.refusal, tokenizer)
         calls = [call.function for call in message.tool_calls or ()]
