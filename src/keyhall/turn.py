@@ -31,18 +31,18 @@ class Stage:
     """A place where requests wait for those of the same turn. `takes_cuts` is False where a
     request has been answered and only its end is left: it cannot be cut short any more."""
 
-    __slots__ = ("_going", "_is_open", "_turn", "takes_cuts", "waiting")
+    __slots__ = ("_going", "_turn", "_yields", "takes_cuts", "waiting")
 
     def __init__(self, turn: "Turn", *, takes_cuts: bool = True) -> None:
         self._turn = turn
-        self._is_open = turn.is_open
+        self._yields: tuple[Stage, ...] = () if turn.is_open else (self,)
         self.takes_cuts = takes_cuts
         self.waiting: list[Wake] = []
         self._going: list[Wake] = []
 
     def __await__(self) -> Generator["Stage", None, None]:
-        if not self._is_open:
-            yield self
+        # What a generator would yield, in half the time.
+        return iter(self._yields)  # type: ignore[return-value]
 
     def arm(self, wake: Wake) -> None:
         """Call `wake` when this stage's time comes, in this turn or at the latest in the next."""

@@ -57,7 +57,11 @@ class Run(msgspec.Struct, eq=False):
             self.is_over = True
             self._ended(None, error)
         else:
-            self._wait(waiting)
+            if waiting.__class__ is Stage and self._cut is None:
+                self._waiting = waiting
+                waiting.arm(self.step)
+            else:
+                self._wait(waiting)
 
     def cut(self, error: BaseException) -> None:
         """Throw `error` in where the coroutine waits, or as soon as it waits next."""

@@ -5,6 +5,8 @@ from keyhall.policy.limits import WINDOW_US, Facts
 _LINES = b"x-ratelimit-limit-@: %d\r\nx-ratelimit-remaining-@: %d\r\nx-ratelimit-reset-@: %b\r\n"
 _REQUESTS = _LINES.replace(b"@", b"requests")
 _TOKENS = _LINES.replace(b"@", b"tokens")
+# What nearly every answer says: both limits, each window empty in a minute.
+_BOTH = (_REQUESTS + _TOKENS).replace(b"%b", b"1m0s")
 
 
 def reset_duration(us: int) -> str:
@@ -35,25 +37,29 @@ def wait_duration(us: int) -> str:
 
 def ratelimit_headers(facts: Facts) -> bytes:
     """Ready header lines; a limit that does not exist is not shown."""
+    if facts.reset_requests_us == facts.reset_tokens_us == WINDOW_US and (
+        facts.limit_requests is not None and facts.limit_tokens is not None
+    ):
+        return _BOTH % (
+            facts.limit_requests,
+            facts.remaining_requests,
+            facts.limit_tokens,
+            facts.remaining_tokens,
+        )
     lines = b""
     if facts.limit_requests is not None:
         lines = _REQUESTS % (
             facts.limit_requests,
             facts.remaining_requests,
-            _reset(facts.reset_requests_us),
+            reset_duration(facts.reset_requests_us).encode(),
         )
     if facts.limit_tokens is not None:
         lines += _TOKENS % (
             facts.limit_tokens,
             facts.remaining_tokens,
-            _reset(facts.reset_tokens_us),
+            reset_duration(facts.reset_tokens_us).encode(),
         )
     return lines
-
-
-def _reset(us: int) -> bytes:
-    # A request that was just admitted is the newest of its window: nearly always a whole minute.
-    return b"1m0s" if us == WINDOW_US else reset_duration(us).encode()
 
 
 def retry_headers(wait_us: int) -> tuple[tuple[bytes, bytes], ...]:

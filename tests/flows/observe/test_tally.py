@@ -1,14 +1,15 @@
 """The counts that `/metrics` reads."""
 
 from keyhall import errors
-from keyhall.flows.observe.tally import LATENCY_BOUNDS_US, Histogram, Tally
+from keyhall.flows.observe.tally import LATENCY_BOUNDS_US, Tally
 from keyhall.policy.metering import Outcome
 
 
 def test_a_value_on_a_bound_belongs_to_its_bucket():
-    histogram = Histogram()
+    tally = Tally()
     for value_us in (0, 1_000, 1_001, 60_000_000, 60_000_001):
-        histogram.see(value_us)
+        tally.settled(Outcome.ANSWERED, 1, 1, value_us, 0)
+    histogram = tally.duration
     assert histogram.buckets[0] == 2
     assert histogram.buckets[1] == 1
     assert histogram.buckets[-2:] == [1, 1]

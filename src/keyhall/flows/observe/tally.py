@@ -24,10 +24,6 @@ class Histogram:
         self.buckets = [0] * (len(LATENCY_BOUNDS_US) + 1)
         self.sum_us = 0
 
-    def see(self, value_us: int) -> None:
-        self.buckets[bisect_left(LATENCY_BOUNDS_US, value_us)] += 1
-        self.sum_us += value_us
-
 
 class Tally:
     """One per process."""
@@ -72,6 +68,10 @@ class Tally:
         self.outcomes[outcome] += 1
         self.input_tokens += input_tokens
         self.output_tokens += output_tokens
-        self.duration.see(duration_us)
+        seen = self.duration
+        seen.buckets[bisect_left(LATENCY_BOUNDS_US, duration_us)] += 1
+        seen.sum_us += duration_us
         if first_byte_us:
-            self.first_byte.see(first_byte_us)
+            seen = self.first_byte
+            seen.buckets[bisect_left(LATENCY_BOUNDS_US, first_byte_us)] += 1
+            seen.sum_us += first_byte_us
