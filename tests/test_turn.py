@@ -145,11 +145,14 @@ def test_one_that_was_answered_cannot_be_cut_any_more():
             await on.turn.settle
             on.said.append((name, "settled"))
 
+        async def cuts(_name):
+            await on.turn.start
+            run.cut(ClientLeft())
+
         run = on.begin("a", flow)
-        on.turn.begin.go()
-        run.cut(ClientLeft())
+        on.begin("b", cuts)
         await asyncio.sleep(0)
-        assert on.said == [("a", "settled"), ("a", "end")]
+        assert on.said == [("b", "end"), ("a", "settled"), ("a", "end")]
 
     in_a_loop(story)
 
@@ -172,10 +175,11 @@ def test_one_that_is_cut_while_woken_hears_of_it_once():
     in_a_loop(story)
 
 
-def test_in_an_open_turn_a_request_goes_as_far_as_it_can_by_itself():
-    on = Story()
-    on.turn = Turn(is_open=True)
-    said = []
-    Run(on.usual("a"), lambda *_: said.append("over")).step()
-    assert [what for _, what in on.said] == ["begin", "hold", "start", "settle"]
-    assert said == ["over"]
+def test_a_request_that_is_alone_goes_as_far_as_it_can_by_itself():
+    async def story():
+        on = Story()
+        on.begin("a", on.usual)
+        on.turn.begin.go()  # Nothing after the first stage is needed.
+        assert [what for _, what in on.said] == ["begin", "hold", "start", "settle", "end"]
+
+    in_a_loop(story)

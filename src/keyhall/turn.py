@@ -31,18 +31,18 @@ class Stage:
     """A place where requests wait for those of the same turn. `takes_cuts` is False where a
     request has been answered and only its end is left: it cannot be cut short any more."""
 
-    __slots__ = ("_going", "_turn", "_yields", "takes_cuts", "waiting")
+    __slots__ = ("_going", "_me", "_turn", "takes_cuts", "waiting")
 
     def __init__(self, turn: "Turn", *, takes_cuts: bool = True) -> None:
         self._turn = turn
-        self._yields: tuple[Stage, ...] = () if turn.is_open else (self,)
+        self._me = (self,)
         self.takes_cuts = takes_cuts
         self.waiting: list[Wake] = []
         self._going: list[Wake] = []
 
     def __await__(self) -> Generator["Stage", None, None]:
         # What a generator would yield, in half the time.
-        return iter(self._yields)  # type: ignore[return-value]
+        return iter(self._me if self._turn.is_shared else ())  # type: ignore[return-value]
 
     def arm(self, wake: Wake) -> None:
         """Call `wake` when this stage's time comes, in this turn or at the latest in the next."""
@@ -72,16 +72,18 @@ class Stage:
 
 
 class Turn:
-    """The stages of a flow, and the outbox for what they write. One per event loop. In an `is_open`
-    turn nobody waits for anybody: each request goes as far as it can by itself."""
+    """The stages of a flow, and the outbox for what they write. One per event loop.
 
-    __slots__ = ("_call_soon", "begin", "hold", "is_due", "is_open", "outbox", "settle", "start",
+    While `is_shared` is False nobody waits for anybody: a request goes as far as it can by itself.
+    """
+
+    __slots__ = ("_call_soon", "begin", "hold", "is_due", "is_shared", "outbox", "settle", "start",
                  "woken")  # fmt: skip
 
-    def __init__(self, *, is_open: bool = False) -> None:
+    def __init__(self) -> None:
         self._call_soon: Callable[..., object] | None = None
-        self.is_open = is_open
         self.is_due = False
+        self.is_shared = False  # two requests or more are on their way in it
         self.outbox = Outbox()
         self.begin = Stage(self)  # It was read: who is it, what is asked, does it fit?
         self.hold = Stage(self)  # It fits: may it, now?
@@ -100,6 +102,7 @@ class Turn:
         """All stages in their order, then what was written."""
         outbox = self.outbox
         outbox.is_flushed_later = True
+        self.is_shared = len(self.begin.waiting) + len(self.woken.waiting) > 1
         try:
             self.begin.go(COHORT_MAX)
             self.hold.go()
@@ -107,7 +110,7 @@ class Turn:
             self.woken.go(COHORT_MAX)
             self.settle.go()
         finally:
-            self.is_due = outbox.is_flushed_later = False
+            self.is_due = self.is_shared = outbox.is_flushed_later = False
             outbox.flush()
         if self.begin.waiting or self.woken.waiting or self.hold.waiting or self.start.waiting:
             self.due()

@@ -553,7 +553,7 @@ async def _open_stage(house: Any) -> AsyncIterator[Stage]:
             },
             tokenizer=tokenizers.load,
             url=URL,
-            turn=Turn(is_open=True),
+            turn=Turn(),
         )
 
         async def reload() -> None:
