@@ -144,6 +144,25 @@ def test_the_end_of_a_version_is_in_the_future_and_its_replacement_answers(house
     house.run(work)
 
 
+def test_a_version_whose_day_has_come_replaces_no_other(house) -> None:
+    """A day retires as well as a command does."""
+
+    async def work(store):
+        end_us = house.now_us + DAY_US
+        await manage.deprecate(store, "v1.1", retires_at_us=end_us, replacement=None, **by(house))
+        for act in (
+            manage.retire(store, "v1", replacement="v1.1", **by(house, DAY_US)),
+            manage.deprecate(
+                store, "v1", retires_at_us=None, replacement="v1.1", **by(house, DAY_US)
+            ),
+        ):
+            with pytest.raises(Invalid, match=r"v1\.1 is retired; name a version that answers"):
+                await act
+        await manage.retire(store, "v1", replacement="v1.1", **by(house, DAY_US - 1))
+
+    house.run(work)
+
+
 def test_what_changes_an_answer_never_changes(house) -> None:
     """Deprecating, pricing and retiring leave the fingerprint, and all it is made of, alone."""
 
@@ -261,6 +280,22 @@ def test_an_engine_is_added_once_and_removed_when_nothing_needs_it(house) -> Non
             await engines.remove(store, "sandbox", **by(house))
         with pytest.raises(NotFound, match="No engine vllm"):
             await engines.remove(store, "vllm", **by(house))
+        return await store.list_engines()
+
+    assert house.run(work) == []
+
+
+def test_an_engine_whose_versions_retired_by_their_day_can_be_removed(house) -> None:
+    async def work(store):
+        await add_engine(house, store)
+        await manage.add(store, version(house, engine="vllm"), **by(house))
+        end_us = house.now_us + DAY_US
+        await manage.deprecate(
+            store, "house-1", retires_at_us=end_us, replacement=None, **by(house)
+        )
+        with pytest.raises(Invalid, match="house-1 would have no engine"):
+            await engines.remove(store, "vllm", **by(house, DAY_US - 1))
+        await engines.remove(store, "vllm", **by(house, DAY_US))
         return await store.list_engines()
 
     assert house.run(work) == []

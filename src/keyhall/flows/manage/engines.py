@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from keyhall.engines.upstream.address import AddressRefused, parse_address
 from keyhall.flows.manage.checks import Invalid, NotFound
+from keyhall.policy.catalogue import status_at
 from keyhall.ports.records import Actor, EngineRecord
 from keyhall.stores import catalogue as rows
 from keyhall.stores import notes
@@ -55,7 +56,8 @@ async def remove(store: SqlStore, name: str, *, actor: Actor, now_us: int) -> En
         if engine is None:
             raise NotFound(f"No engine {name}. `keyhall engines list` shows them.")
         versions = (await rows.load(connection)).versions.values()
-        using = [each.name for each in versions if each.engine == name and each.status != "retired"]
+        mine = [each for each in versions if each.engine == name]
+        using = [each.name for each in mine if status_at(each, now_us) != "retired"]
         if using:
             raise Invalid(
                 f"{', '.join(using[:5])} would have no engine: "

@@ -125,7 +125,7 @@ async def deprecate(
             status="deprecated",
             deprecated_at_us=before.deprecated_at_us or now_us,
             retires_at_us=retires_at_us or before.retires_at_us,
-            replacement=await _replacement(connection, before, replacement),
+            replacement=await _replacement(connection, before, replacement, now_us),
         )
         return await _stand(connection, before, after, "version.deprecate", actor, now_us)
 
@@ -138,7 +138,7 @@ async def retire(
         before = await _version_by(connection, wanted)
         if replacement is None:
             _not_retired(before, now_us)
-        use = await _replacement(connection, before, replacement)
+        use = await _replacement(connection, before, replacement, now_us)
         if status_at(before, now_us) == "retired":
             after = replace(before, replacement=use)
         else:
@@ -172,7 +172,7 @@ async def _not_meant(connection: AsyncConnection, version: Version) -> None:
 
 
 async def _replacement(
-    connection: AsyncConnection, version: Version, wanted: str | None
+    connection: AsyncConnection, version: Version, wanted: str | None, now_us: int
 ) -> str | None:
     """The name that callers are told; it must answer, and not by the version itself."""
     if wanted is None:
@@ -180,7 +180,7 @@ async def _replacement(
     found = await _version_by(connection, wanted)
     if found.name == version.name:
         raise Invalid(f"{wanted} is {version.name} itself; name another version.")
-    if found.status == "retired":
+    if status_at(found, now_us) == "retired":
         raise Invalid(f"{wanted} is retired; name a version that answers.")
     return wanted
 
