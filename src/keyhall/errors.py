@@ -41,8 +41,8 @@ class Problem:
 class ApiError(Exception):
     """A row of the table, with the facts of one request filled in.
 
-    `headers` are extra response headers (lower-case names) that belong to this refusal, such as
-    `retry-after-ms`.
+    `facts` fill the places of its sentence. `headers` are extra response headers (lower-case names)
+    that belong to this refusal, such as `retry-after-ms`.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class ApiError(Exception):
     ) -> None:
         super().__init__(problem.message.format(**facts))
         self.problem = problem
+        self.facts = facts
         self.param = param if param is not None else problem.param
         self.headers = headers
 

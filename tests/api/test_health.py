@@ -109,10 +109,10 @@ def test_a_store_that_does_not_answer_makes_the_hall_unready(inside, monkeypatch
 
 def test_one_ill_engine_is_named_and_leaves_the_hall_ready(inside):
     async def story(server):
-        server.hall.engines = {**server.hall.engines, "ill": Ill("engine ill: no connection")}
+        server.hall.engines = {**server.hall.engines, "ill": Ill("no connection")}
         answer = await get(server, "/readyz")
         assert answer.status == 200
-        assert answer.json["parts"]["engine ill"] == "engine ill: no connection"
+        assert answer.json["parts"]["engine ill"] == "no connection"
 
     inside(story)
 
@@ -160,7 +160,7 @@ def test_i16_strangers_learn_which_part_is_ill_and_no_address(inside):
             port = upstream.port
         server.hall.engines = {
             **server.hall.engines,
-            "ill": Ill(f"engine ill: no connection to 127.0.0.1:{port}"),
+            "ill": Ill(f"no connection to 127.0.0.1:{port}"),
         }
         for headers in ("x-forwarded-for: 203.0.113.9\r\n", "x-real-ip: 203.0.113.9\r\n"):
             told = await get(server, "/readyz", headers=headers)

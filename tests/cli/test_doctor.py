@@ -3,6 +3,7 @@
 import os
 import socket
 import sqlite3
+import threading
 
 import pytest
 from click.testing import CliRunner
@@ -125,7 +126,25 @@ def test_an_engine_that_cannot_be_reached_is_an_error(examine):
     environ = {"OPENAI_API_KEY": "sk-1", "OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}
     found, status = examine(environ=environ)
     assert (states(found)["engines"], status) == (["ok", "error"], 1)
-    assert found["engines"][1]["says"].startswith("engine upstream: no connection")
+    assert found["engines"][1]["says"].startswith("upstream: no connection")
+
+
+def test_an_engine_that_refuses_is_told_in_the_operators_words(examine):
+    """Not in those that a caller gets, which say who pays."""
+
+    def serve(listener):
+        with listener, listener.accept()[0] as connection:
+            connection.recv(4096)
+            connection.sendall(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\n{}")
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+    thread = threading.Thread(target=serve, args=(listener,))
+    thread.start()
+    found, status = examine(environ={"OPENAI_API_KEY": "sk-1", "OPENAI_BASE_URL": address})
+    thread.join()
+    assert (states(found)["engines"], status) == (["ok", "error"], 1)
+    assert found["engines"][1]["says"] == "upstream: the engine refused Keyhall's credentials."
 
 
 def test_an_engine_that_may_not_be_called_or_has_no_key_is_a_warning(examine, call, house):

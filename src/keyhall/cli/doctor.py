@@ -247,10 +247,11 @@ async def _engine(name: str, check: Callable[[], Awaitable[str | None]]) -> Find
         async with asyncio.timeout(CHECK_SECONDS):
             said = await check()
     except TimeoutError:
-        said = f"{name}: no answer within {CHECK_SECONDS:g} s"
+        said = f"no answer within {CHECK_SECONDS:g} s"
     if said is None:
         return Finding("engines", "ok", f"{name} is ready")
-    return Finding("engines", "error", said, "Its address: keyhall engines list")
+    says = f"{name}: {said.rstrip('.')}."
+    return Finding("engines", "error", says, "Its address: keyhall engines list")
 
 
 def versions(catalogue: Catalogue, engines: set[str], now_us: int) -> list[Finding]:

@@ -66,8 +66,7 @@ class Lists(Protocol):
 
     name: str
 
-    @property
-    def trouble(self) -> str | None: ...
+    def why(self, error: ApiError) -> str: ...
 
     async def list_models(self) -> list[str]: ...
 
@@ -126,7 +125,7 @@ async def _list(engine: Lists, offered: Offered) -> list[str]:
     except TimeoutError:
         said = f"no answer within {LIST_SECONDS:g} s"
     except ApiError as error:
-        said = engine.trouble or str(error)
+        said = engine.why(error)
     offered.is_complete = False
     offered.notes.append(
         f"Engine {engine.name} does not list its models yet and is asked again every "

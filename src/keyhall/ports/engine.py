@@ -100,8 +100,8 @@ class Engine(Protocol):
         ...
 
     async def check(self) -> str | None:
-        """None when the engine is ready; otherwise one line that says what is wrong. May be called
-        every few seconds; runs in an ordinary asyncio task."""
+        """None when the engine is ready; otherwise one line that says what is wrong, without the
+        engine's name. May be called every few seconds; runs in an ordinary asyncio task."""
         ...
 
     async def close(self) -> None: ...

@@ -111,8 +111,12 @@ class UpstreamEngine:
         try:
             await self._ask_models()
         except ApiError as error:
-            return f"engine {self.name}: {self.trouble or error}"
+            return self.why(error)
         return None
+
+    def why(self, error: ApiError) -> str:
+        """What an operator is told of a failure, who may know more than a caller."""
+        return self.trouble or str(error.facts.get("detail", error))
 
     @property
     def trouble(self) -> str | None:
