@@ -159,6 +159,17 @@ def test_an_engine_that_may_not_be_called_or_has_no_key_is_a_warning(examine, ca
     ]
 
 
+def test_a23_an_engine_at_the_servers_own_address_is_a_warning(examine, call, house):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    url = f"http://localhost:{port}/v1"
+    assert call("engines", "add", "self", "--url", url, "--data", house.data).status == 0
+    found, status = examine(port=port)
+    assert (states(found)["engines"], status) == (["warning", "ok"], 0)
+    says = f"Engine self is left out: {url} is this server's own address."
+    assert found["engines"][0]["says"] == says
+
+
 def test_versions_without_a_price_or_an_engine_are_warnings_in_one_line_each(examine, call, house):
     def keyhall(*arguments):
         assert call(*arguments, "--data", house.data).status == 0

@@ -142,6 +142,21 @@ def test_a_hall_starts_without_the_engine_whose_address_may_not_be_used(inside):
     inside(story, environ=environ)
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]"])
+def test_a23_an_engine_at_the_servers_own_address_is_left_out_with_a_line(host):
+    """Attack 23: said at start, not to callers later."""
+    url = f"http://{host}:8484/v1"
+
+    async def story():
+        table = engines(own=[("127.0.0.1", 8484)])
+        table.refresh([record("self", url), record("other")])
+        assert set(table.table) == {"sandbox", "other"}
+        assert table.notes == [f"Engine self is left out: {url} is this server's own address."]
+        await table.close()
+
+    asyncio.run(story())
+
+
 def test_a23_an_address_that_turns_out_to_be_ours_is_never_called(inside):
     """Attack 23, past the comparison of addresses: a name that leads back here."""
 
@@ -186,8 +201,8 @@ def test_r9_an_upstream_from_the_environment_answers_for_v1_and_v1_1(house):
 # --- The table itself -----------------------------------------------------------------------------
 
 
-def engines(**settings):
-    return Engines(Config(data=Path("/nowhere"), **settings), url="http://127.0.0.1:8484")
+def engines(own=(), **settings):
+    return Engines(Config(data=Path("/nowhere"), **settings), url="http://127.0.0.1:8484", own=own)
 
 
 def test_an_engine_that_is_the_same_is_kept_and_another_place_makes_another():

@@ -22,7 +22,7 @@ import click
 
 from keyhall.cli import tls
 from keyhall.cli.options import load_config
-from keyhall.cli.serve import address_of, why_not_listening
+from keyhall.cli.serve import address_of, url_of, why_not_listening
 from keyhall.clock import SystemClock
 from keyhall.config import Config
 from keyhall.flows import first_run
@@ -216,7 +216,9 @@ async def _hall(config: Config, store: SqliteStore) -> list[Finding]:
         Finding("store", "ok", str(config.data / "keyhall.db")),
         await _pepper(config, store),
     ]
-    engines = Engines(config, url="")
+    server = config.server
+    own = [(server.host, server.port)]
+    engines = Engines(config, url=url_of(server, server.port), own=own)
     try:
         engines.refresh(await store.list_engines())
         findings += [Finding("engines", "warning", note) for note in engines.notes]

@@ -123,6 +123,9 @@ class Engines:
         return places
 
     def _upstream(self, name: str, place: _Place) -> UpstreamEngine:
+        """Raises AddressRefused."""
+        if use_upstream.is_here(place.url, self._url, self._own):
+            raise AddressRefused(f"{place.url} is this server's own address")
         given = self._config.upstream
         return UpstreamEngine(
             name,

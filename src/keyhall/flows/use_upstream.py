@@ -11,12 +11,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 from typing import Protocol
 from urllib.parse import urlsplit
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from keyhall.engines.upstream.address import Endpoint
+from keyhall.engines.upstream.address import Endpoint, is_own
 from keyhall.errors import ApiError
 from keyhall.policy.catalogue import Catalogue, Sampling, Version
 from keyhall.policy.secrets import Secret
@@ -80,12 +81,26 @@ def from_environment(
     if key.reveal().startswith("sk-kh_"):
         notes.append("OPENAI_API_KEY is a key of Keyhall's own and makes no upstream engine.")
         return None
-    asked = _origin(url)
-    if asked is not None and asked in [_origin(own_url), *(_local(*each) for each in own)]:
+    if is_here(url, own_url, own):
         notes.append("OPENAI_BASE_URL is this server's own address and makes no upstream engine.")
         return None
+    asked = _origin(url)
     is_openai = asked is not None and asked[0] == "api.openai.com"
     return Given("openai" if is_openai else "upstream", url, key)
+
+
+def is_here(url: str, own_url: str, own: Sequence[Endpoint]) -> bool:
+    """Whether an address, as it is written, is this server's: one that it listens on, or the one
+    that people use. A name that leads here is found out when it is looked up."""
+    asked = _origin(url)
+    if asked is None:
+        return False
+    if asked in [_origin(own_url), *(_local(*each) for each in own)]:
+        return True
+    try:
+        return is_own(ip_address(asked[0]), asked[1], own)
+    except ValueError:
+        return False
 
 
 def _origin(url: str) -> Endpoint | None:
