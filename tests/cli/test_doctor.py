@@ -147,16 +147,23 @@ def test_an_engine_that_refuses_is_told_in_the_operators_words(examine):
     assert found["engines"][1]["says"] == "upstream: the engine refused Keyhall's credentials."
 
 
-def test_an_engine_that_may_not_be_called_or_has_no_key_is_a_warning(examine, call, house):
+def test_an_engine_that_may_not_be_called_is_a_warning(examine):
     environ = {"OPENAI_API_KEY": "sk-1", "OPENAI_BASE_URL": "http://169.254.169.254/v1"}
+    found, status = examine(environ=environ)
+    assert (states(found)["engines"], status) == (["warning", "ok"], 0)
+    assert found["engines"][0]["says"].startswith("Engine upstream is left out: ")
+
+
+def test_an_engine_whose_key_this_shell_lacks_is_not_asked(examine, call, house):
+    """The server may well have it: only that it is not here is known."""
     call("engines", "add", "vllm", "--url", "http://127.0.0.1:1/v1", "--key-env", "VLLM_KEY",
          "--data", house.data)  # fmt: skip
-    found, _ = examine(environ=environ)
-    warnings = [each["says"] for each in found["engines"] if each["state"] == "warning"]
-    assert [words.partition(":")[0] for words in warnings] == [
-        "Engine vllm gets no key",
-        "Engine upstream is left out",
-    ]
+    found, status = examine()
+    assert (states(found)["engines"], status) == (["ok", "warning"], 0)
+    says = found["engines"][1]["says"]
+    assert says == "vllm was not asked: VLLM_KEY is not set in this shell."
+    found, status = examine(environ={"VLLM_KEY": "sk-1"})
+    assert (states(found)["engines"], status) == (["ok", "error"], 1)
 
 
 def test_a23_an_engine_at_the_servers_own_address_is_a_warning(examine, call, house):

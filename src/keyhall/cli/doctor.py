@@ -221,9 +221,12 @@ async def _hall(config: Config, store: SqliteStore) -> list[Finding]:
     engines = Engines(config, url=url_of(server, server.port), own=own)
     try:
         engines.refresh(await store.list_engines())
-        findings += [Finding("engines", "warning", note) for note in engines.notes]
+        findings += [Finding("engines", "warning", note) for note in engines.left_out]
         for name, engine in engines.table.items():
-            findings.append(await _engine(name, engine.check))
+            if name in engines.without_key:
+                findings.append(_keyless(name, engines.without_key[name]))
+            else:
+                findings.append(await _engine(name, engine.check))
     finally:
         await engines.close()
     return findings + versions(await store.load_catalogue(), set(engines.table), now_us)
@@ -242,6 +245,13 @@ async def _pepper(config: Config, store: SqliteStore) -> Finding:
     except (PepperRefused, Refused) as error:
         return Finding("pepper", "error", str(error))
     return Finding("pepper", "ok", "is the one that the keys were made with")
+
+
+def _keyless(name: str, variable: str) -> Finding:
+    """Without its key an engine would refuse us, which says nothing of how it treats the server."""
+    says = f"{name} was not asked: {variable} is not set in this shell."
+    advice = f"Set {variable} here too and look again. `/readyz` says what the server finds."
+    return Finding("engines", "warning", says, advice)
 
 
 async def _engine(name: str, check: Callable[[], Awaitable[str | None]]) -> Finding:

@@ -57,7 +57,18 @@ class Engines:
         self._places: dict[str, _Place] = {}
         self._leaving: dict[UpstreamEngine, asyncio.Task[None]] = {}
         self.table: Mapping[str, Engine] = {SANDBOX: _sandbox(config)}
-        self.notes: list[str] = []  # what the operator should know of the last `refresh`
+        # What the operator should know of the last `refresh`.
+        self.left_out: list[str] = []  # a line for each engine
+        self.without_key: dict[str, str] = {}  # and the variable that should hold it
+
+    @property
+    def notes(self) -> list[str]:
+        """All of that, for who runs the server."""
+        keyless = [
+            f"Engine {name} gets no key: {variable} is not set in the server's environment."
+            for name, variable in self.without_key.items()
+        ]
+        return keyless + self.left_out
 
     @property
     def of_environment(self) -> UpstreamEngine | None:
@@ -70,7 +81,7 @@ class Engines:
 
     def refresh(self, records: Sequence[EngineRecord]) -> None:
         """Make what is new, keep what is the same, let go of what is not wanted any more."""
-        self.notes = []
+        self.left_out, self.without_key = [], {}
         table: dict[str, Engine] = {SANDBOX: self.table[SANDBOX]}
         places = self._wanted(records)
         for name, place in places.items():
@@ -80,7 +91,7 @@ class Engines:
             try:
                 table[name] = self._upstream(name, place)
             except AddressRefused as error:
-                self.notes.append(f"Engine {name} is left out: {error}.")
+                self.left_out.append(f"Engine {name} is left out: {error}.")
         old, self.table, self._places = self.table, table, places
         for name, engine in old.items():
             if table.get(name) is not engine and isinstance(engine, UpstreamEngine):
@@ -110,13 +121,10 @@ class Engines:
         for record in records:
             key = config.environ.get(record.key_env or "", "")
             if record.key_env and not key:
-                self.notes.append(
-                    f"Engine {record.name} gets no key: {record.key_env} is not set in the "
-                    "server's environment."
-                )
+                self.without_key[record.name] = record.key_env
             places[record.name] = _Place(record.url, Secret(key))
         given = use_upstream.from_environment(
-            config.upstream_key, config.upstream_url, self._url, self._own, self.notes
+            config.upstream_key, config.upstream_url, self._url, self._own, self.left_out
         )
         if given is not None:
             places[given.name] = _Place(given.url, given.key)
