@@ -17,7 +17,9 @@ from keyhall.clock import ManualClock
 from keyhall.config import Config, Log
 from keyhall.flows import use_upstream
 from keyhall.flows.manage import keys
+from keyhall.policy.catalogue import Version
 from keyhall.ports.store import StoreAway
+from keyhall.stores.catalogue import enter_version
 from keyhall.stores.sqlite import SqliteStore
 
 URL = "http://127.0.0.1:8484"
@@ -46,6 +48,21 @@ def refusal(house, **settings):
 
 
 # --- Refused starts -------------------------------------------------------------------------------
+
+
+def test_a_start_names_the_versions_that_no_engine_answers_for(house):
+    async def lose(store):
+        async with store.writing() as connection:
+            version = Version(0, "house-1", "gone", "m", house.now_us)
+            await enter_version(connection, version, house.actor, house.now_us)
+
+    async def story(hall):
+        return hall.notes
+
+    assert opened(house, story) == []
+    house.run(lose)
+    (note,) = opened(house, story)
+    assert note.startswith("There is no engine gone for house-1. `keyhall engines add gone")
 
 
 def test_r14_a_second_server_on_a_folder_is_refused_and_names_the_first(house):

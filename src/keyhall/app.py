@@ -151,7 +151,7 @@ async def _open(
         every_request=RequestLog(clock) if said == "all" else None,
     )
     health = Health(hall, lambda: ledger.last_error)
-    notes = engines.notes + offered.notes
+    notes = engines.told(catalogue, clock.now_us()) + offered.notes
     house = House(hall, store, engines, LaneState(), health, first, recovered, notes)
     keep_up(stack, house, seen)
     if given is not None and not offered.is_complete:

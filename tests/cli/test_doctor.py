@@ -12,6 +12,8 @@ from keyhall import app
 from keyhall.cli import doctor, main
 from keyhall.clock import SystemClock
 from keyhall.config import Config
+from keyhall.policy.catalogue import Price, Version
+from keyhall.stores.catalogue import aim, enter_version
 
 
 @pytest.fixture
@@ -164,6 +166,22 @@ def test_an_engine_whose_key_this_shell_lacks_is_not_asked(examine, call, house)
     assert says == "vllm was not asked: VLLM_KEY is not set in this shell."
     found, status = examine(environ={"VLLM_KEY": "sk-1"})
     assert (states(found)["engines"], status) == (["ok", "error"], 1)
+
+
+def test_versions_of_an_engine_that_only_the_server_may_have_are_a_warning(examine, house):
+    async def offered(store):
+        async with store.writing() as connection:
+            version = Version(0, "gpt-openai-1", "openai", "gpt", house.now_us, price=Price(1, 1))
+            await enter_version(connection, version, house.actor, house.now_us)
+            await aim(connection, "gpt", "gpt-openai-1", house.actor, house.now_us)
+
+    house.run(offered)
+    found, status = examine()
+    assert (states(found)["versions"], status) == (["warning"], 0)
+    assert found["versions"][0]["says"] == (
+        "This shell's environment makes no engine openai for gpt-openai-1 (gpt)."
+    )
+    assert "it needs OPENAI_API_KEY" in found["versions"][0]["advice"]
 
 
 def test_a23_an_engine_at_the_servers_own_address_is_a_warning(examine, call, house):

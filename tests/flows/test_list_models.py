@@ -68,6 +68,22 @@ def test_r8_the_day_on_which_a_version_ends_is_told_until_it_has_come(on_stage):
     on_stage(main)
 
 
+def test_a_model_whose_engine_is_not_there_is_not_offered(on_stage):
+    """Requests for it are refused with 503, and so is a look at it; a test key is answered."""
+
+    async def main(stage):
+        stage.version("lost-1", engine="gone")
+        live, test = await stage.key(), await stage.key(mode="test")
+        assert "lost-1" not in names(await stage.models(live))
+        shown = await stage.models(live, b"/v1/models/lost-1")
+        assert shown.refusal.problem is errors.ENGINE_BUSY
+        assert (await stage.ask(live, model="lost-1")).refusal.problem is errors.ENGINE_BUSY
+        assert "lost-1" in names(await stage.models(test))
+        assert (await stage.models(test, b"/v1/models/lost-1")).json["id"] == "lost-1"
+
+    on_stage(main)
+
+
 def test_r13_only_what_the_key_and_its_project_may_name_is_listed(on_stage):
     async def main(stage):
         key = await stage.key(models=["v1*", "up-1"])

@@ -19,7 +19,7 @@ from keyhall.flows import run_engines
 from keyhall.flows.manage import engines as manage
 from keyhall.flows.manage import versions
 from keyhall.flows.run_engines import Engines
-from keyhall.policy.catalogue import Version
+from keyhall.policy.catalogue import Catalogue, Version
 from keyhall.ports.records import EngineRecord
 from keyhall.stores.catalogue import enter_version
 
@@ -231,6 +231,35 @@ def test_a_key_that_is_not_in_the_environment_is_told():
         ]
         table.refresh([record()])
         assert table.notes == []
+        await table.close()
+
+    asyncio.run(story())
+
+
+def test_what_nobody_answers_for_is_told_with_what_to_do():
+    def version(name, engine):
+        return Version(0, name, engine, "m", 0)
+
+    async def story():
+        table = engines()
+        table.refresh([record("far", "http://169.254.169.254/v1"), record()])
+        versions = [
+            version("fine-1", "vllm"),
+            *(version(f"gpt-{number}", "openai") for number in range(5)),
+            version("far-1", "far"),
+            version("house-1", "gone"),
+        ]
+        found = table.unserved(
+            Catalogue({each.name: each for each in versions}, {"b": "house-1", "a": "house-1"}), 0
+        )
+        assert [f"{each.says} {each.advice}" for each in found] == [
+            "Engine far, which is left out, should answer for far-1. Until it can be used, "
+            "requests for them get 503.",
+            "There is no engine gone for house-1 (a, b). `keyhall engines add gone --url URL`, or "
+            "`keyhall versions retire` them: requests for them get 503.",
+            "There is no engine openai for gpt-0, gpt-1, gpt-2 and 2 more. Set OPENAI_API_KEY as "
+            "when they were offered, or `keyhall versions retire` them: requests for them get 503.",
+        ]
         await table.close()
 
     asyncio.run(story())

@@ -11,6 +11,7 @@ from keyhall.policy.catalogue import (
     Version,
     shutdown_date,
     status_at,
+    unserved,
 )
 
 NOON_US = 1_809_172_800_000_000  # 2027-05-01 12:00 UTC
@@ -52,6 +53,18 @@ def test_a_version_retires_at_its_hour_and_not_before() -> None:
     assert status_at(version, NOON_US - 1) == "deprecated"
     assert status_at(version, NOON_US) == "retired"
     assert status_at(VERSION, NOON_US) == "active"
+
+
+def test_versions_whose_engine_is_not_there_are_found_unless_they_are_retired() -> None:
+    versions = [
+        replace(VERSION, name="here", engine="a"),
+        replace(VERSION, name="lost", engine="b"),
+        replace(VERSION, name="ends", engine="b", status="deprecated", retires_at_us=NOON_US),
+    ]
+    catalogue = Catalogue({version.name: version for version in versions}, {})
+    assert unserved(catalogue, {"a"}, NOON_US - 1) == {"b": versions[1:]}
+    assert unserved(catalogue, {"a"}, NOON_US) == {"b": [versions[1]]}
+    assert unserved(catalogue, {"a", "b"}, NOON_US) == {}
 
 
 def test_the_day_of_the_shutdown_is_told_in_utc() -> None:

@@ -27,7 +27,8 @@ from keyhall.clock import SystemClock
 from keyhall.config import Config
 from keyhall.flows import first_run
 from keyhall.flows.manage.checks import Refused
-from keyhall.flows.run_engines import Engines
+from keyhall.flows.run_engines import NAMES_SHOWN, REFUSED, Engines, Unserved
+from keyhall.flows.use_upstream import some
 from keyhall.policy.catalogue import Catalogue, status_at
 from keyhall.ports.store import StoreAway
 from keyhall.stores.migrate import SchemaTooNew
@@ -229,7 +230,8 @@ async def _hall(config: Config, store: SqliteStore) -> list[Finding]:
                 findings.append(await _engine(name, engine.check))
     finally:
         await engines.close()
-    return findings + versions(await store.load_catalogue(), set(engines.table), now_us)
+    catalogue = await store.load_catalogue()
+    return findings + versions(catalogue, engines.unserved(catalogue, now_us), now_us)
 
 
 async def _pepper(config: Config, store: SqliteStore) -> Finding:
@@ -266,27 +268,17 @@ async def _engine(name: str, check: Callable[[], Awaitable[str | None]]) -> Find
     return Finding("engines", "error", says, "Its address: keyhall engines list")
 
 
-def versions(catalogue: Catalogue, engines: set[str], now_us: int) -> list[Finding]:
+def versions(catalogue: Catalogue, unserved: list[Unserved], now_us: int) -> list[Finding]:
     """What versions need and do not have; one line for each want, however many lack it."""
     used = [each for each in catalogue.versions.values() if status_at(each, now_us) != "retired"]
-    findings = []
-    for engine in sorted({each.engine for each in used} - engines):
-        names = _some([each.name for each in used if each.engine == engine])
-        findings.append(
-            Finding(
-                "versions",
-                "warning",
-                f"There is no engine {engine} for {names}.",
-                "Add it (an engine from the environment: set OPENAI_API_KEY), or retire them.",
-            )
-        )
+    findings = [_unserved(each) for each in unserved]
     unpriced = [each.name for each in used if each.price is None]
     if unpriced:
         findings.append(
             Finding(
                 "prices",
                 "warning",
-                f"No price for {_some(unpriced)}: keys with a budget may not use them.",
+                f"No price for {some(unpriced, NAMES_SHOWN)}: keys with a budget may not use them.",
                 f"keyhall versions price {unpriced[0]} --help",
             )
         )
@@ -295,6 +287,9 @@ def versions(catalogue: Catalogue, engines: set[str], now_us: int) -> list[Findi
     return findings or [Finding("versions", "ok", f"{len(used)}, each with an engine and a price")]
 
 
-def _some(names: list[str]) -> str:
-    more = len(names) - 3
-    return ", ".join(names[:3]) + (f" and {more} more" if more > 0 else "")
+def _unserved(found: Unserved) -> Finding:
+    says, advice = found.says, found.advice
+    if found.is_given and not found.is_left_out:
+        says = f"This shell's environment makes no engine {found.engine} for {found.names}."
+        advice = f"If the server's makes none either, {REFUSED}: it needs OPENAI_API_KEY."
+    return Finding("versions", "warning", says, advice)

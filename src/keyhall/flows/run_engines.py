@@ -18,6 +18,7 @@ from keyhall.engines.upstream.engine import UpstreamEngine
 from keyhall.engines.upstream.pool import Sizes
 from keyhall.flows import use_upstream
 from keyhall.outbox import Outbox
+from keyhall.policy.catalogue import Catalogue, Version, unserved
 from keyhall.policy.secrets import Secret
 from keyhall.ports.engine import Engine
 from keyhall.ports.records import EngineRecord
@@ -27,6 +28,8 @@ SANDBOX = "sandbox"
 LEAVING_SECONDS_MIN = 5.0
 LEAVING_SECONDS_MAX = 3_600.0
 _LOOK_SECONDS = 0.25
+NAMES_SHOWN = 3  # of versions, in a line about an engine that they lack
+REFUSED = "requests for them get 503"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,34 @@ class _Place:
 
     url: str
     key: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Unserved:
+    """An engine that versions need and that is not here: for the operator."""
+
+    engine: str
+    names: str  # of the versions, with their aliases
+    is_left_out: bool  # it is known, and cannot be used
+
+    @property
+    def is_given(self) -> bool:
+        """It comes from the environment."""
+        return self.engine in use_upstream.NAMES
+
+    @property
+    def says(self) -> str:
+        if self.is_left_out:
+            return f"Engine {self.engine}, which is left out, should answer for {self.names}."
+        return f"There is no engine {self.engine} for {self.names}."
+
+    @property
+    def advice(self) -> str:
+        if self.is_left_out:
+            return f"Until it can be used, {REFUSED}."
+        add = f"`keyhall engines add {self.engine} --url URL`"
+        way = "Set OPENAI_API_KEY as when they were offered" if self.is_given else add
+        return f"{way}, or `keyhall versions retire` them: {REFUSED}."
 
 
 class Engines:
@@ -98,6 +129,19 @@ class Engines:
                 task = asyncio.get_running_loop().create_task(self._leave(engine))
                 self._leaving[engine] = task
 
+    def unserved(self, catalogue: Catalogue, now_us: int) -> list[Unserved]:
+        """What is in the catalogue and nobody answers for."""
+        found = []
+        for engine, versions in sorted(unserved(catalogue, self.table, now_us).items()):
+            names = use_upstream.some([_called(each, catalogue) for each in versions], NAMES_SHOWN)
+            found.append(Unserved(engine, names, engine in self._places))
+        return found
+
+    def told(self, catalogue: Catalogue, now_us: int) -> list[str]:
+        """What a start prints of engines."""
+        lacking = self.unserved(catalogue, now_us)
+        return self.notes + [f"{each.says} {each.advice}" for each in lacking]
+
     async def close(self) -> None:
         """Close all of them now; what still runs fails."""
         for task in self._leaving.values():
@@ -149,6 +193,12 @@ class Engines:
             hop=self._hop,
             outbox=self._outbox,
         )
+
+
+def _called(version: Version, catalogue: Catalogue) -> str:
+    """A version with the names that lead to it: `llama-house-1 (llama)`."""
+    aliases = [alias for alias, target in catalogue.aliases.items() if target == version.name]
+    return f"{version.name} ({', '.join(sorted(aliases))})" if aliases else version.name
 
 
 def _sandbox(config: Config) -> SandboxEngine:

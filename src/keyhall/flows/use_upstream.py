@@ -152,9 +152,9 @@ async def _list(engine: Lists, offered: Offered) -> list[str]:
 async def _offer(step: "_Step", engine: str, listed: list[str], wanted: str) -> None:
     taken = [model for model in listed if not await step.name(model, engine)]
     if listed:
-        step.say(f"Engine {engine} offers under their own names: {_some(listed)}.")
+        step.say(f"Engine {engine} offers under their own names: {some(listed)}.")
     if taken:
-        step.say(f"These names keep their meaning: {_some(taken)}.")
+        step.say(f"These names keep their meaning: {some(taken)}.")
     if wanted and wanted not in listed:
         await step.name(wanted, engine)
         if listed:
@@ -173,9 +173,9 @@ async def _offer(step: "_Step", engine: str, listed: list[str], wanted: str) -> 
     step.say(f"{what}: set KEYHALL_UPSTREAM_MODEL to the one that v1 should call.")
 
 
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - _SHOWN_MAX
-    return ", ".join(names[:_SHOWN_MAX]) + (f" and {more} more" if more > 0 else "")
+def some(names: Sequence[str], shown_max: int = _SHOWN_MAX) -> str:
+    more = len(names) - shown_max
+    return ", ".join(names[:shown_max]) + (f" and {more} more" if more > 0 else "")
 
 
 class _Step:

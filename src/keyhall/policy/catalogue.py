@@ -1,7 +1,7 @@
 """Versions and aliases: which immutable record answers for the name a caller sent (R8, R9, R19)."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
@@ -95,6 +95,17 @@ def status_at(version: Version, now_us: int) -> Status:
     if version.retires_at_us is not None and version.retires_at_us <= now_us:
         return "retired"
     return version.status
+
+
+def unserved(
+    catalogue: Catalogue, engines: Container[str], now_us: int
+) -> dict[str, list[Version]]:
+    """The versions in use that no engine answers for, by the name of the engine they lack."""
+    lacking: dict[str, list[Version]] = {}
+    for version in catalogue.versions.values():
+        if version.engine not in engines and status_at(version, now_us) != "retired":
+            lacking.setdefault(version.engine, []).append(version)
+    return lacking
 
 
 def shutdown_date(version: Version) -> str | None:
