@@ -167,6 +167,25 @@ def test_i4_a_refused_key_is_written_as_lists_show_it(lines):
 @pytest.mark.parametrize(
     ("sent", "written"),
     [
+        ("sk-proj-0123456789abcdefWXYZ", "sk-proj*****************WXYZ"),
+        ("hunter2", "(no key, under 20 characters)"),
+        ("correct-horse-battery-staple", "(no key, under 100 characters)"),
+        ("x" * 300, "(no key, 100 characters or more)"),
+    ],
+)
+def test_i4_what_was_sent_instead_of_a_key_is_not_written_not_even_its_ends(lines, sent, written):
+    """It may be a password of the caller's, sent by mistake."""
+
+    async def story(_server, line, _key):
+        assert (await line.ask(sent, chat("Hello"))).status == 401
+
+    (refused,) = lines("errors", story)
+    assert refused["key"] == written
+
+
+@pytest.mark.parametrize(
+    ("sent", "written"),
+    [
         ("my-request_1", "my-request_1"),
         ("x" * 128, "x" * 128),
         ("x" * 129, None),

@@ -20,6 +20,7 @@ CLIENT_ID_BYTES_MAX = 128
 _log = logging.getLogger("keyhall")
 _ID_BYTES = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 _REFUSED_CALLERS = (401, 403)
+_LENGTHS = (20, 100)  # of passwords; of keys and tokens
 
 
 class RequestLog:
@@ -106,8 +107,20 @@ def _without_key(path: bytes) -> bytes:
 def _masked(authorization: bytes | None) -> str | None:
     if authorization is None:
         return None
-    text = authorization.rpartition(b" ")[2][:PATH_BYTES_MAX].decode("latin-1")
-    return keys.mask_ours(text) if keys.parse(text) else keys.mask(text)
+    text = authorization.rpartition(b" ")[2].decode("latin-1")
+    if keys.parse(text):
+        return keys.mask_ours(text)
+    if text.startswith("sk-"):
+        return keys.mask(text[:PATH_BYTES_MAX])
+    return _length_class(len(text))
+
+
+def _length_class(characters: int) -> str:
+    """Of what is no key, and may be somebody's password: not even its ends."""
+    for less_than in _LENGTHS:
+        if characters < less_than:
+            return f"(no key, under {less_than} characters)"
+    return f"(no key, {_LENGTHS[-1]} characters or more)"
 
 
 def _is_id(text: bytes) -> bool:
