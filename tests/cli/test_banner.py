@@ -31,7 +31,7 @@ def said(house, monkeypatch):
         ):
             await change(connection)
         async with app.open_house(config, "http://127.0.0.1:8484", clock) as opened:
-            return banner.who_answers(opened)
+            return banner.who_answers(opened, config)
 
     return lambda change: asyncio.run(start(change))
 
@@ -59,7 +59,22 @@ async def without_v1(connection):
 def test_the_sandbox_says_that_it_is_none_and_what_to_do(said):
     (line,) = said(nothing)
     assert line.startswith("v1 answers from the sandbox, which is not an AI. For a real model")
-    assert "keyhall engines add NAME --url URL" in line
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda _: nothing,
+        lambda _: without_v1,
+        lambda house: moved(house, "v1", "gone"),
+    ],
+)
+def test_a_command_that_a_start_names_works_as_it_stands(said, house, call, change):
+    """In any shell: on this folder, with names that are taken."""
+    (line,) = said(change(house))
+    command = line.rpartition("keyhall ")[2].splitlines()[0]
+    assert command.endswith(f"--data {house.data}")
+    assert call(*command.split()).status == 0
 
 
 def test_where_there_is_another_engine_nobody_is_told_to_add_one(said, house):
@@ -75,12 +90,14 @@ def test_a_real_model_is_named(said, house):
 def test_an_engine_that_is_not_there_is_named_with_the_way_out(said, house):
     assert said(moved(house, "v1", "gone")) == [
         "v1 means house-1, but there is no engine gone: add it, or keyhall aliases move v1 "
-        "v1-sandbox-1"
+        f"v1-sandbox-1 --data {house.data}"
     ]
 
 
-def test_an_alias_that_is_gone_is_told_with_the_way_back(said):
-    assert said(without_v1) == ["v1 means nothing: keyhall aliases move v1 VERSION"]
+def test_an_alias_that_is_gone_is_told_with_the_way_back(said, house):
+    assert said(without_v1) == [
+        f"v1 means nothing: keyhall aliases move v1 v1-sandbox-1 --data {house.data}"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def show(house: House, config: Config, url: str, tls_until: float | None = None)
         _first_key(url, house.first.key.reveal())
     else:
         _known_keys(house, config)
-    for line in [*who_answers(house), *house.notes]:
+    for line in [*who_answers(house, config), *house.notes]:
         say(line)
     say("\nStop with Ctrl-C.\n")
 
@@ -92,8 +92,12 @@ def _known_keys(house: House, config: Config) -> None:
         say(f"Keys: {', '.join(masked[:KEYS_SHOWN_MAX])}{more}")
     else:
         say("No key is in use.")
-    where = "" if config.has_usual_data else f" --data {shlex.quote(str(config.data))}"
-    say(f"Another key: {program()} keys create --name NAME{where}")
+    say(f"Another key: {program()} keys create --name NAME{_where(config)}")
+
+
+def _where(config: Config) -> str:
+    """What a command needs to find this data folder from any shell."""
+    return "" if config.has_usual_data else f" --data {shlex.quote(str(config.data))}"
 
 
 def program() -> str:
@@ -108,23 +112,24 @@ def program() -> str:
     return near if len(near) < len(str(called)) else str(called)
 
 
-def who_answers(house: House) -> list[str]:
+def who_answers(house: House, config: Config) -> list[str]:
     """Who stands behind `v1`, and what to do about it."""
-    version = house.hall.catalogue.find("v1")
+    version, where = house.hall.catalogue.find("v1"), _where(config)
     if version is None:
-        return [f"v1 means nothing: {program()} aliases move v1 VERSION"]
+        return [f"v1 means nothing: {program()} aliases move v1 v1-sandbox-1{where}"]
     if version.engine not in house.hall.engines:
         return [
             f"v1 means {version.name}, but there is no engine {version.engine}: add it, or "
-            f"{program()} aliases move v1 v1-sandbox-1"
+            f"{program()} aliases move v1 v1-sandbox-1{where}"
         ]
     if version.engine != "sandbox":
         return [f"v1 answers from {version.name} (engine {version.engine})."]
     line = "v1 answers from the sandbox, which is not an AI."
     if len(house.hall.engines) == 1:
         line += (
-            " For a real model start with OPENAI_API_KEY (and\nOPENAI_BASE_URL) set, or: "
-            f"{program()} engines add NAME --url URL"
+            " For a real model start with OPENAI_API_KEY (and\nOPENAI_BASE_URL) set, or name a "
+            "server of yours:\n  "
+            f"{program()} engines add vllm --url http://127.0.0.1:8000/v1{where}"
         )
     return [line]
 
