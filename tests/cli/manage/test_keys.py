@@ -247,7 +247,49 @@ def test_data_names_the_folder_on_the_command_line_too(fresh_keyhall, tmp_path) 
     other = tmp_path / "other"
     fresh_keyhall("keys", "create", "--name", "app", "--data", str(other))
     assert json.loads(fresh_keyhall("keys", "list", "--json", "--data", str(other)))
-    assert fresh_keyhall.json("keys", "list") == []
+    assert "There is no Keyhall data" in fresh_keyhall.refused("keys", "list")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("usage",),
+        ("tiers",),
+        ("keys", "list"),
+        ("keys", "revoke", "app"),
+        ("limits", "app"),
+        ("projects", "create", "--name", "web"),
+        ("organizations", "list"),
+        ("versions", "list"),
+        ("versions", "retire", "v1"),
+        ("aliases", "move", "v1", "v1.1"),
+        ("engines", "list"),
+    ],
+)
+def test_a_folder_without_data_is_told_and_left_as_it_is(fresh_keyhall, arguments) -> None:
+    """It is a mistyped one: nothing is made there."""
+    data = fresh_keyhall.data
+    assert fresh_keyhall.refused(*arguments) == (
+        f"Error: There is no Keyhall data in {data}: name its folder with --data. `keyhall serve` "
+        "or `keyhall keys create` makes a new one.\n"
+    )
+    assert not data.exists()
+    data.mkdir()
+    fresh_keyhall.refused(*arguments)
+    assert list(data.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("keys", "create", "--name", "app"),
+        ("engines", "add", "vllm", "--url", "http://127.0.0.1:8000/v1"),
+        ("versions", "add", "x-1", "--engine", "sandbox", "--engine-model", "x"),
+    ],
+)
+def test_what_a_first_start_needs_may_come_before_it(fresh_keyhall, arguments) -> None:
+    fresh_keyhall(*arguments)
+    assert (fresh_keyhall.data / "keyhall.db").exists()
 
 
 @pytest.mark.parametrize("state", ["paused", "expired", "revoked"])

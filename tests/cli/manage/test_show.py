@@ -46,11 +46,12 @@ def test_what_is_piped_has_no_blanks_at_its_ends(capsys) -> None:
 def test_a_data_folder_that_cannot_be_is_one_line(keyhall, tmp_path, place) -> None:
     (tmp_path / "file").write_text("")
     keyhall.environment["KEYHALL_DATA"] = str(tmp_path / place)
-    said = keyhall.refused("keys", "list")
+    said = keyhall.refused("keys", "create", "--name", "app")
     assert len(said.splitlines()) == 1
     assert str(tmp_path / "file") in said
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(keyhall) -> None:
     keyhall.environment["KEYHALL_DATA"] = "/proc/x"
-    assert keyhall.refused("keys", "list").startswith("Error: /proc/x: ")
+    said = keyhall.refused("keys", "create", "--name", "app")
+    assert said.startswith("Error: /proc/x: ")

@@ -68,7 +68,7 @@ def add(name: str, url: str, key_env: str | None, as_json: bool, where: Where) -
         engine = EngineRecord(name, url, key_env, house.now_us)
         return await manage.add(house.store, engine, **house.by)
 
-    engine = act(where, work)
+    engine = act(where, work, prepares=True)
     if as_json:
         show.as_json(json_of(engine))
         return

@@ -86,7 +86,7 @@ def create(
             **house.by,
         )
 
-    fresh = act(where, work)
+    fresh = act(where, work, prepares=True)
     if as_json:
         show.as_json(key_text.fresh_json(fresh, now_us=fresh.key.created_at_us))
     else:

@@ -1,7 +1,8 @@
 """Opening the data folder for one command, and turning refusals into a sentence and a status.
 
 0: done. 1: refused, with one or two sentences on standard error. 2: the command line itself is
-wrong. A folder that no server has seen yet is prepared, so that commands may come first.
+wrong. What a first start would need may come before it: `keys create`, `engines add` and
+`versions add` prepare a folder that no server has seen. All others take it for a mistyped one.
 """
 
 import asyncio
@@ -53,8 +54,17 @@ class House:
         return self.by["now_us"]
 
 
+class NoData(Refused):
+    """Nothing was ever kept in the folder that was named."""
+
+
 @asynccontextmanager
-async def open_house(config: Config) -> AsyncIterator[House]:
+async def open_house(config: Config, *, prepares: bool) -> AsyncIterator[House]:
+    if not prepares and not (config.data / "keyhall.db").exists():
+        raise NoData(
+            f"There is no Keyhall data in {config.data}: name its folder with --data. "
+            "`keyhall serve` or `keyhall keys create` makes a new one."
+        )
     config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     peppers = load_peppers(config.data)
     clock = SystemClock()
@@ -81,12 +91,15 @@ class Where(TypedDict):
     config: str | None
 
 
-def act(where: Where, work: Callable[[House], Awaitable[Found]]) -> Found:
-    """Open the house, do the work, close it; refusals become a sentence and status 1."""
+def act(
+    where: Where, work: Callable[[House], Awaitable[Found]], *, prepares: bool = False
+) -> Found:
+    """Open the house, do the work, close it; refusals become a sentence and status 1. `prepares`:
+    a folder without data gets what it needs, first."""
     config = load_config(where["data"], where["config"])
 
     async def inside() -> Found:
-        async with open_house(config) as house:
+        async with open_house(config, prepares=prepares) as house:
             return await work(house)
 
     try:

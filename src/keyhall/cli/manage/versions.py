@@ -152,12 +152,14 @@ def _done(
     as_json: bool,
     work: Callable[[House], Awaitable[Version]],
     says: Callable[[Version], str],
+    *,
+    prepares: bool = False,
 ) -> None:
     async def timed(house: House) -> tuple[Version, list[str], int]:
         done = await work(house)
         return *await manage.find(house.store, done.name), house.now_us
 
-    version, aliases, now_us = act(where, timed)
+    version, aliases, now_us = act(where, timed, prepares=prepares)
     if as_json:
         show.as_json(json_of(version, aliases, now_us))
     else:
@@ -231,6 +233,7 @@ def add(
         work,
         lambda version: f"Added {version.name} ({version.fingerprint}). "
         f"`keyhall aliases move ALIAS {version.name}` lets callers find it under another name.",
+        prepares=True,
     )
 
 
