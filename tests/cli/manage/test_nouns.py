@@ -215,4 +215,5 @@ def test_nothing_used_is_a_sentence(keyhall) -> None:
     assert keyhall("usage") == "Nothing was used.\n"
     keyhall("keys", "create", "--name", "app")
     assert "Nothing was used from" in keyhall("usage", "--key", "app", "--since", "7d")
+    assert " until " in keyhall("usage", "--since", "7d ago", "--until", "1d ago")
     assert keyhall.json("usage")["lines"] == []

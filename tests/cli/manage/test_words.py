@@ -48,6 +48,16 @@ def test_a_moment_lies_after_or_before_now() -> None:
     assert (never.after(NOW_US), never.before(NOW_US)) == (None, None)
 
 
+def test_a_span_of_the_past_may_say_ago() -> None:
+    past = words.MomentType(is_past=True)
+    assert past.convert("7d ago", None, None) == past.convert("7d", None, None)
+    for text in ("ago", "7 d ago", "2027-01-15 ago"):
+        with pytest.raises(click.BadParameter):
+            past.convert(text, None, None)
+    with pytest.raises(click.BadParameter):
+        words.MomentType().convert("7d ago", None, None)
+
+
 @pytest.mark.parametrize("text", ["soon", "2027-13-01", "", "tomorrow"])
 def test_anything_else_is_no_time(text) -> None:
     with pytest.raises(click.BadParameter, match="or never"):

@@ -15,8 +15,10 @@ TITLES: dict[Group, str] = {"key": "Key", "model": "Model", "day": "Day (UTC)"}
 
 @click.command()
 @click.option("--by", type=click.Choice(get_args(Group)), default="key", show_default=True)
-@click.option("--since", type=words.MomentType(), help="7d ago, or a date (UTC).  [the beginning]")
-@click.option("--until", type=words.MomentType(), help="1d ago, or a date (UTC).  [now]")
+@click.option("--since", type=words.MomentType(is_past=True),
+              help="7d (so long ago), or a date (UTC).  [the beginning]")  # fmt: skip
+@click.option("--until", type=words.MomentType(is_past=True),
+              help="1d (so long ago), or a date (UTC).  [now]")  # fmt: skip
 @click.option("--key", metavar="KEY", help="Only this key's.")
 @options
 def usage(

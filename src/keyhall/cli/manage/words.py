@@ -57,12 +57,14 @@ class Moment:
 
 
 class MomentType(click.ParamType):  # type: ignore[type-arg]
-    """A date, a time, or a span from now. `never` where the command knows what that means."""
+    """A date, a time, or a span from now. `never` where the command knows what that means, and
+    `7d ago` where a span is one of the past."""
 
     name = "time"
 
-    def __init__(self, *, or_never: bool = False) -> None:
+    def __init__(self, *, or_never: bool = False, is_past: bool = False) -> None:
         self._or_never = or_never
+        self._is_past = is_past
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -71,7 +73,7 @@ class MomentType(click.ParamType):  # type: ignore[type-arg]
             return value
         if self._or_never and value == "never":
             return Moment()
-        span = span_us(value)
+        span = span_us(value.removesuffix(" ago").rstrip() if self._is_past else value)
         moment = Moment(None if span is not None else time_us(value), span)
         if moment == Moment():
             never = ", or never" if self._or_never else ""
