@@ -599,6 +599,11 @@ def test_a_field_that_cannot_be_honoured_is_refused_unless_it_is_null(name, valu
     assert read(json.dumps(with_field(name, None)).encode()).model == "v1"
 
 
+def test_the_refusal_of_moderation_promises_no_filter():
+    error = refusal(with_field("moderation", {}))
+    assert str(error).endswith("this model. Keyhall does not moderate yet: leave it out.")
+
+
 def test_audio_of_an_earlier_answer_is_refused_unless_it_is_null():
     error = refusal(with_message(role="assistant", audio={"id": "audio_1"}))
     assert error.problem is errors.UNSUPPORTED_PARAMETER

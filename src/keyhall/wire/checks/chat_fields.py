@@ -161,7 +161,7 @@ _FIELDS: dict[str, Shape] = {
     "top_logprobs": Whole(0, chat.TOP_LOGPROBS_MAX),
     "user": Text(characters_max=chat.USER_CHARACTERS_MAX),
     "seed": Whole(-chat.INT64_MAX - 1, chat.INT64_MAX),
-    "moderation": Absent("The operator's filters apply to every request."),
+    "moderation": Absent("Keyhall does not moderate yet: leave it out."),
     "safety_identifier": Text(characters_max=chat.SAFETY_CHARACTERS_MAX),
     "prompt_cache_key": Text(characters_max=chat.USER_CHARACTERS_MAX),
     "prompt_cache_retention": OneOf("in_memory", "in-memory", "24h"),
