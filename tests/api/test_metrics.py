@@ -143,6 +143,9 @@ def test_r26_behind_a_trusted_proxy_its_client_counts(inside):
     async def story(server):
         for client, status in (("127.0.0.1", 200), ("::1", 200), ("203.0.113.9", 403)):
             assert (await scrape(server, f"x-forwarded-for: {client}\r\n")).status == status
+        for unreadable in ("unknown", '"127.0.0.1"', "127.0.0.1,", ""):
+            answer = await scrape(server, f"x-forwarded-for: {unreadable}\r\n")
+            assert answer.status == 403, "somebody is there, and it is not the proxy itself"
         spoofed = "x-forwarded-for: 127.0.0.1\r\nx-forwarded-for: 203.0.113.9\r\n"
         assert (await scrape(server, spoofed)).status == 403
 

@@ -2,6 +2,7 @@
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
+UNKNOWN = "unknown"  # no address: it is in no list, and nobody takes it for this machine
 HOPS_MAX = 32  # a longer X-Forwarded-For is somebody's padding: only its end is read
 
 
@@ -13,6 +14,8 @@ class TrustedProxies:
     '203.0.113.9'
     >>> proxies.client_ip("203.0.113.7", b"6.6.6.6")
     '203.0.113.7'
+    >>> proxies.client_ip("10.0.0.1", b"203.0.113.9, nonsense")
+    'unknown'
     """
 
     def __init__(self, networks: list[str]) -> None:
@@ -20,14 +23,15 @@ class TrustedProxies:
         self._networks: list[IPv4Network | IPv6Network] = [ip_network(text) for text in networks]
 
     def client_ip(self, peer: str, forwarded_for: bytes | None) -> str:
-        """`peer`, or whom the proxies name; a hop that is no address ends the search before it."""
+        """`peer`, or whom the proxies name; UNKNOWN if they name what is no address: somebody is
+        there, and it is not the proxy itself."""
         if forwarded_for is None or not self._trusts(peer):
             return peer
         client = peer
         for hop in reversed(forwarded_for.decode("latin-1").split(",")[-HOPS_MAX:]):
             address = _address(hop)
             if address is None:
-                break
+                return UNKNOWN
             client = str(address)
             if not self._trusts(client):
                 break
