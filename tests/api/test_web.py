@@ -1,6 +1,7 @@
 """What is not `/v1`: the front page, and refusals in the table's shape."""
 
 import logging
+import re
 
 import pytest
 from plain_http import chat
@@ -46,6 +47,33 @@ def test_what_is_not_there_is_refused_in_the_tables_shape(inside, method, path, 
     inside(story)
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/"),
+        ("GET", "/healthz"),
+        ("HEAD", "/livez"),
+        ("GET", "/readyz"),
+        ("GET", "/metrics"),
+        ("GET", "/docs"),
+        ("POST", "/healthz"),
+        ("GET", "/v1/models"),
+    ],
+)
+def test_every_answer_carries_an_id_of_its_own_and_no_sniffing(inside, method, path):
+    async def story(server):
+        ids = set()
+        for _ in range(2):
+            line = await server.line()
+            answer = (await line.send(None, None, path, method=method)).reply
+            assert answer.headers["x-content-type-options"] == "nosniff"
+            assert re.fullmatch("req_[0-9a-f]{32}", answer.headers["x-request-id"])
+            ids.add(answer.headers["x-request-id"])
+        assert len(ids) == 2
+
+    inside(story)
+
+
 def test_a_body_beyond_the_setting_is_refused(inside):
     async def story(server):
         key = (await server.make_key()).text.reveal()
@@ -82,6 +110,7 @@ def test_i16_a_mistake_of_ours_is_told_as_one_with_an_id_that_is_in_the_log(insi
         assert "secret words" not in answer.body.decode()
         ours = [record for record in caplog.records if record.name == "keyhall"]
         assert ours[0].args["request_id"] in answer.error["message"]
+        assert ours[0].args["request_id"] == answer.headers["x-request-id"]
 
     with caplog.at_level(logging.ERROR):
         inside(story)

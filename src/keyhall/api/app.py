@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from keyhall import errors
 from keyhall.api import health
@@ -44,11 +45,11 @@ Health: <a href="/healthz">/healthz</a>, <a href="/readyz">/readyz</a>.</p>
 
 _ECHO_MAX = 200  # characters of a request that an error repeats
 _ID_BYTES = 16
+_ID = "keyhall.request_id"  # where a request's scope keeps it
 
 _SAFE = {
     "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-    "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
 }
 
@@ -82,7 +83,7 @@ async def refused(request: Request, error: Exception) -> Response:
 
 async def failed(request: Request, error: Exception) -> Response:
     """A mistake of ours; it stands in the log under the id that the answer names."""
-    request_id = os.urandom(_ID_BYTES).hex()
+    request_id = request.scope[_ID]
     request.app.state.hall.log_failure(request_id, error)
     return _told(ApiError(errors.INTERNAL, request_id=f"req_{request_id}"), None)
 
@@ -92,7 +93,28 @@ def _told(error: ApiError, headers: Mapping[str, str] | None) -> Response:
     return Response(body, status, headers, media_type="application/json")
 
 
-def web(hall: Hall, state: Health) -> Starlette:
+class Marked:
+    """What every answer carries: an id of its own, and that its type is what it says."""
+
+    def __init__(self, inside: ASGIApp) -> None:
+        self._inside = inside
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request_id = scope[_ID] = os.urandom(_ID_BYTES).hex()
+        lines = [
+            (b"x-request-id", b"req_" + request_id.encode()),
+            (b"x-content-type-options", b"nosniff"),
+        ]
+
+        async def send_marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], *lines]}
+            await send(message)
+
+        await self._inside(scope, receive, send_marked)
+
+
+def web(hall: Hall, state: Health) -> ASGIApp:
     app = Starlette(
         routes=[
             Route("/", front),
@@ -107,4 +129,4 @@ def web(hall: Hall, state: Health) -> Starlette:
     app.state.hall = hall
     app.state.health = state
     app.state.registry = None
-    return app
+    return Marked(app)
