@@ -134,6 +134,8 @@ def test_a_key_is_taken_in_every_form_that_clients_send(on_stage, header):
         b"",
         b"Bearer",
         b"bearer ",
+        b"Bearer ",
+        b"Bearer   ",
         b"Digest abc",
         b"Basic",
         b"Basic !!!",

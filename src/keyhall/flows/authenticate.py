@@ -23,6 +23,8 @@ async def authenticate(exchange: Exchange, hall: Hall, endpoint: str) -> Caller:
     digest = callers.digest(text)
     caller = callers.known.get(digest)
     if caller is None:
+        if not text.strip():
+            raise ApiError(errors.NO_KEY, url=hall.url)
         caller = await callers.look_up(text, digest)
     now_us = exchange.started_us
     if caller.until_us <= now_us:
