@@ -5,6 +5,7 @@ scripts stay fast.
 """
 
 import difflib
+import errno
 import gc
 import importlib
 from typing import Any
@@ -35,6 +36,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
+# What a write to standard output fails with where nobody is to blame.
+UNSHOWN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
 class LazyGroup(click.Group):
     """A group whose commands are imported when they run."""
 
@@ -62,6 +67,17 @@ class LazyGroup(click.Group):
             near = difflib.get_close_matches(args[0], COMMANDS, n=2) if args else []
             hint = f" Did you mean {' or '.join(near)}?" if near else ""
             raise click.UsageError(error.message + hint, ctx) from None
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """As click does it, and a full disk behind standard output is one line."""
+        try:
+            return super().main(*args, **options)
+        except OSError as error:
+            if error.errno not in UNSHOWN or error.filename is not None:
+                raise
+            from keyhall.cli.options import unshown
+
+            unshown(error)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -292,6 +292,48 @@ def test_what_a_first_start_needs_may_come_before_it(fresh_keyhall, arguments) -
     assert (fresh_keyhall.data / "keyhall.db").exists()
 
 
+def into_a_full_disk(data, *arguments):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "keyhall", *arguments],
+            env={**os.environ, "KEYHALL_DATA": str(data), "NO_COLOR": "1"},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert line.startswith("Error: The output cannot be written: No space left on device.")
+    return line
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_a_key_that_nobody_could_see_is_revoked(keyhall, more) -> None:
+    line = into_a_full_disk(keyhall.data, "keys", "create", "--name", "unseen", *more)
+    (key,) = keyhall.json("keys", "list", "--all")
+    assert line.endswith(f"Nobody saw the key, so {key['id']} was revoked.")
+    assert (key["state"], key["name"]) == ("revoked", "unseen")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_a_successor_that_nobody_could_see_is_revoked_and_the_old_key_can_be_kept(keyhall) -> None:
+    old = keyhall.json("keys", "create", "--name", "app")["id"]
+    line = into_a_full_disk(keyhall.data, "keys", "rotate", "app")
+    states = {key["id"]: key["state"] for key in keyhall.json("keys", "list", "--all")}
+    assert (states.pop(old), *states.values()) == ("active", "revoked")
+    command = line.rpartition("`keyhall ")[2].partition("`")[0]
+    assert "never expires" in keyhall(*command.split())
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+@pytest.mark.parametrize("arguments", [("keys", "list"), ("tiers", "--json"), ("--help",)])
+def test_output_that_cannot_be_written_is_one_line(keyhall, arguments) -> None:
+    into_a_full_disk(keyhall.data, *arguments)
+
+
 @pytest.mark.parametrize("state", ["paused", "expired", "revoked"])
 def test_the_limits_of_a_key_that_is_refused_say_so(keyhall, state) -> None:
     key_id = keyhall.json("keys", "create", "--name", "app")["id"]

@@ -4,7 +4,8 @@ KEY is an id (`key_...`), the 12 characters in it, or a name that only one key i
 """
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ import click
 
 from keyhall.cli.manage import key_text, show, words
 from keyhall.cli.manage.open import House, Where, act, options
+from keyhall.cli.options import unshown
 from keyhall.flows.manage import keys as manage
 from keyhall.flows.manage.organizations import find_project
 from keyhall.policy.keys import ENTROPY_BYTES
@@ -87,11 +89,29 @@ def create(
         )
 
     fresh = act(where, work, prepares=True)
-    if as_json:
-        show.as_json(key_text.fresh_json(fresh, now_us=fresh.key.created_at_us))
-    else:
-        show.line(f"Created {key_text.named(fresh.key)}: {key_text.summary(fresh.key)}.")
-        key_text.shown_once(fresh)
+    with _seen(where, fresh):
+        if as_json:
+            show.as_json(key_text.fresh_json(fresh, now_us=fresh.key.created_at_us))
+        else:
+            show.line(f"Created {key_text.named(fresh.key)}: {key_text.summary(fresh.key)}.")
+            key_text.shown_once(fresh)
+
+
+@contextmanager
+def _seen(where: Where, fresh: manage.Fresh, then: str = "") -> Iterator[None]:
+    """A key that could not be shown is good for nobody: it is revoked. `then`: what follows.
+
+    A pipe whose reader has left is no reason: it may have read the key and enough.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        key = fresh.key.id
+        reason = "it could not be shown when it was made"
+        act(where, lambda house: manage.revoke(house.store, key, reason=reason, **house.by))
+        unshown(error, f" Nobody saw the key, so {key} was revoked.{then}")
 
 
 @keys.command("list")
@@ -256,16 +276,18 @@ def rotate(key: str, overlap: int, as_json: bool, where: Where) -> None:
         )
 
     fresh, old = act(where, work)
-    if as_json:
-        now_us = fresh.key.created_at_us
-        replaced = {"id": old.id, "expires_at": words.stamp(old.expires_at_us)}
-        show.as_json({**key_text.fresh_json(fresh, now_us), "replaces": replaced})
-        return
-    show.line(f"Created {key_text.named(fresh.key)}, the successor of {old.id}.")
-    key_text.shown_once(fresh)
     ended = old.state(fresh.key.created_at_us) == "expired"
     works = "no longer works" if ended else f"works until {words.when(old.expires_at_us)} UTC"
-    show.line(f"The old key {works}. Both share one set of limits.")
+    then = f" The old key {works}: `keyhall keys expire {old.id} --at never` keeps it."
+    with _seen(where, fresh, then):
+        if as_json:
+            now_us = fresh.key.created_at_us
+            replaced = {"id": old.id, "expires_at": words.stamp(old.expires_at_us)}
+            show.as_json({**key_text.fresh_json(fresh, now_us), "replaces": replaced})
+            return
+        show.line(f"Created {key_text.named(fresh.key)}, the successor of {old.id}.")
+        key_text.shown_once(fresh)
+        show.line(f"The old key {works}. Both share one set of limits.")
 
 
 @keys.command()
