@@ -168,6 +168,7 @@ def test_a_wrong_command_line_is_status_2(keyhall, arguments, sentence) -> None:
         (("keys", "create", "--name", "x", "--tier", "free"), "There is no tier 'free'."),
         (("keys", "create", "--name", "x", "--ip", "10.0.0.1/8"), "did you mean 10.0.0.0/8?"),
         (("keys", "create", "--name", "x", "--expires", "2020-01-01"), "which has passed"),
+        (("keys", "expire", "app", "--at", "2020-01-01"), "2020-01-01 00:00 UTC has passed"),
         (("keys", "list", "--project", "nosuch"), "`keyhall projects list` shows them"),
         (("limits", "nosuch"), "`keyhall keys list` shows them"),
         (("usage", "--key", "nosuch"), "No key with id or name nosuch"),

@@ -63,7 +63,10 @@ ACTS = {
     "key.rename": (lambda house, store: keys.rename(store, "app", "x", **by(house)), ["key"]),
     "key.pause": (lambda house, store: keys.pause(store, "app", **by(house)), ["key"]),
     "key.resume": (lambda house, store: keys.resume(store, "paused", **by(house)), ["key"]),
-    "key.expire": (lambda house, store: keys.expire(store, "app", 5, **by(house)), ["key"]),
+    "key.expire": (
+        lambda house, store: keys.expire(store, "app", house.now_us, **by(house)),
+        ["key"],
+    ),
     "key.revoke": (
         lambda house, store: keys.revoke(store, "app", reason="leak", **by(house)),
         ["key"],

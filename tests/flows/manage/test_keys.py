@@ -258,10 +258,22 @@ def test_the_end_of_a_keys_life_is_set_moved_and_removed(house) -> None:
         key_id = (await make(house, store)).key.id
         return [
             (await manage.expire(store, key_id, at_us, **by(house))).expires_at_us
-            for at_us in (house.now_us + 5, 1, None)
+            for at_us in (house.now_us + 5, house.now_us, None)
         ]
 
     assert house.run(work) == [house.now_us + 5, house.now_us, None]
+
+
+def test_the_end_of_a_keys_life_is_not_in_the_past(house) -> None:
+    """A year that was typed wrong would end the key at once."""
+
+    async def work(store):
+        key_id = (await make(house, store)).key.id
+        with pytest.raises(Invalid, match=r"has passed; `keyhall keys expire KEY --at 0` ends"):
+            await manage.expire(store, key_id, house.now_us - 1, **by(house))
+        return (await manage.find(store, key_id, house.now_us)).expires_at_us
+
+    assert house.run(work) is None
 
 
 def test_a_key_is_renamed(house) -> None:

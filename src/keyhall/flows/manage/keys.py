@@ -254,12 +254,13 @@ async def revoke(
 async def expire(
     store: SqlStore, wanted: str, at_us: int | None, *, actor: Actor, now_us: int
 ) -> Key:
-    """Set or remove (None) the end of a key's life; a time that has passed ends it now."""
-    ends_at_us = None if at_us is None else max(at_us, now_us)
+    """Set or remove (None) the end of a key's life: now at the earliest."""
+    if at_us is not None and at_us < now_us:
+        raise Invalid(f"{at(at_us)} has passed; `keyhall keys expire KEY --at 0` ends a key now.")
     return await _change(
         store,
         wanted,
-        lambda key: replace(key, expires_at_us=ends_at_us),
+        lambda key: replace(key, expires_at_us=at_us),
         action="key.expire",
         actor=actor,
         now_us=now_us,
