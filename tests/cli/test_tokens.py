@@ -1,12 +1,17 @@
 """`keyhall tokens count`: the server's count without a server."""
 
 import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+import keyhall
 from keyhall.cli import main
 
 REQUEST = {
@@ -154,3 +159,22 @@ def test_a_bad_file_is_told_by_its_name(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("one two")
     assert f"{path} is not JSON" in count(str(path)).stderr
+
+
+def test_the_examples_of_the_documentation_print_what_it_says(tmp_path: Path) -> None:
+    page = (Path(keyhall.__file__).parent / "docs/tokens.md").read_text(encoding="utf-8")
+    (tmp_path / "conversation.json").write_text(json.dumps(REQUEST["messages"]))
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    examples = re.findall(r"^\$ (.*keyhall tokens count.*)\n((?:.+\n)+?)(?=\n|```)", page, re.M)
+    assert len(examples) == 2
+    for command, printed in examples:
+        done = subprocess.run(
+            ["sh", "-c", command],
+            cwd=tmp_path,
+            env={**os.environ, "PATH": path},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        assert done.stdout == printed
