@@ -99,6 +99,19 @@ def test_all_writes_one_wide_line_for_each_request(lines):
     assert found[6]["row"] == "rate_requests"
 
 
+@pytest.mark.parametrize("requests", ["errors", "all"])
+def test_an_answer_that_fails_in_the_middle_was_a_200_and_says_what_ended_it(lines, requests):
+    async def story(server, line, key):
+        cut = await line.ask(key, streamed(SECRET, "sandbox/cut-mid-stream"))
+        assert (cut.status, cut.is_done) == (200, False)
+        line = await server.line()
+        assert (await line.ask(key, chat(SECRET, "sandbox/cut-mid-stream"))).status >= 500
+
+    begun, refused = lines(requests, story)
+    assert (begun["status"], begun["row"], begun["level"]) == (200, "engine_failed", "error")
+    assert (refused["status"], refused["row"]) == (502, "engine_failed")
+
+
 def test_the_id_is_the_one_that_the_client_saw(lines):
     seen = []
 

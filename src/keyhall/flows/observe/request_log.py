@@ -51,7 +51,7 @@ class RequestLog:
                 "cost_nano": usage.cost_nano,
                 "first_byte_ms": usage.first_byte_us / 1000,
             }
-        _log.log(_level(facts["status"]), "request", facts)
+        _log.log(_level(_row_status(error) or facts["status"]), "request", facts)
 
     def failed(self, exchange: Exchange, error: BaseException) -> None:
         """A line if the caller was turned away at the door, or we failed them. What is no row of
@@ -79,9 +79,14 @@ class RequestLog:
         return facts
 
 
+def _row_status(error: BaseException | None) -> int | None:
+    return error.problem.status if isinstance(error, ApiError) else None
+
+
 def _status(exchange: Exchange, error: BaseException | None) -> int | None:
-    """What the client was told; None if it left before it was told anything."""
-    if error is None:
+    """What the client was told: 200 too where an answer that had begun failed later; None if it
+    left before it was told anything."""
+    if error is None or exchange.answered_us:
         return 200
     if isinstance(error, ApiError):
         return error.problem.status
