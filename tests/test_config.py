@@ -201,3 +201,9 @@ def test_a_settings_file_that_cannot_be_read_is_told(tmp_path):
         config.load("/d", str(missing), {})
     with pytest.raises(ConfigError, match=r"binary\.toml is not UTF-8 text\."):
         config.load("/d", str(binary), {})
+    broken = tmp_path / "broken.toml"
+    broken.write_text("[server\n")
+    with pytest.raises(
+        ConfigError, match=r"The settings file .*broken\.toml is not TOML: Expected"
+    ):
+        config.load("/d", str(broken), {})

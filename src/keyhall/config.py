@@ -183,7 +183,8 @@ def load(
         except OSError as error:
             said = error.strerror
             raise ConfigError(f"The settings file {path} cannot be read: {said}.") from None
-    return parse(text, env, Path(data) if data else _usual_data(env), overrides or {})
+    given = Path(data) if data else _usual_data(env)
+    return parse(text, env, given, overrides or {}, f"The settings file {path}")
 
 
 def _usual_data(environ: Mapping[str, str]) -> Path:
@@ -195,12 +196,14 @@ def parse(
     environ: Mapping[str, str],
     data: Path,
     overrides: Mapping[str, Mapping[str, Any]],
+    file: str = "The settings file",
 ) -> Config:
-    """TOML text and an environment to settings. Pure. Raises ConfigError with every mistake."""
+    """TOML text and an environment to settings. Pure. Raises ConfigError with every mistake, in
+    which `file` says what the text is."""
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"The settings file is not TOML: {error}.") from None
+        raise ConfigError(f"{file} is not TOML: {error}.") from None
     given = _Given(environ)
     tiers: dict[str, Tier] = {}
     for section, values in document.items():

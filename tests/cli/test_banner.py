@@ -129,17 +129,35 @@ class House:
     [
         (Recovered(), []),
         (
+            Recovered(crashed=1),
+            [
+                "The last run ended suddenly: 1 of its requests is now recorded; it was still "
+                "running."
+            ],
+        ),
+        (
+            Recovered(settled=1),
+            ["The last run ended suddenly: 1 of its requests is now recorded."],
+        ),
+        (
             Recovered(settled=2, crashed=1),
             [
-                "The last run ended suddenly: 3 of its requests are now recorded, 1 of which were "
+                "The last run ended suddenly: 3 of its requests are now recorded; 1 of them was "
+                "still running."
+            ],
+        ),
+        (
+            Recovered(settled=1, crashed=2),
+            [
+                "The last run ended suddenly: 3 of its requests are now recorded; 2 of them were "
                 "still running."
             ],
         ),
         (
             Recovered(crashed=1, lost=2, damaged=("journal-1.bin: the slot at byte 1 is damaged",)),
             [
-                "The last run ended suddenly: 3 of its requests are now recorded, 3 of which were "
-                "still running, 2 of them in full, because their count is lost.",
+                "The last run ended suddenly: 3 of its requests are now recorded; all were still "
+                "running, 2 charged in full because the count is lost.",
                 "journal-1.bin: the slot at byte 1 is damaged: nobody could be charged for it.",
             ],
         ),

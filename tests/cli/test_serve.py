@@ -187,8 +187,8 @@ def test_after_a_kill_the_next_start_says_what_it_found(lived_in):
             list(events)
     with running(premises) as server:
         assert (
-            "The last run ended suddenly: 1 of its requests are now recorded, 1 of which were "
-            "still running.\n" in server.output
+            "The last run ended suddenly: 1 of its requests is now recorded; it was still "
+            "running.\n" in server.output
         )
 
 

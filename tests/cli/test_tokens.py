@@ -83,7 +83,7 @@ def test_the_model_or_the_encoding_decides_how_to_count(
 
 def test_a_name_that_says_no_tokenizer_gets_a_note() -> None:
     done = count("-", "--text", "--model", "house-1", sent="x")
-    assert done.stdout.startswith("1 tokens (o200k_base); fits")
+    assert done.stdout.startswith("1 token (o200k_base); fits")
     assert done.stderr == (
         "house-1 is not known here: counted with o200k_base; say --encoding for a version with "
         "another tokenizer.\n"
@@ -118,7 +118,9 @@ def test_r21_what_truncation_would_leave_is_told() -> None:
         "dropped_tokens": 22,
     }
     told = count("-", "--limit", "20", sent=request).stdout.splitlines()
-    assert told[1] == "Truncation leaves out 4 messages with 22 tokens; 20 tokens remain"
+    assert told[1] == "Truncation leaves out 4 messages with 22 tokens; 20 remain"
+    told = count("-", "--limit", "38", sent=request).stdout.splitlines()
+    assert told[1].startswith("Truncation leaves out 1 message with 6 tokens; ")
 
 
 def test_r21_where_truncation_cannot_help_that_is_told() -> None:

@@ -140,9 +140,12 @@ def recovered(house: House) -> list[str]:
     lines = []
     total = found.settled + found.crashed + found.lost
     if total:
-        lost = f", {found.lost} of them in full, because their count is lost" if found.lost else ""
-        lines.append(
-            f"The last run ended suddenly: {total} of its requests are now recorded, "
-            f"{found.crashed + found.lost} of which were still running{lost}."
-        )
+        running = found.crashed + found.lost
+        now = "1 of its requests is now recorded" if total == 1 else ""
+        now = now or f"{total:,} of its requests are now recorded"
+        still = f"; {running:,} of them {'was' if running == 1 else 'were'} still running"
+        if total == running:
+            still = "; it was still running" if total == 1 else "; all were still running"
+        lost = f", {found.lost:,} charged in full because the count is lost" if found.lost else ""
+        lines.append(f"The last run ended suddenly: {now}{still if running else ''}{lost}.")
     return lines + [f"{line}: nobody could be charged for it." for line in found.damaged]

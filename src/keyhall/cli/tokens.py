@@ -7,6 +7,7 @@ import click
 import msgspec
 
 from keyhall import tokenizers
+from keyhall.cli.manage import words
 from keyhall.errors import ApiError
 from keyhall.policy.tokens import Tokenizer
 from keyhall.wire import chat_read, chat_truncate
@@ -85,7 +86,7 @@ def count(
 
 def told(result: dict[str, Any]) -> str:
     tokens, limit, left = result["tokens"], result["limit"], result["left"]
-    line = f"{tokens:,} tokens ({result['encoding']}); "
+    line = f"{words.counted(tokens, 'token')} ({result['encoding']}); "
     if result["fits"]:
         return line + f"fits: {left:,} of {limit:,} left"
     line += f"too long: {-left:,} more than {limit:,}"
@@ -94,8 +95,8 @@ def told(result: dict[str, Any]) -> str:
         if kept is None:
             return line + "\nTruncation cannot help: what must be kept is too long by itself."
         line += (
-            f"\nTruncation leaves out {kept['dropped_messages']:,} messages with "
-            f"{kept['dropped_tokens']:,} tokens; {kept['tokens']:,} tokens remain"
+            f"\nTruncation leaves out {words.counted(kept['dropped_messages'], 'message')} with "
+            f"{words.counted(kept['dropped_tokens'], 'token')}; {kept['tokens']:,} remain"
         )
     return line
 

@@ -150,6 +150,10 @@ def test_scopes_networks_and_limits_are_changed_and_cleared(keyhall) -> None:
         (("keys", "networks", "app"), "Give --ip once or more, or --any"),
         (("keys", "networks", "app", "--any", "--ip", "10.0.0.0/8"), "Give --ip once or more"),
         (("keys", "limits", "app", "--rpm", "many"), "'many' is no limit"),
+        (
+            ("keys", "limits", "app", "--tpm", "9" * 20),
+            "is too large for a limit: at most 1,000,000,000,000, or none.",
+        ),
         (("keys", "create", "--name", "x", "--expires", "soon"), "'soon' is no time: write 30d"),
         (("keys", "create", "--name", "x", "--expires", "never"), "'never' is no time"),
         (("keys", "rotate", "app", "--overlap", "1y"), "'1y' is no span"),

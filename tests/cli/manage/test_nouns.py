@@ -80,7 +80,10 @@ def test_a_version_is_added_found_priced_deprecated_and_retired(keyhall) -> None
     assert (listed["house-1"]["status"], listed["house-1"]["replacement"]) == ("retired", "v1")
     assert listed["v1-sandbox-1"]["aliases"] == ["keyhall-v1", "v1"]
     assert "Deprecated sandbox/long." in keyhall("versions", "deprecate", "sandbox/long")
-    assert "Retired sandbox/slow. " in keyhall("versions", "retire", "sandbox/slow")
+    assert keyhall("versions", "retire", "sandbox/slow") == "Retired sandbox/slow.\n"
+    assert " Its aliases keyhall-v1, v1 are refused too." in keyhall(
+        "versions", "retire", "v1", "--use", "v1.1"
+    )
 
 
 @pytest.mark.parametrize(

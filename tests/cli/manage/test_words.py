@@ -72,7 +72,7 @@ def test_a_limit_is_a_number_or_none(text, amount) -> None:
     assert words.AmountType().convert((amount,), None, None) == (amount,)
 
 
-@pytest.mark.parametrize("text", ["", "-1", "1.5", "9" * 19, "²"])
+@pytest.mark.parametrize("text", ["", "-1", "1.5", "²"])
 def test_anything_else_is_no_limit(text) -> None:
     with pytest.raises(click.BadParameter, match="is no limit"):
         words.AmountType().convert(text, None, None)

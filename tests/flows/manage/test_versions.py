@@ -47,8 +47,8 @@ def test_a_version_is_added_and_found_under_its_name_and_its_aliases(house) -> N
     [
         ({"name": "v1-sandbox-1"}, "a version never changes"),
         ({"name": "v1"}, "v1 is an alias"),
-        ({"name": "no spaces"}, "cannot be the name of version"),
-        ({"name": ""}, "cannot be the name"),
+        ({"name": "no spaces"}, "cannot be the name of a version"),
+        ({"name": ""}, "The name of a version is empty"),
         ({"name": "x" * 101}, "cannot be the name"),
         ({"engine": "nosuch"}, "no engine 'nosuch'; there is sandbox"),
         ({"max_input_tokens": 0}, "maximum input of 0 tokens"),

@@ -151,7 +151,7 @@ def _done(
     where: Where,
     as_json: bool,
     work: Callable[[House], Awaitable[Version]],
-    says: Callable[[Version], str],
+    says: Callable[[Version, list[str]], str],
     *,
     prepares: bool = False,
 ) -> None:
@@ -163,7 +163,7 @@ def _done(
     if as_json:
         show.as_json(json_of(version, aliases, now_us))
     else:
-        show.line(says(version))
+        show.line(says(version, aliases))
 
 
 def _price(given: tuple[int | None, int | None]) -> Price | None:
@@ -231,7 +231,7 @@ def add(
         where,
         as_json,
         work,
-        lambda version: f"Added {version.name} ({version.fingerprint}). "
+        lambda version, _: f"Added {version.name} ({version.fingerprint}). "
         f"`keyhall aliases move ALIAS {version.name}` lets callers find it under another name.",
         prepares=True,
     )
@@ -260,7 +260,7 @@ def deprecate(
             replacement=replacement,
             **house.by,
         ),
-        lambda found: f"Deprecated {found.name}"
+        lambda found, _: f"Deprecated {found.name}"
         + (
             f", which retires on {words.when(found.retires_at_us)} UTC"
             if found.retires_at_us
@@ -280,10 +280,17 @@ def retire(version: str, replacement: str | None, as_json: bool, where: Where) -
         where,
         as_json,
         lambda house: manage.retire(house.store, version, replacement=replacement, **house.by),
-        lambda found: f"Retired {found.name}"
+        lambda found, aliases: f"Retired {found.name}"
         + (f"; callers are told to use {found.replacement}" if found.replacement else "")
-        + ". An alias that still means it is refused too.",
+        + f".{_refused_too(aliases)}",
     )
+
+
+def _refused_too(aliases: list[str]) -> str:
+    if not aliases:
+        return ""
+    what, are = ("alias", "is") if len(aliases) == 1 else ("aliases", "are")
+    return f" Its {what} {', '.join(aliases)} {are} refused too."
 
 
 @versions.command("price")
@@ -300,5 +307,6 @@ def set_price(version: str, price_in: int, price_out: int, as_json: bool, where:
         lambda house: manage.set_price(
             house.store, version, Price(price_in, price_out), **house.by
         ),
-        lambda found: f"{found.name} costs {price_of(found)} {PER}, input / output, from now on.",
+        lambda found,
+        _: f"{found.name} costs {price_of(found)} {PER}, input / output, from now on.",
     )

@@ -13,9 +13,11 @@ from typing import Any, Literal
 import click
 
 from keyhall.policy.limits import Limits
+from keyhall.policy.tiers import LIMIT_MAX
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _SPAN_SECONDS_MAX = 100 * 366 * 86_400
+AMOUNT_DIGITS_MAX = 18  # what makes no sense as a limit is refused where it is understood
 MICRO_DIGITS = 6
 NANO_DIGITS = 9
 
@@ -111,8 +113,10 @@ class AmountType(click.ParamType):  # type: ignore[type-arg]
         if value == "none":
             return (None,)
         digits = value.replace(",", "").replace("_", "")
-        if not (digits.isascii() and digits.isdigit()) or len(digits) > 18:
+        if not (digits.isascii() and digits.isdigit()):
             self.fail(f"'{value}' is no limit: write a whole number, or none.")
+        if len(digits) > AMOUNT_DIGITS_MAX:
+            self.fail(f"{value} is too large for a limit: at most {LIMIT_MAX:,}, or none.")
         return (int(digits),)
 
 

@@ -68,7 +68,7 @@ async def _free_name(connection: AsyncConnection, name: str) -> None:
 
 
 def _check(version: Version) -> None:
-    _name(version.name, "version")
+    _name(version.name, "a version")
     for what, tokens in (
         ("input", version.max_input_tokens),
         ("output", version.max_output_tokens),
@@ -94,7 +94,9 @@ def _check_price(price: Price) -> None:
 
 
 def _name(name: str, what: str) -> str:
-    if not name or len(name) > checks.NAME_CHARACTERS_MAX or not set(name) <= _CHARACTERS:
+    if not name:
+        raise Invalid(f"The name of {what} is empty.")
+    if len(name) > checks.NAME_CHARACTERS_MAX or not set(name) <= _CHARACTERS:
         raise Invalid(
             f"'{name}' cannot be the name of {what}: at most {checks.NAME_CHARACTERS_MAX} letters, "
             "digits and . _ : / - @ +"
