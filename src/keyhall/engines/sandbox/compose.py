@@ -16,6 +16,7 @@ from keyhall.engines.sandbox.scripts import Script
 from keyhall.engines.sandbox.tools import Calling, calling
 from keyhall.engines.sandbox.voice import CALL_OVERHEAD, NOTHING, Call, Draft, Part, Voice
 from keyhall.engines.sandbox.words import body, choice_note, json_facts, last_user_text
+from keyhall.policy.tokens import TOKEN_BYTES_MAX
 from keyhall.ports.engine import Job
 from keyhall.wire.chat import ChatRequest, FunctionDefinition
 
@@ -144,13 +145,16 @@ def _cut_call(call: Call, voice: Voice, room: int) -> Call:
 
 
 def _fitting(values: Iterable[object], voice: Voice, room: int) -> Part:
-    """The first value that fits as JSON, or the last one."""
-    part = NOTHING
+    """The first value that fits as JSON, or the last one: of that perhaps only a beginning that is
+    too long."""
+    text = ""
     for value in values:
-        part = voice.part(_encoded(value))
-        if len(part.tokens) <= room:
-            break
-    return part
+        text = _encoded(value)
+        if len(text) <= room * TOKEN_BYTES_MAX:
+            part = voice.start(text, room)
+            if len(part.tokens) <= room:
+                return part
+    return voice.start(text, room)
 
 
 def _encoded(value: object) -> str:

@@ -14,6 +14,8 @@ from keyhall.engines.sandbox.dice import Dice
 from keyhall.engines.sandbox.words import FILLER, OPENING
 from keyhall.wire.chat import FinishReason
 
+WHOLE_CHARACTERS = 8192  # Tokenised without looking: a millisecond or two.
+_CHARACTERS_PER_TOKEN = 8  # More than words and figures have; runs of one character have 128.
 CALL_OVERHEAD = 7  # Tokens of a tool call beside its name and arguments, as OpenAI bills them.
 
 
@@ -71,6 +73,17 @@ class Voice:
 
     def part(self, text: str) -> Part:
         return Part(text, self._encode(text)) if text else NOTHING
+
+    def start(self, text: str, room: int) -> Part:
+        """The text if it counts at most `room` tokens. Of one that counts more it may be only a
+        beginning that does so too: a long text is not tokenised far beyond what is said of it."""
+        size = max(WHOLE_CHARACTERS, room * _CHARACTERS_PER_TOKEN)
+        while size < len(text):
+            part = self.part(text[:size])
+            if len(part.tokens) > room:
+                return part
+            size *= 2
+        return self.part(text)
 
     def sentences(self, dice: Dice, *, varied: bool) -> Iterable[Part]:
         """Filler without end. `varied`: no sentence twice until all were said (a penalty on

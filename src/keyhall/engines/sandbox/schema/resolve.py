@@ -6,9 +6,14 @@ to itself, or doubles with every reference, ends on a budget of steps.
 
 from urllib.parse import unquote
 
+from keyhall.engines.sandbox.schema.weight import weight
+
 Schema = dict[str, object]
 
-MEMBERS_COMPARED_MAX = 10_000
+MEMBERS_COMPARED_MAX = 10_000  # pairs of them,
+MEMBERS_WEIGHT_MAX = 100_000  # and characters that they have together
+KINDS_MAX = 16  # There are seven types.
+REFERENCE_CHARACTERS_MAX = 1000
 HOPS_MAX = 16
 
 _COMBINATIONS = ("$ref", "allOf", "anyOf", "oneOf")
@@ -21,6 +26,8 @@ _TYPE_KEYWORDS = {
     "number": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
 }
 _TYPES = frozenset(("object", "array", "string", "integer", "number", "boolean", "null"))
+_REFERENCE_CHARACTERS_PER_STEP = 64
+_MEMBERS_PER_STEP = 16
 _COST = {"null": 0, "boolean": 1, "integer": 1, "number": 1, "string": 2, "array": 3, "object": 4}
 
 
@@ -48,6 +55,8 @@ class Resolver:
             target = self._target(reference)
             base = self._merged(base, self.plain(target, is_lean=is_lean, hops=hops + 1))
         for member in _list(schema.get("allOf")):
+            if self._left < 0:
+                break
             base = self._merged(base, self.plain(member, is_lean=is_lean, hops=hops + 1))
         for key in ("anyOf", "oneOf"):
             branches = _list(schema.get(key))
@@ -59,7 +68,9 @@ class Resolver:
         """The first branch that can be meant, null last; or the one that costs least."""
         possible: list[tuple[int, Schema]] = []
         for branch in branches:
-            if branch is False or self._left < 0:
+            if self._left < 0:
+                break
+            if branch is False:
                 continue
             plain = self.plain(branch, is_lean=is_lean, hops=hops)
             kind = branch_type(plain)
@@ -75,8 +86,9 @@ class Resolver:
 
     def _target(self, reference: str) -> object:
         """What `#/$defs/name` points at in this document; nothing for other documents."""
-        if not reference.startswith("#"):
+        if not reference.startswith("#") or len(reference) > REFERENCE_CHARACTERS_MAX:
             return None
+        self._left -= len(reference) // _REFERENCE_CHARACTERS_PER_STEP
         if not reference.startswith("#/"):
             return self._root if reference == "#" else self._anchored(reference[1:])
         target = self._root
@@ -93,7 +105,10 @@ class Resolver:
     def _anchored(self, name: str) -> object:
         root = self._root
         definitions = root.get("$defs") if isinstance(root, dict) else None
-        for schema in definitions.values() if isinstance(definitions, dict) else ():
+        if not isinstance(definitions, dict):
+            return None
+        self._left -= len(definitions) // _MEMBERS_PER_STEP
+        for schema in definitions.values():
             if isinstance(schema, dict) and schema.get("$anchor") == name:
                 return schema
         return None
@@ -105,7 +120,10 @@ class Resolver:
         self._left -= len(properties) if isinstance(properties, dict) else 0
         merged = dict(one)
         for key, value in other.items():
-            merged[key] = _both(key, merged[key], value) if key in merged else value
+            if key in merged:
+                self._left -= _work(key, merged[key], value) // _MEMBERS_PER_STEP
+                value = _both(key, merged[key], value) if self._left >= 0 else value
+            merged[key] = value
         return merged
 
 
@@ -114,7 +132,7 @@ def branch_type(plain: Schema) -> str | None:
     kind = plain.get("type")
     if isinstance(kind, str) and kind in _TYPES:
         return kind
-    kinds = [each for each in _list(kind) if isinstance(each, str) and each in _TYPES]
+    kinds = [each for each in _list(kind)[:KINDS_MAX] if isinstance(each, str) and each in _TYPES]
     if kinds:
         return next((each for each in kinds if each != "null"), "null")
     for guess, keywords in _TYPE_KEYWORDS.items():
@@ -126,10 +144,19 @@ def branch_type(plain: Schema) -> str | None:
 
 
 def _is_compatible(kind: object, branch: str | None) -> bool:
-    kinds = kind if isinstance(kind, list) else [kind]
+    kinds = kind[:KINDS_MAX] if isinstance(kind, list) else [kind]
     if branch is None or kind is None or branch in kinds:
         return True
     return branch in ("integer", "number") and ("integer" in kinds or "number" in kinds)
+
+
+def _work(key: str, one: object, other: object) -> int:
+    """How many members are looked at where two schemas have the same keyword."""
+    if isinstance(one, list) and isinstance(other, list):
+        pairs = len(one) * len(other)
+        is_compared = key == "enum" and pairs <= MEMBERS_COMPARED_MAX
+        return pairs if is_compared else len(one) + len(other)
+    return len(one) if isinstance(one, dict) else 0
 
 
 def _both(key: str, one: object, other: object) -> object:
@@ -142,8 +169,9 @@ def _both(key: str, one: object, other: object) -> object:
         return other
     if isinstance(one, list) and isinstance(other, list):
         if key == "required":
-            return one + [name for name in other if name not in one]
-        if key == "enum" and len(one) * len(other) <= MEMBERS_COMPARED_MAX:
+            known = {name for name in one if isinstance(name, str)}
+            return one + [name for name in other if isinstance(name, str) and name not in known]
+        if key == "enum" and _are_comparable(one, other):
             return [member for member in one if member in other] or one
     if isinstance(one, dict) and isinstance(other, dict):
         if key == "properties":
@@ -159,9 +187,15 @@ def _both(key: str, one: object, other: object) -> object:
     return other
 
 
+def _are_comparable(one: list[object], other: list[object]) -> bool:
+    if len(one) * len(other) > MEMBERS_COMPARED_MAX:
+        return False
+    return weight([one, other], MEMBERS_WEIGHT_MAX) <= MEMBERS_WEIGHT_MAX
+
+
 def _common_type(one: object, other: object) -> object:
-    ones = one if isinstance(one, list) else [one]
-    others = other if isinstance(other, list) else [other]
+    ones = one[:KINDS_MAX] if isinstance(one, list) else [one]
+    others = other[:KINDS_MAX] if isinstance(other, list) else [other]
     common = [kind for kind in ones if kind in others]
     if "integer" in ones + others and "number" in ones + others and "integer" not in common:
         common.append("integer")  # Every integer is a number.

@@ -13,6 +13,7 @@ from keyhall.engines.sandbox.words import quoted
 
 STRING_LENGTH_MAX = 40_000  # More than 4,096 tokens can say: the cap cuts it anyway.
 NUMBER_MAX = 1e18  # Bounds beyond it are taken for none, steps below its inverse too.
+NAME_CHARACTERS_MAX = 100  # What a longer name ends with says as much.
 CHOICES = 20  # Numbers are drawn from the first so many that are allowed.
 
 Schema = dict[str, object]
@@ -159,7 +160,7 @@ def _length(value: object, otherwise: int) -> int:
 
 def _named(name: str, said: str, dice: Dice, turn: int) -> str:
     """A string that a property of this name might hold."""
-    word = name.lower().replace("_", "").replace("-", "")
+    word = name[-NAME_CHARACTERS_MAX:].lower().replace("_", "").replace("-", "")
     if word in _SAID_NAMES and said and not turn:
         return quoted(said)
     if word in _PLACE_NAMES and not turn:

@@ -9,13 +9,15 @@ the second nothing). Not looked at: `not`, `if`, `contains`, `patternProperties`
 from keyhall.engines.sandbox.dice import Dice
 from keyhall.engines.sandbox.schema.resolve import Resolver, Schema, branch_type
 from keyhall.engines.sandbox.schema.scalars import number, string, whole
+from keyhall.engines.sandbox.schema.weight import weight
 
 LEAN_DEPTH = 4  # A recursive schema with optional branches is followed this far.
 DEPTH_MAX = 32
-EFFORT_MAX = 1500  # Values to write; long strings and long enums count as several.
+EFFORT_MAX = 1500  # Values to write; what is long counts as several.
 STEPS_PER_EFFORT = 4  # to resolve references and combinations
 _CHARACTERS_PER_EFFORT = 32
 _MEMBERS_PER_EFFORT = 16
+_NAMES_PER_EFFORT = 64
 _MEMBERS_SEARCHED_MAX = 256
 _SAID_CHARACTERS_MAX = 1000
 _EFFORT_OF_PATTERN = 100
@@ -49,7 +51,7 @@ class _Writer:
         is_lean = self._is_lean or depth > LEAN_DEPTH
         plain = self._resolver.plain(schema, is_lean=is_lean)
         if "const" in plain:
-            return plain["const"]
+            return self._given(plain["const"])
         kind = branch_type(plain) or "string"
         choices = plain.get("enum")
         if isinstance(choices, list) and choices:
@@ -79,15 +81,30 @@ class _Writer:
         if self._said and not self._turn and len(choices) <= _MEMBERS_SEARCHED_MAX:
             said = self._said.lower()
             for choice in choices:
-                if isinstance(choice, str) and choice and choice.lower() in said:
-                    return choice
+                if not isinstance(choice, str) or not 0 < len(choice) <= len(said):
+                    continue
+                if choice.lower() in said:
+                    return self._given(choice)
         fitting = [choice for choice in choices if choice is not None] or choices
-        return fitting[(self._dice.below(len(fitting)) + self._turn) % len(fitting)]
+        return self._given(fitting[(self._dice.below(len(fitting)) + self._turn) % len(fitting)])
+
+    def _given(self, value: object) -> object:
+        """What the schema gives word for word, if it can be afforded."""
+        most = max(0, self._left) * _CHARACTERS_PER_EFFORT
+        self._left -= weight(value, most + _CHARACTERS_PER_EFFORT) // _CHARACTERS_PER_EFFORT
+        return value if self._left >= 0 else None
+
+    def _affords(self, name: str) -> bool:
+        """Whether a property of this name can be written."""
+        self._left -= len(name) // _CHARACTERS_PER_EFFORT
+        return self._left > 0
 
     def _object(self, plain: Schema, depth: int, is_lean: bool) -> dict[str, object]:
         properties = plain.get("properties")
         properties = properties if isinstance(properties, dict) else {}
-        required = [name for name in _list(plain.get("required")) if isinstance(name, str)]
+        listed = _list(plain.get("required"))
+        self._left -= (len(properties) + len(listed)) // _NAMES_PER_EFFORT
+        required = [name for name in listed if isinstance(name, str)]
         wanted = dict.fromkeys(required)
         most = _count(plain.get("maxProperties"), EFFORT_MAX)
         value: dict[str, object] = {}
@@ -98,9 +115,11 @@ class _Writer:
             is_room = not is_lean and schema is not False and len(value) + len(wanted) < most
             if name in wanted or is_room:
                 wanted.pop(name, None)
+                if not self._affords(name):
+                    return value
                 value[name] = self.value(schema, name, depth + 1)
         for name in wanted:
-            if self._left <= 0:
+            if self._left <= 0 or not self._affords(name):
                 return value
             value[name] = self.value(extra, name, depth + 1)
         least = min(_count(plain.get("minProperties"), 0), EFFORT_MAX)
@@ -114,6 +133,8 @@ class _Writer:
             if len(value) >= least or self._left <= 0:
                 return value
             if name not in value and schema is not False:
+                if not self._affords(name):
+                    return value
                 value[name] = self.value(schema, name, depth + 1)
         number_of_extra = 0
         while len(value) < least and self._left > 0 and extra is not False:
@@ -128,34 +149,33 @@ class _Writer:
             prefix, items = items, plain.get("additionalItems", True)
         least = min(_count(plain.get("minItems"), 0), EFFORT_MAX)
         most = _count(plain.get("maxItems"), EFFORT_MAX)
+        name = name.removesuffix("s")
         count = least if is_lean else max(least, 1 if depth > 1 else 2, len(prefix))
         if items is False:
             count = min(count, len(prefix))
-        retries = RETRIES_MAX if plain.get("uniqueItems") is True else 0
+        is_unique = plain.get("uniqueItems") is True
         value: list[object] = []
         seen: set[str] = set()
         turn = self._turn
         for position in range(min(count, most)):
             schema = prefix[position] if position < len(prefix) else items
-            item = self.value(schema, _singular(name), depth + 1)
-            for _ in range(retries):
-                if repr(item) not in seen:
+            item = self.value(schema, name, depth + 1)
+            mark = repr(item) if is_unique else ""
+            for _ in range(RETRIES_MAX):
+                if mark not in seen or self._left <= 0:
                     break
-                self._left -= len(repr(item)) // _CHARACTERS_PER_EFFORT
+                self._left -= len(mark) // _CHARACTERS_PER_EFFORT
                 self._turn += 1
-                item = self.value(schema, _singular(name), depth + 1)
-            is_double = retries > 0 and repr(item) in seen
-            if self._left <= 0 or (is_double and len(value) >= least):
+                item = self.value(schema, name, depth + 1)
+                mark = repr(item)
+            if self._left <= 0 or (mark in seen and len(value) >= least):
                 break
-            seen.add(repr(item))
+            if is_unique:
+                seen.add(mark)
             value.append(item)
             self._turn += 1
         self._turn = turn
         return value
-
-
-def _singular(name: str) -> str:
-    return name.removesuffix("s")
 
 
 def _list(value: object) -> list[object]:
