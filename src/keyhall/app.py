@@ -118,7 +118,7 @@ async def _open(
     seen = await store.last_change()  # Before anything is read that may change from here on.
     hop = os.urandom(HOP_BYTES).hex()
     turn = Turn()
-    engines = Engines(config, url=url, own=own, hop=hop, outbox=turn.outbox)
+    engines = Engines(config, url=url, own=own, hop=hop, turn=turn)
     stack.push_async_callback(engines.close)
     engines.refresh(await store.list_engines())
     given, wanted = engines.of_environment, config.upstream_model

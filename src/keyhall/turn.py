@@ -8,11 +8,13 @@ quiet server a request is alone and waits for nobody. (Measured with 16 at a tim
 takes 65 us one by one. The idea is known as cohort scheduling.)
 
 Nothing else changes: whatever a turn begins happens within that turn, in the order of the stages,
-and what it wrote goes out at its end.
+and what it wrote goes out at its end. The one exception is long work, done in pieces of a few
+milliseconds: a turn does those it has time for, then sockets and everybody else have theirs.
 """
 
 import asyncio
 from collections.abc import Callable, Generator
+from time import perf_counter
 
 from keyhall.outbox import Outbox
 
@@ -21,6 +23,7 @@ Wake = Callable[[], None]
 # More at a time would gain nothing and keep the event loop from its sockets: 64 requests take
 # about 4 ms.
 COHORT_MAX = 64
+LONG_WORK_SECONDS = 0.005  # a turn spends on it, or on one piece of it that takes longer
 
 
 def _nobody() -> None:
@@ -71,24 +74,44 @@ class Stage:
         self._going = []
 
 
+class LongWork(Stage):
+    """Where one waits before each piece of work that takes milliseconds, also if it is alone."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator["Stage", None, None]:
+        return iter(self._me)  # type: ignore[return-value]
+
+    def go_for(self, seconds: float) -> None:
+        """Wake those that wait now, one after the other, until so much time has passed."""
+        until = perf_counter() + seconds
+        for _ in range(len(self.waiting)):
+            self.go(1)
+            if perf_counter() >= until:
+                return
+
+
 class Turn:
     """The stages of a flow, and the outbox for what they write. One per event loop.
 
     While `is_shared` is False nobody waits for anybody: a request goes as far as it can by itself.
+    Long work waits always: a turn spends about `long_work_seconds` on it.
     """
 
-    __slots__ = ("_call_soon", "begin", "hold", "is_due", "is_shared", "outbox", "settle", "start",
-                 "woken")  # fmt: skip
+    __slots__ = ("_call_soon", "_long_work_seconds", "begin", "hold", "is_due", "is_shared",
+                 "long_work", "outbox", "settle", "start", "woken")  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, *, long_work_seconds: float = LONG_WORK_SECONDS) -> None:
         self._call_soon: Callable[..., object] | None = None
         self.is_due = False
         self.is_shared = False  # two requests or more are on their way in it
+        self._long_work_seconds = long_work_seconds
         self.outbox = Outbox()
         self.begin = Stage(self)  # It was read: who is it, what is asked, does it fit?
         self.hold = Stage(self)  # It fits: may it, now?
         self.start = Stage(self)  # It may: the engine begins.
         self.woken = Stage(self)  # What it waited for has come: mostly the answer.
+        self.long_work = LongWork(self)  # It goes on with a piece that takes milliseconds.
         self.settle = Stage(self, takes_cuts=False)  # It was answered.
 
     def due(self) -> None:
@@ -108,9 +131,17 @@ class Turn:
             self.hold.go()
             self.start.go()
             self.woken.go(COHORT_MAX)
+            if self.long_work.waiting:
+                self.long_work.go_for(self._long_work_seconds)
             self.settle.go()
         finally:
             self.is_due = self.is_shared = outbox.is_flushed_later = False
             outbox.flush()
-        if self.begin.waiting or self.woken.waiting or self.hold.waiting or self.start.waiting:
+        if (
+            self.begin.waiting
+            or self.woken.waiting
+            or self.hold.waiting
+            or self.start.waiting
+            or self.long_work.waiting
+        ):
             self.due()

@@ -17,11 +17,11 @@ from keyhall.engines.upstream.call import Deadlines
 from keyhall.engines.upstream.engine import UpstreamEngine
 from keyhall.engines.upstream.pool import Sizes
 from keyhall.flows import use_upstream
-from keyhall.outbox import Outbox
 from keyhall.policy.catalogue import Catalogue, Version, unserved
 from keyhall.policy.secrets import Secret
 from keyhall.ports.engine import Engine
 from keyhall.ports.records import EngineRecord
+from keyhall.turn import Turn
 
 SANDBOX = "sandbox"
 # A request that has chosen its engine may count its tokens first: close no sooner.
@@ -78,16 +78,16 @@ class Engines:
         url: str,
         own: Sequence[Endpoint] = (),
         hop: str = "",
-        outbox: Outbox | None = None,
+        turn: Turn | None = None,
     ) -> None:
         self._config = config
         self._url = url
         self._own = own
         self._hop = hop
-        self._outbox = outbox
+        self._outbox = turn.outbox if turn is not None else None
         self._places: dict[str, _Place] = {}
         self._leaving: dict[UpstreamEngine, asyncio.Task[None]] = {}
-        self.table: Mapping[str, Engine] = {SANDBOX: _sandbox(config)}
+        self.table: Mapping[str, Engine] = {SANDBOX: _sandbox(config, turn)}
         # What the operator should know of the last `refresh`.
         self.left_out: list[str] = []  # a line for each engine
         self.without_key: dict[str, str] = {}  # and the variable that should hold it
@@ -201,6 +201,7 @@ def _called(version: Version, catalogue: Catalogue) -> str:
     return f"{version.name} ({', '.join(sorted(aliases))})" if aliases else version.name
 
 
-def _sandbox(config: Config) -> SandboxEngine:
+def _sandbox(config: Config, turn: Turn | None) -> SandboxEngine:
     words = tokenizers.load("o200k_base")
-    return SandboxEngine(words.encode, words.decode_bytes, pace=config.sandbox.tokens_per_second)
+    pace = config.sandbox.tokens_per_second
+    return SandboxEngine(words.encode, words.decode_bytes, pace=pace, turn=turn)

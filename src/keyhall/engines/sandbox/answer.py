@@ -3,21 +3,27 @@
 The pace is kept by the clock, not by counting timers: of each choice the n-th token is due at
 (n - 1) / pace seconds, and a reader gets all that are due. Only a reader that waits has a timer.
 Chunks are made when they are asked for, so an open stream is a plan and a few iterators.
+
+What takes more than a millisecond or two is done in pieces, and before each the answer waits for
+its `pause`: other requests come between (I-11).
 """
 
 from asyncio import AbstractEventLoop, TimerHandle
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
+from itertools import islice
 
 from keyhall.engines.sandbox.compose import compose
-from keyhall.engines.sandbox.pieces import NO_LOGPROBS, Step, choice, steps
+from keyhall.engines.sandbox.pieces import NO_LOGPROBS, Step, choice, likely, steps
 from keyhall.engines.sandbox.scripts import Script
 from keyhall.engines.sandbox.voice import Draft, Voice
 from keyhall.errors import ENGINE_FAILED, ApiError
 from keyhall.ports.engine import Job, Signal
-from keyhall.wire.chat import Chunk, Completion, TokenUsage
+from keyhall.wire.chat import Chunk, Completion, Logprobs, TokenLogprob, TokenUsage
 
 WAIT_SECONDS_MIN = 0.01  # Faster paces hand out several tokens at a time.
-BATCH_CHUNKS_MAX = 256
+BATCH_CHUNKS_MAX = 256  # A millisecond or two,
+BATCH_LIKELY_MAX = 64  # and of those with log-probabilities, which are thirty times as long.
+LIKELY_MAX = 1024  # Entries of log-probabilities that are made in one step: 3 ms.
 _EARLY_SECONDS = 0.001  # Timers may fire a little before their time.
 
 
@@ -30,6 +36,7 @@ class SandboxAnswer:
         script: Script,
         voice: Voice,
         loop: AbstractEventLoop,
+        pause: Awaitable[None],
         *,
         pace: float,
         refusal: ApiError | None,
@@ -44,6 +51,7 @@ class SandboxAnswer:
         self._script = script
         self._voice = voice
         self._loop = loop
+        self._pause = pause  # waited for before each piece of long work
         self._pace = pace  # tokens per second of each choice; 0: as fast as they are read
         self._refusal = refusal
         self._top = (request.top_logprobs or 0) if request.logprobs else NO_LOGPROBS
@@ -55,13 +63,15 @@ class SandboxAnswer:
         self._is_closed = False
         self._steps: list[Iterator[Step]] | None = None  # of the choices that are not over
         self._rounds = 0  # how many steps each of them has made
+        self._batch = BATCH_CHUNKS_MAX if self._top == NO_LOGPROBS else BATCH_LIKELY_MAX
+        self._is_behind = False  # more is due than was said in one batch
         self._breaks_at: int | None = None
         self._is_broken = False
 
     __slots__ = (
-        "_breaks_at", "_is_broken", "_is_closed", "_is_waited_for", "_job", "_loop", "_pace",
-        "_refusal", "_rounds", "_script", "_signal", "_started_at", "_steps", "_timer", "_top",
-        "_total", "_voice", "is_accepted", "produced", "usage",
+        "_batch", "_breaks_at", "_is_behind", "_is_broken", "_is_closed", "_is_waited_for", "_job",
+        "_loop", "_pace", "_pause", "_refusal", "_rounds", "_script", "_signal", "_started_at",
+        "_steps", "_timer", "_top", "_total", "_voice", "is_accepted", "produced", "usage",
     )  # fmt: skip
 
     @property
@@ -78,13 +88,15 @@ class SandboxAnswer:
             self.produced = min(self._total, self._tokens_due(pace))
             if self.produced < self._total:
                 await self._wait(self._started_at + self.produced / pace)
+        choices = [choice(index, draft) for index, draft in enumerate(drafts)]
+        if self._top > NO_LOGPROBS:
+            for said, draft in zip(choices, drafts, strict=True):
+                if not draft.calls:
+                    said.logprobs = Logprobs(await self._likely(draft))
         if self._is_closed:
             raise ApiError(ENGINE_FAILED, detail="the answer was closed before it was said")
         self.produced = self._total
         self.usage = self._counted()
-        choices = [
-            choice(index, draft, self._voice, self._top) for index, draft in enumerate(drafts)
-        ]
         return Completion(choices=choices, usage=self.usage)
 
     async def chunks(self) -> list[Chunk]:
@@ -95,11 +107,14 @@ class SandboxAnswer:
                 steps(index, draft, self._voice, self._top)
                 for index, draft in enumerate(await self._planned())
             ]
+            self._is_behind = not self._pace and self._total > self._batch
         if self._is_broken:
             raise self._failure()
         while running and self._pace and self._rounds > self._tokens_due(self._pace):
             due_at = self._started_at + (self._rounds - 1) / self._pace
             await self._wait(max(due_at, self._loop.time() + WAIT_SECONDS_MIN))
+        if self._is_behind:
+            await self._pause
         if self._is_closed or not running:
             return []
         return self._said(running)
@@ -123,18 +138,31 @@ class SandboxAnswer:
             await self._wait(None)
         if self._is_closed:
             return []
-        drafts = compose(self._job, self._script, self._voice)
+        drafts = await compose(self._job, self._script, self._voice, self._pause)
         self._total = sum([draft.tokens for draft in drafts])
         if self._script.breaks:
             self._breaks_at = self._total // 2
         return drafts
 
+    async def _likely(self, draft: Draft) -> list[TokenLogprob]:
+        """The log-probabilities of a whole choice."""
+        entries = likely(draft, self._voice, self._top)
+        told: list[TokenLogprob] = []
+        while not self._is_closed:
+            if self._total > LIKELY_MAX:
+                await self._pause
+            piece = list(islice(entries, LIKELY_MAX))
+            told += piece
+            if len(piece) < LIKELY_MAX:
+                break
+        return told
+
     def _said(self, running: list[Iterator[Step]]) -> list[Chunk]:
         """The rounds that are due: in each, every choice makes its next step."""
         chunks: list[Chunk] = []
         # The first round tells the roles: no token's time is spent on it.
-        due = self._tokens_due(self._pace) + 1 if self._pace else self._rounds + BATCH_CHUNKS_MAX
-        while running and self._rounds < due and len(chunks) < BATCH_CHUNKS_MAX:
+        due = self._tokens_due(self._pace) + 1 if self._pace else self._rounds + self._batch
+        while running and self._rounds < due and len(chunks) < self._batch:
             self._rounds += 1
             for step in tuple(running):
                 tokens, pieces = next(step)
@@ -146,6 +174,7 @@ class SandboxAnswer:
                     return chunks
                 if pieces[-1].finish_reason is not None:
                     running.remove(step)
+        self._is_behind = len(chunks) >= self._batch
         if not running:
             self.usage = self._counted()
         return chunks

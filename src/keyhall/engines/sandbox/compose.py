@@ -1,12 +1,13 @@
 """What the sandbox answers to a request: one draft per choice, planned whole before it is said.
 
 Tool calls if the request leads to any, else JSON if it asks for that, else prose: who is speaking,
-what was received, filler up to a natural length. The plan is a pure function of the job, so the
-same request gives the same bytes, streamed or whole.
+what was received, filler up to a natural length. The plan depends on the job alone, so the same
+request gives the same bytes, streamed or whole. Values for a schema may take milliseconds each:
+before one is written, `pause` lets others go first.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 
 import msgspec
 
@@ -26,7 +27,7 @@ NATURAL_TOKENS_SPREAD = 41  # that is drawn from here.
 _ID_CHARACTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
-def compose(job: Job, script: Script, voice: Voice) -> list[Draft]:
+async def compose(job: Job, script: Script, voice: Voice, pause: Awaitable[None]) -> list[Draft]:
     """One draft for each choice, each within the job's output cap."""
     request = job.request
     seed = seed_of(request, job.version.engine_model)
@@ -35,10 +36,10 @@ def compose(job: Job, script: Script, voice: Voice) -> list[Draft]:
     if not script.is_prose:
         called = calling(request)
         if called is not None:
-            return [_calls(job, called, voice, each) for each in dice]
+            return [await _calls(job, called, voice, each, pause) for each in dice]
         form = request.response_format
         if form is not None and form.type != "text":
-            return [_json(job, voice, each) for each in dice]
+            return [await _json(job, voice, each, pause) for each in dice]
     received = voice.part(body(request, job.input_tokens))
     return [
         _prose(
@@ -72,7 +73,7 @@ def _prose(job: Job, script: Script, voice: Voice, dice: Dice, start: list[Part]
     return Draft(parts, "length" if is_cut else "stop")
 
 
-def _json(job: Job, voice: Voice, dice: Dice) -> Draft:
+async def _json(job: Job, voice: Voice, dice: Dice, pause: Awaitable[None]) -> Draft:
     """A JSON answer: the fullest that fits the cap, or the shortest one cut off."""
     request = job.request
     said = last_user_text(request)
@@ -87,13 +88,15 @@ def _json(job: Job, voice: Voice, dice: Dice) -> Draft:
     else:
         sentence = next(iter(voice.sentences(dice, varied=False)))
         values = json_facts(request, job.input_tokens, sentence.text)
-    part = _fitting(values, voice, job.output_cap)
+    part = await _fitting(values, voice, job.output_cap, pause)
     parts, _ = _stopped([part], request, voice)
     parts, is_cut = voice.within(parts, job.output_cap)
     return Draft(parts, "length" if is_cut else "stop")
 
 
-def _calls(job: Job, called: Calling, voice: Voice, dice: Dice) -> Draft:
+async def _calls(
+    job: Job, called: Calling, voice: Voice, dice: Dice, pause: Awaitable[None]
+) -> Draft:
     """Tool calls with arguments valid for their schemas, as many as fit the cap."""
     said = last_user_text(job.request)
     room = job.output_cap
@@ -101,7 +104,7 @@ def _calls(job: Job, called: Calling, voice: Voice, dice: Dice) -> Draft:
     is_cut = False
     effort = EFFORT_MAX // (job.request.choices * len(called.functions))
     for function in called.functions:
-        call = _call(function, said, voice, dice, room, effort)
+        call = await _call(function, said, voice, dice, room, effort, pause)
         if call is None:
             is_cut = True
             break
@@ -118,8 +121,14 @@ def _calls(job: Job, called: Calling, voice: Voice, dice: Dice) -> Draft:
     return Draft((), "function_call" if called.is_legacy else "tool_calls", calls, called.is_legacy)
 
 
-def _call(
-    function: FunctionDefinition, said: str, voice: Voice, dice: Dice, room: int, effort: int
+async def _call(
+    function: FunctionDefinition,
+    said: str,
+    voice: Voice,
+    dice: Dice,
+    room: int,
+    effort: int,
+    pause: Awaitable[None],
 ) -> Call | None:
     """One call, its arguments perhaps too long; None if there is no room for its name."""
     overhead = CALL_OVERHEAD + len(voice.part(function.name).tokens)
@@ -134,7 +143,8 @@ def _call(
     )
     # Arguments are an object, whatever the schema says.
     objects = (value if isinstance(value, dict) else {} for value in values)
-    return Call(identity, function.name, _fitting(objects, voice, room - overhead), overhead)
+    arguments = await _fitting(objects, voice, room - overhead, pause)
+    return Call(identity, function.name, arguments, overhead)
 
 
 def _cut_call(call: Call, voice: Voice, room: int) -> Call:
@@ -144,16 +154,20 @@ def _cut_call(call: Call, voice: Voice, room: int) -> Call:
     return Call(call.id, call.name, arguments, call.overhead)
 
 
-def _fitting(values: Iterable[object], voice: Voice, room: int) -> Part:
+async def _fitting(
+    values: Iterable[object], voice: Voice, room: int, pause: Awaitable[None]
+) -> Part:
     """The first value that fits as JSON, or the last one: of that perhaps only a beginning that is
-    too long."""
+    too long. Values are written as they are asked for."""
     text = ""
+    await pause
     for value in values:
         text = _encoded(value)
         if len(text) <= room * TOKEN_BYTES_MAX:
             part = voice.start(text, room)
             if len(part.tokens) <= room:
                 return part
+        await pause
     return voice.start(text, room)
 
 

@@ -30,9 +30,8 @@ NO_LOGPROBS = -1
 _tokens_of = attrgetter("tokens")
 
 
-def choice(index: int, draft: Draft, voice: Voice, top: int) -> Choice:
-    """The whole choice. `top` is how many likely tokens to tell beside each; below zero, no
-    log-probabilities at all."""
+def choice(index: int, draft: Draft) -> Choice:
+    """The whole choice, as yet without log-probabilities."""
     if draft.is_legacy_call and draft.calls:
         call = draft.calls[0]
         message = AnswerMessage(function_call=AnswerFunction(call.name, call.arguments.text))
@@ -45,15 +44,18 @@ def choice(index: int, draft: Draft, voice: Voice, top: int) -> Choice:
         )
     else:
         message = AnswerMessage(content=draft.text)
-    logprobs = None
-    if top > NO_LOGPROBS and not draft.calls:
-        raws = map(voice.decode_bytes, _tokens(draft))
-        logprobs = Logprobs([token_logprob(raw, place, top) for place, raw in enumerate(raws)])
-    return Choice(index, message, draft.finish, logprobs)
+    return Choice(index, message, draft.finish)
+
+
+def likely(draft: Draft, voice: Voice, top: int) -> Iterator[TokenLogprob]:
+    """The log-probabilities of a text's tokens, each with `top` likely ones beside it."""
+    for place, raw in enumerate(map(voice.decode_bytes, _tokens(draft))):
+        yield token_logprob(raw, place, top)
 
 
 def steps(index: int, draft: Draft, voice: Voice, top: int) -> Iterator[Step]:
-    """The choice as a stream: the last step's last piece has the reason it ended."""
+    """The choice as a stream: the last step's last piece has the reason it ended. `top` is how many
+    likely tokens to tell beside each; below zero, no log-probabilities at all."""
     left = draft.tokens
     end = ChunkChoice(index, Delta(), finish_reason=draft.finish)
     said = None if draft.calls else ""
