@@ -121,6 +121,9 @@ class Recorder:
         self.status, self.head = status, headers
         self.whole = b"" if self.method == b"HEAD" else body
 
+    def reply_in_pieces(self, headers: bytes, pieces: Sequence[bytes]) -> None:
+        self.reply(200, headers, b"".join(pieces))
+
     def begin_stream(self, headers: bytes) -> None:
         self._break("begin_stream")
         self.head = headers

@@ -2,17 +2,27 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
+import msgspec
 import pytest
 
 from keyhall import errors
+from keyhall import turn as turns
 from keyhall.errors import ApiError
 from keyhall.policy.limits import Limits
 from keyhall.policy.metering import Outcome, UsageSource
 from keyhall.ports.engine import Signal
 from keyhall.ports.exchange import ClientLeft, KeyRevoked, Stalled, Stopped
 from keyhall.wire import chat_write
-from keyhall.wire.chat import TokenUsage
+from keyhall.wire.chat import (
+    AnswerMessage,
+    Choice,
+    Completion,
+    Logprobs,
+    TokenLogprob,
+    TokenUsage,
+)
 
 HELD = 10 + 4096  # the question of `stage.exchange`, and the cap of a tier that names none
 ENGINE_ERROR = ApiError(errors.ENGINE_FAILED, detail="it broke")
@@ -62,6 +72,32 @@ def test_r25_an_answer_has_our_id_our_model_name_and_fingerprint(on_stage):
         assert len({record["id"] for record in streamed}) == 1
         assert whole["id"] != streamed[0]["id"]
         assert whole["service_tier"] == "default"
+
+    on_stage(main)
+
+
+def test_i11_a_long_answer_with_log_probabilities_lets_others_go_while_it_is_encoded(on_stage):
+    entries = [TokenLogprob(f"token {n}", -1.0, [n % 256]) for n in range(20_000)]
+    said = Choice(0, AnswerMessage(content="long"), logprobs=Logprobs(entries))
+
+    async def main(stage):
+        hall = stage.hall = replace(stage.hall, turn=turns.Turn(long_work_seconds=0.0))
+        key = await stage.key()
+        hall.engines["own"].script = (Completion(choices=[said]),)
+        waited = []
+
+        async def watch():
+            while True:
+                waited.append(bool(hall.turn.long_work.waiting))
+                await asyncio.sleep(0)
+
+        watching = asyncio.create_task(watch())
+        exchange = await stage.ask(key, model="own-1", logprobs=True)
+        watching.cancel()
+        assert exchange.json["choices"][0]["logprobs"]["content"] == msgspec.to_builtins(entries)
+        assert sum(waited) >= len(exchange.whole) // 200_000
+        assert (await stage.only_usage()).outcome == Outcome.ANSWERED
+        await stage.assert_nothing_is_left()
 
     on_stage(main)
 

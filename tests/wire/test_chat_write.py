@@ -248,6 +248,40 @@ def test_the_official_clients_types_take_whole_answers_strictly(choice: Choice):
     assert read_back.choices[0].message.content == choice.message.content
 
 
+def likely(count: int) -> list[TokenLogprob]:
+    tops = [TopLogprob(f'"content":[] {n}', -n / 8, [n]) for n in range(20)]
+    return [TokenLogprob(f"token {n}", -0.5, [n % 256], tops) for n in range(count)]
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        [],
+        [Choice(0, AnswerMessage(content='"choices":[] "content":[]'))],
+        [Choice(0, AnswerMessage(), logprobs=Logprobs())],
+        [Choice(0, AnswerMessage(), logprobs=Logprobs([]))],
+        [Choice(0, AnswerMessage(content="ä"), logprobs=Logprobs(None, likely(3)))],
+        [Choice(0, AnswerMessage(content="Hi"), logprobs=Logprobs(likely(1), likely(2)))],
+        [
+            Choice(n, AnswerMessage(content="long"), logprobs=Logprobs(likely(n)))
+            for n in (255, 256, 257, 0, 1000)
+        ],
+    ],
+)
+def test_an_answer_in_pieces_is_the_same_answer(choices: list[Choice]):
+    answer = completion(*choices)
+    pieces = list(chat_write.encode_in_pieces(answer))
+    assert b"".join(pieces) == chat_write.encode_completion(answer)
+    assert all(len(piece) > chat_write.PIECE_BYTES_MIN for piece in pieces[:-1])
+
+
+def test_i11_no_piece_of_a_long_answer_is_long():
+    answer = completion(
+        *(Choice(n, AnswerMessage(), logprobs=Logprobs(likely(4096))) for n in range(8))
+    )
+    assert max(map(len, chat_write.encode_in_pieces(answer))) < 1_000_000
+
+
 def test_choices_are_put_in_order_and_no_more_than_were_asked_for():
     answer = completion(*(Choice(i, AnswerMessage(content=str(i))) for i in (2, 0, 3, 1)))
     chat_write.normalize_completion(answer, 3)

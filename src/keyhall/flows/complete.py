@@ -16,7 +16,7 @@ from keyhall.policy.metering import Outcome
 from keyhall.ports.engine import Answer
 from keyhall.ports.exchange import ClientLeft, Exchange, KeyRevoked, Stalled, Stopped
 from keyhall.wire import chat_read, chat_stream, chat_write
-from keyhall.wire.chat import ChatRequest
+from keyhall.wire.chat import ChatRequest, Completion
 
 
 async def complete(exchange: Exchange, hall: Hall) -> None:
@@ -41,7 +41,7 @@ async def complete(exchange: Exchange, hall: Hall) -> None:
         if request.stream:
             await _stream(exchange, tab, answer, request)
         else:
-            await _whole(exchange, tab, answer, request)
+            await _whole(exchange, hall, tab, answer, request)
         await hall.turn.settle
         tab.settle(Outcome.ANSWERED)
     except ClientLeft:
@@ -69,7 +69,9 @@ async def _late_body(caller: Caller, exchange: Exchange, hall: Hall) -> bytes:
     return body
 
 
-async def _whole(exchange: Exchange, tab: Tab, answer: Answer, request: ChatRequest) -> None:
+async def _whole(
+    exchange: Exchange, hall: Hall, tab: Tab, answer: Answer, request: ChatRequest
+) -> None:
     completion = await answer.whole()
     chat_write.normalize_completion(completion, request.choices)
     tab.saw_completion(completion)
@@ -79,9 +81,24 @@ async def _whole(exchange: Exchange, tab: Tab, answer: Answer, request: ChatRequ
     completion.model = tab.version.name
     completion.system_fingerprint = tab.version.fingerprint
     completion.service_tier = "default"
+    if request.logprobs:
+        pieces = await _in_pieces(completion, hall)
+        tab.produced(usage.completion_tokens)
+        exchange.reply_in_pieces(tab.headers(), pieces)
+        return
     body = chat_write.encode_completion(completion)
     tab.produced(usage.completion_tokens)  # All of it is about to be sent at once.
     exchange.reply(200, tab.headers(), body)
+
+
+async def _in_pieces(completion: Completion, hall: Hall) -> list[bytes]:
+    """The body of an answer that may be tens of megabytes: others have their turns meanwhile."""
+    pieces: list[bytes] = []
+    for piece in chat_write.encode_in_pieces(completion):
+        pieces.append(piece)
+        if len(piece) > chat_write.PIECE_BYTES_MIN:
+            await hall.turn.long_work
+    return pieces
 
 
 async def _stream(exchange: Exchange, tab: Tab, answer: Answer, request: ChatRequest) -> None:

@@ -1,6 +1,7 @@
 """One request of the lane and its answer: what was parsed, and how an answer is framed."""
 
 from binascii import hexlify
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -168,6 +169,18 @@ class LaneExchange(msgspec.Struct, eq=False):
                 b"" if self.method == b"HEAD" else body,
             )
         )
+
+    def reply_in_pieces(self, headers: bytes, pieces: Sequence[bytes]) -> None:
+        self.has_started = True
+        self.is_over = True
+        size = sum(map(len, pieces))
+        send = self._connection.send
+        send(
+            b"%b%bcontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
+            % (self._first_lines(200), headers, size, pieces[0])
+        )
+        for piece in pieces[1:]:
+            send(piece)
 
     def refuse(self, error: ApiError) -> None:
         """An error of the table, whole if nothing was written yet, else as a record that ends the

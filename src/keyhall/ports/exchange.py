@@ -1,5 +1,6 @@
 """The exchange port: one request and its answer, as a flow sees them."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 
@@ -60,6 +61,10 @@ class Exchange(Protocol):
 
     def reply(self, status: int, headers: bytes, body: bytes) -> None:
         """The whole answer. `headers` are ready lines, each with its CRLF."""
+        ...
+
+    def reply_in_pieces(self, headers: bytes, pieces: Sequence[bytes]) -> None:
+        """A 200 whose body is these one after the other: a long one need not be joined first."""
         ...
 
     def begin_stream(self, headers: bytes) -> None:

@@ -9,10 +9,11 @@ and `verbosity` change the answer and are passed.
 Streamed records are `data:` lines only: an `id:`, `retry:` or `event:` breaks official clients.
 """
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from keyhall.errors import ApiError
 from keyhall.policy.catalogue import Sampling
@@ -30,6 +31,9 @@ from keyhall.wire.chat import (
 
 DONE = b"data: [DONE]\n\n"
 KEEPALIVE = b": keep-alive\n\n"
+
+ENTRIES_PER_PIECE = 256  # of log-probabilities: 330 KB with twenty likely tokens each
+PIECE_BYTES_MIN = 65_536
 
 CapField = Literal["max_tokens", "max_completion_tokens"]
 
@@ -129,6 +133,31 @@ def encode_completion(completion: Completion) -> bytes:
     if completion.usage is not None:
         _fill_details(completion.usage)
     return _encode(completion)
+
+
+def encode_in_pieces(completion: Completion) -> Iterator[bytes]:
+    """The same bytes, piece by piece, each of them made in about a millisecond: log-probabilities
+    can be a thousand times as long as what they are told of."""
+    bare = encode_completion(structs.replace(completion, choices=[]))
+    data, tail = bare.split(b'"choices":[]', 1)  # No text can hold this: its quotes are escaped.
+    data += b'"choices":['
+    for place, choice in enumerate(completion.choices):
+        data += b"," if place else b""
+        told = choice.logprobs
+        if told is None or not told.content:
+            data += _encode(choice)
+            continue
+        bare = _encode(structs.replace(choice, logprobs=structs.replace(told, content=[])))
+        start, end = bare.rsplit(b'"content":[]', 1)
+        data += start + b'"content":['
+        for at in range(0, len(told.content), ENTRIES_PER_PIECE):
+            data += b"," if at else b""
+            data += _encode(told.content[at : at + ENTRIES_PER_PIECE])[1:-1]
+            if len(data) > PIECE_BYTES_MIN:
+                yield data
+                data = b""
+        data += b"]" + end
+    yield data + b"]" + tail
 
 
 def normalize_completion(completion: Completion, choices: int) -> None:

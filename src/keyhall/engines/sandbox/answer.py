@@ -23,7 +23,7 @@ from keyhall.wire.chat import Chunk, Completion, Logprobs, TokenLogprob, TokenUs
 WAIT_SECONDS_MIN = 0.01  # Faster paces hand out several tokens at a time.
 BATCH_CHUNKS_MAX = 256  # A millisecond or two,
 BATCH_LIKELY_MAX = 64  # and of those with log-probabilities, which are thirty times as long.
-LIKELY_MAX = 1024  # Entries of log-probabilities that are made in one step: 3 ms.
+LIKELY_MAX = 256  # Entries of log-probabilities that are made in one step: up to a millisecond.
 _EARLY_SECONDS = 0.001  # Timers may fire a little before their time.
 
 
