@@ -5,6 +5,7 @@ import asyncio
 import msgspec
 import pytest
 
+from keyhall.engines.sandbox.answer import SILENCE_SECONDS
 from keyhall.engines.sandbox.scripts import FAILURES_REMEMBERED_MAX, SCRIPTS, script_for
 from keyhall.errors import ApiError
 from keyhall.lane.steps import drive
@@ -207,7 +208,7 @@ def test_silence_says_nothing_until_it_is_closed(sandbox, is_streamed):
     async def story():
         answer = sandbox.engine.start(sandbox.job("silence", stream=is_streamed))
         running = drive(answer.chunks() if is_streamed else answer.whole())
-        await asyncio.sleep(3600)
+        await asyncio.sleep(SILENCE_SECONDS - 1)
         assert not running.done()
         assert answer.produced == 0
         answer.close()
@@ -218,6 +219,27 @@ def test_silence_says_nothing_until_it_is_closed(sandbox, is_streamed):
     else:
         with pytest.raises(ApiError):
             sandbox.run(story())
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_i12_silence_ends_by_itself_as_an_upstream_that_does_not_answer_in_time(
+    sandbox, is_streamed
+):
+    """An open request holds a slot of the journal: one key must not hold them all for ever."""
+
+    async def story():
+        loop = asyncio.get_running_loop()
+        answer = sandbox.engine.start(sandbox.job("silence", stream=is_streamed))
+        began = loop.time()
+        with pytest.raises(ApiError) as caught:
+            await drive(answer.chunks() if is_streamed else answer.whole())
+        assert loop.time() - began == SILENCE_SECONDS
+        assert answer._timer is None
+        return caught.value
+
+    error = sandbox.run(story())
+    assert error.problem.name == "engine_timeout"
+    assert "600 s" in str(error)
 
 
 def test_scripts_answer_in_different_words(sandbox):

@@ -16,7 +16,7 @@ from keyhall.engines.sandbox.compose import compose
 from keyhall.engines.sandbox.pieces import NO_LOGPROBS, Step, choice, likely, steps
 from keyhall.engines.sandbox.scripts import Script
 from keyhall.engines.sandbox.voice import Draft, Voice
-from keyhall.errors import ENGINE_FAILED, ApiError
+from keyhall.errors import ENGINE_FAILED, ENGINE_TIMEOUT, ApiError
 from keyhall.ports.engine import Job, Signal
 from keyhall.wire.chat import Chunk, Completion, Logprobs, TokenLogprob, TokenUsage
 
@@ -24,6 +24,7 @@ WAIT_SECONDS_MIN = 0.01  # Faster paces hand out several tokens at a time.
 BATCH_CHUNKS_MAX = 256  # A millisecond or two,
 BATCH_LIKELY_MAX = 64  # and of those with log-probabilities, which are thirty times as long.
 LIKELY_MAX = 256  # Entries of log-probabilities that are made in one step: up to a millisecond.
+SILENCE_SECONDS = 600.0  # As long as an upstream may take to its first byte.
 _EARLY_SECONDS = 0.001  # Timers may fire a little before their time.
 
 
@@ -134,8 +135,10 @@ class SandboxAnswer:
         """The drafts; none once closed."""
         if self._refusal is not None:
             raise self._refusal
-        while self._script.is_silent and not self._is_closed:
-            await self._wait(None)
+        if self._script.is_silent and not self._is_closed:
+            await self._wait(self._started_at + SILENCE_SECONDS)
+            if not self._is_closed:
+                raise ApiError(ENGINE_TIMEOUT, detail=f"no answer within {SILENCE_SECONDS:g} s")
         if self._is_closed:
             return []
         drafts = await compose(self._job, self._script, self._voice, self._pause)
@@ -183,10 +186,9 @@ class SandboxAnswer:
         """How many tokens a choice may have said by now: the first at once."""
         return 1 + int((self._loop.time() - self._started_at + _EARLY_SECONDS) * pace)
 
-    async def _wait(self, until: float | None) -> None:
+    async def _wait(self, until: float) -> None:
         """Until that time of the loop, or until closed."""
-        if until is not None:
-            self._timer = self._loop.call_at(until, self._signal.fire)
+        self._timer = self._loop.call_at(until, self._signal.fire)
         self._is_waited_for = True
         try:
             await self._signal
