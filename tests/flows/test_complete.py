@@ -304,6 +304,21 @@ def test_r5_input_is_charged_from_the_moment_that_the_engine_accepted_it(on_stag
     on_stage(main)
 
 
+def test_r5_the_sandboxs_played_refusal_was_admitted_and_counts_as_a_request(on_stage):
+    """docs/sandbox.md says so; a refusal of Keyhall's own counts nowhere."""
+
+    async def main(stage):
+        key = await stage.key(tier="tiny")
+        for _ in range(3):
+            played = await stage.ask(key, model="sandbox/429", max_tokens=900)
+            assert played.refusal.problem is errors.SANDBOX_LIMITED
+        refused = await stage.ask(key, max_tokens=900)
+        assert refused.refusal.problem is errors.RATE_REQUESTS
+        await stage.assert_nothing_is_left()
+
+    on_stage(main)
+
+
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("model", ["up-1", "own-1"])
 def test_r5_tokens_are_given_back_when_the_engine_fails_before_its_first_byte(

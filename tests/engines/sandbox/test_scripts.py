@@ -70,6 +70,17 @@ def test_slow_takes_its_time_for_a_whole_answer_too(sandbox):
     assert produced == completion.usage.completion_tokens == 30
 
 
+@pytest.mark.parametrize(("tokens", "seconds"), [(1, 0), (3, 2), (5, 4)])
+def test_the_first_token_of_a_slow_whole_answer_comes_at_once(sandbox, tokens, seconds):
+    async def story():
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await drive(sandbox.engine.start(sandbox.job("slow", cap=tokens)).whole())
+        return loop.time() - began
+
+    assert sandbox.run(story()) == pytest.approx(seconds, abs=0.01)
+
+
 def test_long_fills_the_whole_cap_whatever_format_was_asked_for(sandbox):
     chunks, answer = sandbox.stream("long", response_format={"type": "json_object"})
     assert answer.produced == answer.usage.completion_tokens == 4096
