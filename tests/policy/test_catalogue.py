@@ -28,6 +28,12 @@ def test_r8_a_name_and_an_alias_lead_to_the_same_record() -> None:
     assert catalogue.find("v2") is None
 
 
+def test_every_tokenizer_that_some_version_names_is_known_beforehand() -> None:
+    other = replace(VERSION, name="old-1", tokenizer="cl100k_base")
+    catalogue = Catalogue({VERSION.name: VERSION, other.name: other}, {})
+    assert catalogue.tokenizers() == {"o200k_base", "cl100k_base"}
+
+
 @pytest.mark.parametrize(
     "change",
     [

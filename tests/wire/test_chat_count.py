@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from keyhall import tokenizers
-from keyhall.policy.tokens import Tokenizer
+from keyhall.policy.tokens import SHORT_CHARACTERS, Tokenizer
 from keyhall.wire.chat import ChatRequest, Message
-from keyhall.wire.chat_count import count_message, count_request, is_long
+from keyhall.wire.chat_count import count_message, count_plain, count_request, is_long
 
 O200K, CL100K = "o200k_base", "cl100k_base"
 
@@ -266,6 +266,39 @@ def test_every_field_of_a_message_counts() -> None:
     assert count(request_of(refused)) == 3 + 3 + 1 + tokenizer.count("I cannot.") + 1
     part = {"role": "assistant", "content": [{"type": "refusal", "refusal": "I cannot."}]}
     assert count(request_of(part)) == 3 + 3 + 1 + tokenizer.count("I cannot.")
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [("user", "Hi")],
+        [("system", "Be brief."), ("user", "Hi"), ("assistant", "Yes?")],
+        [("user", "")],
+    ],
+)
+def test_plain_messages_count_in_one_go_what_they_count_one_by_one(
+    messages: list[tuple[str, str]],
+) -> None:
+    request = request_of(*messages)
+    assert count_plain(request, tokenizers.load(O200K)) == count(request)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        request_of(("user", "Hi"), tools=[tool("f", {})]),
+        request_of(("user", "Hi"), functions=[{"name": "f"}]),
+        request_of(("user", "Hi"), response_format={"type": "text"}),
+        request_of({"role": "user", "content": "Hi", "name": "ada"}),
+        request_of({"role": "user", "content": [{"type": "text", "text": "Hi"}]}),
+        request_of({"role": "assistant", "content": "Hi", "refusal": "No."}),
+        request_of(("user", "a" * SHORT_CHARACTERS)),
+        request_of(*[("user", "Hi")] * (SHORT_CHARACTERS // 32)),
+    ],
+    ids=["tools", "functions", "format", "name", "parts", "refusal", "long", "many"],
+)
+def test_what_is_not_a_few_plain_messages_is_counted_the_other_way(request_: ChatRequest) -> None:
+    assert count_plain(request_, tokenizers.load(O200K)) is None
 
 
 def test_functions_count_as_tools_do() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyhall.policy.limits import Facts
+from keyhall.policy.limits import WINDOW_US, Facts
 from keyhall.wire import headers
 
 DURATION = re.compile(r"(\d+h)?(\d+m(?!s))?([\d.]+s)?(\d+ms)?")  # what clients parse with
@@ -75,6 +75,14 @@ def test_r20_every_limit_has_three_lines():
         b"x-ratelimit-remaining-tokens: 37952\r\n"
         b"x-ratelimit-reset-tokens: 3.072s\r\n"
     )
+
+
+def test_r20_a_request_that_was_just_admitted_has_the_same_lines():
+    """Nearly every answer's: all windows are empty in a minute."""
+    whole = Facts(20, 19, WINDOW_US, 40_000, 37_952, WINDOW_US)
+    lines = headers.ratelimit_headers(whole)
+    odd = headers.ratelimit_headers(Facts(20, 19, WINDOW_US, 40_000, 37_952, 3_072_000))
+    assert lines == odd.replace(b"3.072s", b"1m0s")
 
 
 def test_r20_a_limit_that_does_not_exist_is_not_shown():
