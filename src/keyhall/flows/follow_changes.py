@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from keyhall.flows.hall import Hall
 from keyhall.ports.store import Change, StoreAway
 
-ASK_SECONDS = 0.05
+ASK_SECONDS = 0.1
 TOUCH_SECONDS = 30.0
 
 Reload = Callable[[], Awaitable[None]]
