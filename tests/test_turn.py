@@ -175,6 +175,27 @@ def test_one_that_is_cut_while_woken_hears_of_it_once():
     in_a_loop(story)
 
 
+def test_a_mistake_with_one_stops_no_other_and_is_told():
+    async def story():
+        on, told = Story(), []
+        asyncio.get_running_loop().set_exception_handler(lambda _, said: told.append(said))
+
+        def broken():
+            raise KeyError("a mistake of ours")
+
+        on.begin("a", on.usual)
+        on.turn.begin.arm(broken)
+        on.begin("b", on.usual)
+        await asyncio.sleep(0)
+        assert [name for name, what in on.said if what == "end"] == ["a", "b"]
+        assert isinstance(told[0]["exception"], KeyError)
+        on.begin("c", on.usual)
+        await asyncio.sleep(0)
+        assert ("c", "end") in on.said
+
+    in_a_loop(story)
+
+
 def test_a_request_that_is_alone_goes_as_far_as_it_can_by_itself():
     async def story():
         on = Story()

@@ -70,7 +70,11 @@ class Stage:
             del going[most:]
         self._going = going
         for wake in going:
-            wake()
+            try:
+                wake()
+            except Exception as error:  # A mistake of ours with one must not stop the others.
+                told = {"message": "a step of a turn failed", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(told)
         self._going = []
 
 
