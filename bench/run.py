@@ -52,7 +52,10 @@ def run(arguments: argparse.Namespace) -> dict:
             if arguments.only not in shape.name or (shape.only_with_peers and not arguments.peers):
                 continue
             chosen = [each for each in subjects if shape.is_for_peers or not each.is_peer]
-            rounds = _rounds(shape, chosen, folder, upstream_pid, arguments, result["left_out"])
+            others = [subject for subject in subjects if subject.is_peer]
+            rounds = _rounds(
+                shape, chosen, others, folder, upstream_pid, arguments, result["left_out"]
+            )
             result["shapes"][shape.name] = _figures(shape, rounds)
         assert keyhall.data is not None
         result["keyhall"] = {
@@ -83,6 +86,7 @@ def _subjects(
 def _rounds(
     shape: Shape,
     subjects: list[Subject],
+    peers: list[Subject],
     folder: Path,
     upstream_pid: int,
     arguments: argparse.Namespace,
@@ -114,7 +118,8 @@ def _rounds(
             machine.say(f"{shape.name}: round {turn + 1}, {subject.name}")
             file = files[id(subject.manner)]
             pids = [upstream_pid, subject.pid] if subject.pid else [upstream_pid]
-            with machine.first_in_line(pids) if shape.rate else contextlib.nullcontext():
+            first = machine.first_in_line(pids) if shape.rate else contextlib.nullcontext()
+            with machine.asleep(each.pid for each in peers if each is not subject), first:
                 figures = _round(subject, shape, file, arguments.seconds)
             rounds[subject.name].append(figures)
     return rounds

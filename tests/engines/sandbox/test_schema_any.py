@@ -230,7 +230,7 @@ def test_a_hostile_schema_costs_little(name):
     for is_lean in (False, True):
         began = time.thread_time()
         value = value_for(HOSTILE[name], Dice(1), "words " * 1000, is_lean=is_lean)
-        assert time.thread_time() - began < 0.2
+        assert time.thread_time() - began < 1.0
         assert len(json.dumps(value)) < 100_000
 
 
