@@ -109,6 +109,7 @@ def basic(text):
     "header",
     [
         "Bearer {key}",
+        "Bearer  {key} ",
         "bearer {key}",
         "BEARER   {key}",
         "basic of :{key}",
@@ -123,6 +124,9 @@ def test_a_key_is_taken_in_every_form_that_clients_send(on_stage, header):
         else:
             exchange.authorization = header.format(key=key).encode()
         assert (await stage.begin(exchange).end()).error is None
+        again = stage.exchange()
+        again.authorization = exchange.authorization
+        assert (await stage.begin(again).end()).error is None
 
     on_stage(main)
 
