@@ -24,7 +24,7 @@ class Story:
 
         run = Run(flow(name), ended, self.turn)
         self.runs.append(run)
-        run.begin(self.turn)
+        run.begin()
         return run
 
     async def usual(self, name):

@@ -15,14 +15,13 @@ from keyhall.flows.hall import Hall
 from keyhall.policy import access, catalogue, holds
 from keyhall.policy.catalogue import Price, Version
 from keyhall.policy.limits import Facts, Refused
-from keyhall.policy.tokens import Tokenizer, told
+from keyhall.policy.tokens import EXACT_FACTOR, Tokenizer, told
 from keyhall.ports.engine import Engine
 from keyhall.ports.exchange import Exchange
 from keyhall.wire import chat_count, chat_truncate, headers
 from keyhall.wire.chat import ChatRequest
 
 SANDBOX = "sandbox"
-COUNT_FACTOR = 4  # counting is exact up to this many times the limit (R12)
 
 rate_headers = headers.ratelimit_headers
 
@@ -110,15 +109,13 @@ def engine_of(version: Version, hall: Hall) -> Engine:
 
 async def fit(request: ChatRequest, version: Version, caller: Caller, hall: Hall) -> Fit:
     """Count the input, keep the gate of the version, and fix the output cap (R4, R12, R21)."""
-    asked = request.max_completion_tokens
-    if asked is None:
-        asked = request.max_tokens
+    asked = request.asked_cap
     if asked is not None and asked > version.max_output_tokens:
         raise _cap_too_large(request, asked, version)
     tokenizer = hall.tokenizer(version.tokenizer)
     count = chat_count.count_plain(request, tokenizer)
     if count is None:
-        count = await _count_any(request, tokenizer, version.max_input_tokens * COUNT_FACTOR)
+        count = await _count_any(request, tokenizer, version.max_input_tokens * EXACT_FACTOR)
     lines = b""
     if count > version.max_input_tokens:
         count, lines = await _shorten(request, version, hall, count)
@@ -133,7 +130,7 @@ async def fit(request: ChatRequest, version: Version, caller: Caller, hall: Hall
         tokens_per_minute_min=effective.tokens_per_minute_min,
         input_tokens=needed,
     )
-    choices = request.n or 1
+    choices = request.choices
     lines += b"x-keyhall-output-cap: %d\r\n" % cap
     if version.status == "deprecated":
         lines += _deprecation(version)
@@ -173,7 +170,7 @@ async def _shorten(
         raise ApiError(
             errors.CONTEXT_LENGTH,
             limit=version.max_input_tokens,
-            tokens=told(count, version.max_input_tokens * COUNT_FACTOR),
+            tokens=told(count, version.max_input_tokens * EXACT_FACTOR),
         )
     tokenizer = hall.tokenizer(version.tokenizer)
     loop = asyncio.get_running_loop()

@@ -162,7 +162,7 @@ class Tab(msgspec.Struct, eq=False):
         if (
             usage is not None
             and chat_usage.is_possible(usage, self._hold.tokens)
-            and (self._said is None or not self._has_said_more(usage))
+            and not self._has_said_more(usage)
         ):
             return usage.prompt_tokens, usage.completion_tokens, UsageSource.ENGINE
         tokenizer = self._hall.tokenizer(self.version.tokenizer)

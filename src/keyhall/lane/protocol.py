@@ -140,7 +140,7 @@ class Lane(Reader):
         exchange.request_id = now_us.to_bytes(7, "big") + self.lane_state.random.draw()
         hall = self.hall
         run = self._run = Run(routes.flow_of(exchange, hall), self._ended, hall.turn)
-        run.begin(hall.turn)
+        run.begin()
 
     def _ended(self, _result: Any, error: BaseException | None) -> None:
         exchange, self._run = self.active, None

@@ -32,10 +32,11 @@ class Run(msgspec.Struct, eq=False):
     _cut: BaseException | None = None
     is_over: bool = False
 
-    def begin(self, turn: Turn) -> None:
+    def begin(self) -> None:
         """Take the first step together with the others that begin in this turn."""
-        self._waiting = turn.begin
-        turn.begin.arm(self.step)
+        assert self._turn is not None
+        self._waiting = self._turn.begin
+        self._waiting.arm(self.step)
 
     def _woken(self) -> None:
         turn = self._turn
