@@ -180,10 +180,11 @@ def test_r26_a_forwarded_address_may_stand_in_several_lines(door, monkeypatch, c
 # --- Mistakes of ours ---------------------------------------------------------------------------
 
 
-def test_a_mistake_while_reading_ends_that_connection_and_no_other(door, monkeypatch, caplog):
-    def broken(*_):
-        raise KeyError("a mistake of ours")
+def broken(*_):
+    raise KeyError("a mistake of ours")
 
+
+def test_a_mistake_while_reading_ends_that_connection_and_no_other(door, monkeypatch, caplog):
     async def story():
         async with await door.raw() as other, await door.raw() as raw:
             assert statuses(await other.say(door.request(BODY))) == [200]
@@ -200,9 +201,6 @@ def test_a_mistake_while_reading_ends_that_connection_and_no_other(door, monkeyp
 
 
 def test_a_mistake_while_answering_ends_that_connection_and_no_other(door, monkeypatch, caplog):
-    def broken(*_):
-        raise KeyError("a mistake of ours")
-
     async def story():
         async with await door.raw() as other, await door.raw() as raw:
             with monkeypatch.context() as patched:
