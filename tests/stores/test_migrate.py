@@ -16,12 +16,13 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from keyhall.stores import migrate
+from keyhall.stores.quota_tables import metadata
 from keyhall.stores.sqlite import open_store
-from keyhall.stores.tables import metadata
 
 # A line is added for each new migration and never changed: databases out there ran those bytes.
 SHIPPED = {
     "0001_first.py": "c51b58f241b7cebcdce0bbed34f74d6eac32d87dd79d3a8db8c0b933de3fa09d",
+    "0002_quotas.py": "a0afdfa5543fad77748c45ff8791bb4f3f9eca9fc9008902921b8a981af0c35d",
 }
 
 
@@ -33,12 +34,21 @@ def migrated(path: Path) -> Path:
     return path
 
 
+# What is declared stands on lines; what a migration adds, behind a comma before the last bracket.
+_PARTS = re.compile(r",\s*\n|\n\)|, (?=\w+ [A-Z]+)")
+
+
+def _closed(part: str) -> str:
+    part = part.strip()
+    return part[:-1] if part.count(")") > part.count("(") else part
+
+
 def schema_of(path: Path) -> dict[str, list[str]]:
     """Each table's and index's definition as its sorted parts; Alembic's own table left out."""
     with sqlite3.connect(path) as connection:
         rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
         found = {
-            name: sorted(part.strip() for part in re.split(r",\s*\n|\n\)", sql) if part.strip())
+            name: sorted(map(_closed, filter(str.strip, _PARTS.split(sql))))
             for name, sql in rows
             if name not in ("alembic_version", "sqlite_sequence")
         }

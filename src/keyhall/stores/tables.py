@@ -89,6 +89,8 @@ organizations = Table(
     _maybe_number("billing_activated_at_us"),
     _maybe_number("suspended_at_us"),
     _number("created_at_us"),
+    # Where its days and months begin: a name of the IANA database.
+    Column("time_zone", Text, nullable=False, server_default="UTC"),
     _limits_checked(),
 )
 
@@ -246,8 +248,25 @@ usage = Table(
     *(_number(name) for name in USAGE_AMOUNTS),
     _number("outcome"),
     _number("usage_source"),
+    _maybe_number("batch"),  # the transaction it came with; None for rows older than chains
     CheckConstraint(" AND ".join(f"{name} >= 0" for name in USAGE_AMOUNTS), name="amounts"),
     Index(None, "admitted_at_us"),
+    sqlite_autoincrement=True,
+)
+
+# The rows of one transaction, chained to the writer's batch before it (R24).
+usage_batches = Table(
+    "usage_batches",
+    metadata,
+    _running(),
+    _text("writer"),  # one process's life
+    _number("sequence"),  # from 1, without gaps
+    _number("rows"),
+    _number("at_us"),  # the latest end among its rows
+    Column("previous", LargeBinary, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    CheckConstraint("length(previous) = 32 AND length(digest) = 32", name="digests"),
+    Index(None, "writer", "sequence", unique=True),
     sqlite_autoincrement=True,
 )
 
@@ -279,6 +298,7 @@ audit = Table(
     _text("target"),
     _maybe_text("before"),
     _maybe_text("after"),
+    Column("digest", LargeBinary, nullable=True),  # chained to the row before it (R24)
     Index(None, "target"),
     Index(None, "action"),
     sqlite_autoincrement=True,

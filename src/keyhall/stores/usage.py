@@ -19,7 +19,7 @@ from keyhall.stores.tables import keys, usage, usage_hourly
 
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
-COLUMNS = tuple(column.name for column in usage.c if column.name != "number")
+COLUMNS = tuple(column.name for column in usage.c if column.name not in ("number", "batch"))
 
 _ROLLED_UP = "usage_rolled_up_to"
 _SUMS = ("requests", "input_tokens", "output_tokens", "cost_nano", "unanswered", "estimated")

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from keyhall.stores.tables import metadata
+from keyhall.stores.quota_tables import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],
