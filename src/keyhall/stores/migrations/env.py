@@ -2,7 +2,8 @@
 
 from alembic import context
 
-from keyhall.stores.quota_tables import metadata
+from keyhall.stores import quota_tables  # noqa: F401 - its tables are part of the metadata
+from keyhall.stores.tables import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],
