@@ -9,6 +9,7 @@ from typing import Literal
 
 from keyhall.policy.keys import Mode
 from keyhall.policy.limits import NO_LIMITS, Limits
+from keyhall.policy.quotas import Quota
 
 KeyState = Literal["active", "paused", "expired", "revoked"]
 Group = Literal["key", "model", "day"]
@@ -39,6 +40,7 @@ class Organization:
     limits: Limits = NO_LIMITS
     billing_activated_at_us: int | None = None
     suspended_at_us: int | None = None
+    time_zone: str = "UTC"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,3 +132,28 @@ class UsageLine:
     cost_nano: int
     unanswered: int  # requests whose answer did not reach its end
     estimated: int  # requests whose tokens nobody counted exactly
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaStanding:
+    """What is used and held of a quota in the period that runs."""
+
+    quota: Quota
+    begins_us: int
+    ends_us: int
+    used: int
+    held: int
+
+    @property
+    def remaining(self) -> int:
+        return max(0, self.quota.amount - self.used - self.held)
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """Money that was paid in advance, or taken back: below zero."""
+
+    organization_id: str
+    amount_nano: int
+    note: str
+    at_us: int

@@ -29,6 +29,15 @@ class Change:
     id: str
 
 
+@dataclass(frozen=True, slots=True)
+class QuotaUse:
+    """What a quota has used in the period that began then, as it was committed."""
+
+    quota_id: str
+    begins_us: int
+    used: int
+
+
 class LaneStore(Protocol):
     """What the lane and the ledger need; management has methods of its own on the same store."""
 
@@ -51,8 +60,13 @@ class LaneStore(Protocol):
 
     async def last_change(self) -> int: ...
 
-    async def record_usage(self, batch: Sequence[Usage]) -> None:
-        """Insert what is not there yet, by request id, in one durable transaction."""
+    async def record_usage(self, batch: Sequence[Usage]) -> Sequence[QuotaUse]:
+        """Insert what is not there yet, by request id, chain it and charge quotas, in one durable
+        transaction. Gives what the quotas that the batch counts in have used by now."""
+        ...
+
+    async def quota_used(self, quota_id: str, begins_us: int) -> int:
+        """What is recorded of a quota in one period."""
         ...
 
     async def usage_since(self, admitted_at_us: int) -> Sequence[Usage]:

@@ -9,31 +9,29 @@ the loop is idle, commit and fsync included.
 """
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import Select
 from sqlalchemy.dialects import sqlite
 
 from keyhall.policy.access import Grant
 from keyhall.policy.metering import Usage
-from keyhall.ports.store import Change
+from keyhall.ports.store import Change, QuotaUse
 from keyhall.stores import grants
+from keyhall.stores.take_in import SIZES, Insert, Steps, portions, take_in, values_of
 from keyhall.stores.usage import COLUMNS
 
-Row = TypeVar("Row")
-
-# Rows per statement. Few sizes, so that each is compiled once; the largest has 4,500 parameters,
-# and SQLite takes 32,766.
-SIZES = (250, 50, 10, 1)
-
-_ROW = f"({', '.join('?' * len(COLUMNS))})"
+# The largest of `portions` has 4,750 parameters; SQLite takes 32,766.
+_ROW = f"({', '.join('?' * (len(COLUMNS) + 1))})"
 _INSERT = {
-    size: f"INSERT INTO usage ({', '.join(COLUMNS)}) VALUES {', '.join([_ROW] * size)} "  # noqa: S608
+    size: f"INSERT INTO usage ({', '.join(COLUMNS)}, batch) VALUES {', '.join([_ROW] * size)} "  # noqa: S608
     "ON CONFLICT DO NOTHING"
     for size in SIZES
 }
+_INSERTED = "SELECT request_id FROM usage WHERE number > ? AND batch = ?"
+_NUMBER = "SELECT coalesce(max(number), 0) FROM usage"
 _TOUCH = {
     size: "UPDATE keys SET last_used_at_us = used.column2 "  # noqa: S608 - no value is in it
     f"FROM (VALUES {', '.join(['(?, ?)'] * size)}) AS used "
@@ -106,28 +104,50 @@ class Lookups(Threaded):
 class Batches(Threaded):
     """Settled usage, and when keys were last used. A batch is durable when its call returns."""
 
-    def record_usage(self, batch: Sequence[Usage]) -> None:
+    def __init__(self, path: str, busy_seconds: float, name: str, writer: str) -> None:
+        super().__init__(path, busy_seconds, name)
+        self._writer = writer
+
+    def record_usage(self, batch: Sequence[Usage]) -> list[QuotaUse]:
         connection = self._open()
         connection.execute("BEGIN IMMEDIATE")
         with connection:  # Commits, or rolls back on any error.
-            for rows in _portions(batch):
-                connection.execute(_INSERT[len(rows)], _flat(rows))
+            return _taken_in(connection, take_in(batch, self._writer))
 
     def touch_keys(self, last_used: Mapping[str, int]) -> None:
         connection = self._open()
         connection.execute("BEGIN IMMEDIATE")
         with connection:
-            for pairs in _portions([*last_used.items()]):
+            for pairs in portions([*last_used.items()]):
                 connection.execute(_TOUCH[len(pairs)], [value for pair in pairs for value in pair])
 
 
-def _portions(batch: Sequence[Row]) -> Iterator[Sequence[Row]]:
-    """The batch in portions of SIZES."""
-    start = 0
-    for size in SIZES:
-        while len(batch) - start >= size:
-            yield batch[start : start + size]
-            start += size
+def _taken_in(connection: sqlite3.Connection, steps: Steps) -> list[QuotaUse]:
+    """Ask what the steps ask, inside the caller's transaction."""
+    answer: Any = None
+    while True:
+        try:
+            step = steps.send(answer)
+        except StopIteration as end:
+            used: list[QuotaUse] = end.value
+            return used
+        if isinstance(step, Insert):
+            answer = _insert(connection, step)
+        else:
+            answer = connection.execute(step.sql, step.values).fetchall()
+
+
+def _insert(connection: sqlite3.Connection, step: Insert) -> Sequence[Usage]:
+    (newest,) = connection.execute(_NUMBER).fetchone()
+    count = 0
+    for rows in portions(step.rows):
+        values = [value for row in rows for value in (*values_of(row), step.batch)]
+        count += connection.execute(_INSERT[len(rows)], values).rowcount
+    if count == len(step.rows):
+        return step.rows
+    found = {row[0] for row in connection.execute(_INSERTED, (newest, step.batch))}
+    fresh = {row.request_id: row for row in step.rows if row.request_id in found}
+    return list(fresh.values())
 
 
 class Watch(_Direct):
@@ -152,31 +172,3 @@ class Watch(_Direct):
         if not rows:
             self._seen = (version, number)
         return [Change(*row) for row in rows]
-
-
-def _flat(rows: Sequence[Usage]) -> list[str | int]:
-    """All values in the order of COLUMNS. The driver binds exact ints and strings quickly, and
-    everything else, subclasses too, through adapters that cost several microseconds a row."""
-    values: list[str | int] = []
-    for row in rows:
-        values += (
-            row.request_id,
-            row.key_id,
-            row.project_id,
-            row.organization_id,
-            row.version,
-            int(row.endpoint),
-            1 if row.is_test else 0,
-            1 if row.is_stream else 0,
-            row.admitted_at_us,
-            row.finished_at_us,
-            row.first_byte_us,
-            row.input_tokens,
-            row.output_tokens,
-            row.held_tokens,
-            row.output_cap,
-            row.cost_nano,
-            int(row.outcome),
-            int(row.usage_source),
-        )
-    return values

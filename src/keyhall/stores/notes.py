@@ -4,6 +4,8 @@ A management act writes its row, its audit row and its change row in one transac
 reads the change sees the act, and no act is without a witness.
 """
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -14,6 +16,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from keyhall.ports.records import Actor, AuditRow
 from keyhall.ports.store import ChangeKind
 from keyhall.stores.tables import audit, changes, meta
+
+_CHAINED = ("at_us", "who", "origin", "action", "target", "before", "after")
+_SHOWN = tuple(column for column in audit.c if column.name != "digest")
+NOTHING = bytes(32)  # before the first row of the chain
+
+
+def chained(previous: bytes, row: Sequence[int | str | None]) -> bytes:
+    """The digest of an audit row: SHA-256 over the row's before it and its values (R24). The
+    caller's transaction excludes other writers, so there is one chain."""
+    return hashlib.sha256(previous + msgspec.msgpack.encode(row)).digest()
 
 
 def _json(facts: dict[str, Any] | None) -> str | None:
@@ -51,17 +63,12 @@ async def record(
 ) -> None:
     """Write one audit row and, for what the server has snapshots of, one change row."""
     old, new = difference(before, after)
-    await connection.execute(
-        insert(audit).values(
-            at_us=now_us,
-            who=actor.who,
-            origin=actor.origin,
-            action=action,
-            target=target,
-            before=_json(old),
-            after=_json(new),
-        )
-    )
+    row = (now_us, actor.who, actor.origin, action, target, _json(old), _json(new))
+    last = select(audit.c.digest).where(audit.c.digest.is_not(None))
+    newest = last.order_by(audit.c.number.desc()).limit(1)
+    previous = await connection.scalar(newest) or NOTHING
+    values = dict(zip(_CHAINED, row, strict=True))
+    await connection.execute(insert(audit).values(digest=chained(previous, row), **values))
     if changed is not None:
         await connection.execute(insert(changes).values(kind=changed, id=target))
 
@@ -70,7 +77,7 @@ async def audit_rows(
     connection: AsyncConnection, *, action: str | None = None, limit: int = 100
 ) -> list[AuditRow]:
     """The newest rows, newest first."""
-    query = select(audit).order_by(audit.c.number.desc()).limit(limit)
+    query = select(*_SHOWN).order_by(audit.c.number.desc()).limit(limit)
     if action is not None:
         query = query.where(audit.c.action == action)
     return [AuditRow(**row) for row in (await connection.execute(query)).mappings()]

@@ -23,6 +23,7 @@ def _organization(row: RowMapping) -> Organization:
         limits=limits(row),
         billing_activated_at_us=row["billing_activated_at_us"],
         suspended_at_us=row["suspended_at_us"],
+        time_zone=row["time_zone"],
     )
 
 
@@ -64,6 +65,7 @@ def _organization_columns(organization: Organization) -> dict[str, Any]:
         "tier": organization.tier,
         "billing_activated_at_us": organization.billing_activated_at_us,
         "suspended_at_us": organization.suspended_at_us,
+        "time_zone": organization.time_zone,
         **limit_columns(organization.limits),
     }
 

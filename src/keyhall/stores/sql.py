@@ -20,7 +20,7 @@ from keyhall.policy.metering import Usage
 from keyhall.policy.tiers import Tier
 from keyhall.ports.records import Actor, EngineRecord
 from keyhall.ports.store import StoreAway
-from keyhall.stores import catalogue, grants, keys, notes, usage
+from keyhall.stores import catalogue, grants, keys, notes, quotas, usage
 
 # How a transaction begins: `one` needs none, for a single statement is its own snapshot.
 Begin = Literal["one", "read", "write"]
@@ -89,6 +89,10 @@ class SqlStore:
     async def newest_admitted_us(self) -> int:
         async with self._connection("one") as connection:
             return await usage.newest_admitted_us(connection)
+
+    async def quota_used(self, quota_id: str, begins_us: int) -> int:
+        async with self._connection("one") as connection:
+            return await quotas.used(connection, quota_id, begins_us)
 
     # --- The hall's chores ----------------------------------------------------------------------
 

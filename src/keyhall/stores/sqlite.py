@@ -20,13 +20,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from keyhall.policy.access import Grant
 from keyhall.policy.metering import Usage
-from keyhall.ports.store import Change, StoreAway
+from keyhall.ports.store import Change, QuotaUse, StoreAway
 from keyhall.stores import migrate
 from keyhall.stores.direct import Batches, Lookups, Threaded, Watch
 from keyhall.stores.sql import SqlStore
 
 BUSY_SECONDS = 5.0  # how long a write waits for another process's
 CONNECTIONS_MAX = 4
+WRITER_BYTES = 8
 
 Asked = TypeVar("Asked")
 Found = TypeVar("Found")
@@ -40,7 +41,8 @@ class SqliteStore(SqlStore):
     def __init__(self, engine: AsyncEngine, path: Path, busy_seconds: float) -> None:
         super().__init__(engine)
         self._lookups = Lookups(str(path), busy_seconds, "lookups")
-        self._batches = Batches(str(path), busy_seconds, "batches")
+        writer = os.urandom(WRITER_BYTES).hex()  # The chain of this process's life (R24).
+        self._batches = Batches(str(path), busy_seconds, "batches", writer)
         self._watch = Watch(str(path))
 
     async def find_grant(self, digest: bytes) -> Grant | None:
@@ -49,10 +51,11 @@ class SqliteStore(SqlStore):
     async def find_grant_by_id(self, key_id: str) -> Grant | None:
         return await _in_thread(self._lookups, self._lookups.by_id, key_id)
 
-    async def record_usage(self, batch: Sequence[Usage]) -> None:
-        if batch:
-            async with self._turn:
-                await _in_thread(self._batches, self._batches.record_usage, batch)
+    async def record_usage(self, batch: Sequence[Usage]) -> Sequence[QuotaUse]:
+        if not batch:
+            return ()
+        async with self._turn:
+            return await _in_thread(self._batches, self._batches.record_usage, batch)
 
     async def touch_keys(self, last_used: Mapping[str, int]) -> None:
         if last_used:

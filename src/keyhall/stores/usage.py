@@ -26,7 +26,7 @@ _SUMS = ("requests", "input_tokens", "output_tokens", "cost_nano", "unanswered",
 _SINCE = select(*(usage.c[name] for name in COLUMNS)).order_by(usage.c.admitted_at_us)
 
 
-def _usage(row: Sequence[Any]) -> Usage:
+def usage_of(row: Sequence[Any]) -> Usage:
     """From COLUMNS, which are in the order of the fields."""
     return Usage(
         row[0],
@@ -52,7 +52,7 @@ def _usage(row: Sequence[Any]) -> Usage:
 
 async def since(connection: AsyncConnection, admitted_at_us: int) -> list[Usage]:
     rows = await connection.execute(_SINCE.where(usage.c.admitted_at_us >= admitted_at_us))
-    return [_usage(row) for row in rows]
+    return [usage_of(row) for row in rows]
 
 
 async def newest_admitted_us(connection: AsyncConnection) -> int:

@@ -1,0 +1,181 @@
+"""Quotas, their totals, credits and alerts: one function per query."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Select, and_, delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from keyhall.policy import quotas as rules
+from keyhall.policy.metering import Usage
+from keyhall.policy.quotas import Quota
+from keyhall.ports.records import Credit, QuotaStanding
+from keyhall.stores.quota_tables import credits, overage, quota_holds, quota_totals, quotas
+from keyhall.stores.tables import keys, organizations, usage
+from keyhall.stores.take_in import quota_of
+from keyhall.stores.usage import COLUMNS, usage_of
+
+_FIELDS = tuple(name for name in Quota.__struct_fields__ if name != "zone")
+_QUERY = select(*(quotas.c[name] for name in _FIELDS), organizations.c.time_zone).join_from(
+    quotas, organizations, quotas.c.organization_id == organizations.c.id
+)
+
+
+async def find(connection: AsyncConnection, quota_id: str) -> Quota | None:
+    row = (await connection.execute(_QUERY.where(quotas.c.id == quota_id))).first()
+    return None if row is None else quota_of(row)
+
+
+async def list_all(
+    connection: AsyncConnection, *, owners: Sequence[str] | None = None, limit: int | None = None
+) -> list[Quota]:
+    """Those of these keys' lineages, projects or organizations; all of them by default."""
+    query = _QUERY.order_by(quotas.c.organization_id, quotas.c.created_at_us, quotas.c.id)
+    if owners is not None:
+        query = query.where(quotas.c.scope_id.in_(owners))
+    return [quota_of(row) for row in await connection.execute(query.limit(limit))]
+
+
+async def of_organization(connection: AsyncConnection, organization_id: str) -> list[Quota]:
+    """All within an organization, whatever their scope."""
+    query = _QUERY.where(quotas.c.organization_id == organization_id)
+    return [quota_of(row) for row in await connection.execute(query)]
+
+
+async def add(connection: AsyncConnection, quota: Quota, now_us: int) -> None:
+    """Store a new quota. What was used before in its period counts from the start."""
+    await connection.execute(insert(quotas).values(created_at_us=now_us, **_columns(quota)))
+    await recompute(connection, quota, now_us)
+
+
+async def replace(connection: AsyncConnection, quota: Quota) -> None:
+    await connection.execute(
+        update(quotas).where(quotas.c.id == quota.id).values(**_columns(quota))
+    )
+
+
+async def remove(connection: AsyncConnection, quota_id: str) -> None:
+    """Its totals and holds go too; its overage and alerts stay, for the statements."""
+    for table in (quota_holds, quota_totals):
+        await connection.execute(delete(table).where(table.c.quota_id == quota_id))
+    await connection.execute(delete(quotas).where(quotas.c.id == quota_id))
+
+
+def _columns(quota: Quota) -> dict[str, Any]:
+    columns = {name: getattr(quota, name) for name in _FIELDS}
+    return {**columns, "thresholds": msgspec.json.encode(quota.thresholds).decode()}
+
+
+# --- What was used --------------------------------------------------------------------------------
+
+
+async def used(connection: AsyncConnection, quota_id: str, begins_us: int) -> int:
+    query = select(quota_totals.c.used).where(
+        quota_totals.c.quota_id == quota_id, quota_totals.c.period_us == begins_us
+    )
+    return await connection.scalar(query) or 0
+
+
+async def standing(connection: AsyncConnection, quota: Quota, now_us: int) -> QuotaStanding:
+    """What is used and held of a quota in the period that runs."""
+    span = rules.span(quota.period, now_us, quota.zone)
+    query = select(quota_totals.c.used, quota_totals.c.held).where(
+        quota_totals.c.quota_id == quota.id, quota_totals.c.period_us == span.begins_us
+    )
+    row = (await connection.execute(query)).first()
+    taken, held = (0, 0) if row is None else row
+    return QuotaStanding(quota, span.begins_us, span.ends_us, taken, held)
+
+
+async def recompute(connection: AsyncConnection, quota: Quota, now_us: int) -> None:
+    """Sum up the running period again, from the ledger and the open holds: a quota is new, or its
+    organization's days begin at another time. In a writing transaction."""
+    span = rules.span(quota.period, now_us, quota.zone)
+    taken = await used_by_ledger(connection, quota, span.begins_us, span.ends_us)
+    holds = quota_holds.c
+    ours = and_(
+        holds.quota_id == quota.id,
+        holds.admitted_at_us >= span.begins_us,
+        holds.admitted_at_us < span.ends_us,
+    )
+    await connection.execute(update(quota_holds).where(ours).values(period_us=span.begins_us))
+    held = await connection.scalar(select(func.coalesce(func.sum(holds.amount), 0)).where(ours))
+    await connection.execute(delete(quota_totals).where(quota_totals.c.quota_id == quota.id))
+    await connection.execute(
+        insert(quota_totals).values(
+            quota_id=quota.id, period_us=span.begins_us, used=taken, held=int(held or 0)
+        )
+    )
+
+
+async def used_by_ledger(
+    connection: AsyncConnection, quota: Quota, begins_us: int, ends_us: int
+) -> int:
+    """The sum of the ledger's rows that count in a quota between two times."""
+    unit = {
+        "requests": func.count(),
+        "tokens": func.coalesce(func.sum(usage.c.input_tokens + usage.c.output_tokens), 0),
+        "money": func.coalesce(func.sum(usage.c.cost_nano), 0),
+    }[quota.resource]
+    query = _counted(select(unit), quota, begins_us, ends_us)
+    return int(await connection.scalar(query) or 0)
+
+
+async def rows_of(
+    connection: AsyncConnection, quota: Quota, begins_us: int, ends_us: int
+) -> list[Usage]:
+    """The ledger's rows that count in a quota between two times, in the order of their commits."""
+    query = _counted(select(*(usage.c[name] for name in COLUMNS)), quota, begins_us, ends_us)
+    return [usage_of(row) for row in await connection.execute(query.order_by(usage.c.number))]
+
+
+def _counted(query: Select[Any], quota: Quota, begins_us: int, ends_us: int) -> Select[Any]:
+    owner = {
+        "key": usage.c.key_id.in_(select(keys.c.id).where(keys.c.lineage == quota.scope_id)),
+        "project": usage.c.project_id == quota.scope_id,
+        "organization": usage.c.organization_id == quota.scope_id,
+    }[quota.scope]
+    return query.where(
+        owner,
+        usage.c.is_test == 0,
+        usage.c.admitted_at_us >= begins_us,
+        usage.c.admitted_at_us < ends_us,
+    )
+
+
+async def overage_of(
+    connection: AsyncConnection, organization_id: str, begins_us: int, ends_us: int
+) -> list[dict[str, Any]]:
+    """Overage records of an organization between two times, oldest first."""
+    query = (
+        select(overage)
+        .where(
+            overage.c.organization_id == organization_id,
+            overage.c.admitted_at_us >= begins_us,
+            overage.c.admitted_at_us < ends_us,
+        )
+        .order_by(overage.c.admitted_at_us, overage.c.number)
+    )
+    return [dict(row) for row in (await connection.execute(query)).mappings()]
+
+
+# --- Credit ---------------------------------------------------------------------------------------
+
+
+async def add_credit(connection: AsyncConnection, credit: Credit) -> None:
+    await connection.execute(
+        insert(credits).values(
+            organization_id=credit.organization_id,
+            amount_nano=credit.amount_nano,
+            note=credit.note,
+            at_us=credit.at_us,
+        )
+    )
+
+
+async def credits_of(connection: AsyncConnection, organization_id: str) -> list[Credit]:
+    """Oldest first."""
+    query = select(credits).where(credits.c.organization_id == organization_id)
+    rows = await connection.execute(query.order_by(credits.c.number))
+    return [Credit(row.organization_id, row.amount_nano, row.note, row.at_us) for row in rows]
