@@ -17,6 +17,7 @@ from keyhall.api.health import Health
 from keyhall.clock import AdjustableClock, SystemClock
 from keyhall.config import Config
 from keyhall.counters.memory import MemoryCounters
+from keyhall.counters.quotas import MemoryQuotas, QuotaSink
 from keyhall.engines.upstream.address import Endpoint
 from keyhall.flows import first_run, restart, use_upstream
 from keyhall.flows.callers import Callers
@@ -125,18 +126,20 @@ async def _open(
     offered = await use_upstream.offer(store, given, wanted, clock.now_us())
     catalogue = await catalogue_of(store)
     numbers = {version.number: version.name for version in catalogue.versions.values()}
-    ledger, recovered = await open_ledger(config.data, store, numbers, clock.now_us())
+    quotas = MemoryQuotas(store)
+    sink = QuotaSink(store, quotas)
+    ledger, recovered = await open_ledger(config.data, sink, numbers, clock.now_us())
     stack.push_async_callback(close_ledger, ledger)
     clock.not_before(await store.newest_admitted_us())
     counters = MemoryCounters(clock)
     await restart.rebuild(counters, store, tiers, clock.now_us())
     callers = Callers(store, tiers, peppers, clock, url)
     stack.push_async_callback(note_last_use, store, callers)
-    networks, said = config.server.trusted_proxies, config.log.requests
     hall = Hall(
         clock=clock,
         store=store,
         counters=counters,
+        quotas=quotas,
         ledger=ledger,
         callers=callers,
         catalogue=catalogue,
@@ -144,11 +147,8 @@ async def _open(
         tokenizer=tokenizers.load,
         url=url,
         turn=turn,
-        body_bytes_max=config.server.body_bytes_max,
-        trusted_proxies=TrustedProxies(networks) if networks else None,
         hop=hop.encode(),
-        failed_requests=RequestLog(clock) if said == "errors" else None,
-        every_request=RequestLog(clock) if said == "all" else None,
+        **as_configured(config, clock),
     )
     health = Health(hall, lambda: ledger.last_error)
     notes = engines.told(catalogue, clock.now_us()) + offered.notes
@@ -160,6 +160,17 @@ async def _open(
     house.lane_state.start()
     stack.callback(house.lane_state.stop)
     return house
+
+
+def as_configured(config: Config, clock: AdjustableClock) -> dict[str, Any]:
+    """What of a hall is only a setting."""
+    networks, said = config.server.trusted_proxies, config.log.requests
+    return {
+        "body_bytes_max": config.server.body_bytes_max,
+        "trusted_proxies": TrustedProxies(networks) if networks else None,
+        "failed_requests": RequestLog(clock) if said == "errors" else None,
+        "every_request": RequestLog(clock) if said == "all" else None,
+    }
 
 
 async def catalogue_of(store: LaneStore) -> Catalogue:

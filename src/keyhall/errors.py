@@ -484,6 +484,33 @@ RATE_NONE = _row(
     "Ask whoever set the limit: waiting does not help, so do not retry.",
     _LIMIT, retry=False,
 )  # fmt: skip
+_USED = (
+    "{scope} {owner}: {used} of {amount} {resource} {period} are used, {held} are held by open "
+    "requests, and this one may need {requested}. "
+)
+QUOTA_EXHAUSTED = _row(
+    "quota_exhausted", 429, "insufficient_quota", "insufficient_quota",
+    "You exceeded your current quota, please check your plan and billing details. It is that of "
+    "the " + _USED + "{until} For more information read {url}/docs/quotas.",
+    "Ask whoever set the quota for more, or wait until its period is over; asking for less output "
+    "(`max_tokens`) may fit what remains. Retrying does not help before that.",
+    _LIMIT, retry=False,
+)  # fmt: skip
+SPEND_LIMIT = _row(
+    "spend_limit", 429, "insufficient_quota", "project_spend_limit_exceeded",
+    "Your project has reached its configured enforced spend limit. Update your limit at {url}. It "
+    "is that of the " + _USED + "{until}",
+    "Ask whoever runs the project for a higher limit, or wait until its period is over.",
+    _LIMIT, retry=False,
+)  # fmt: skip
+QUOTA_HELD = _row(
+    "quota_held", 429, "requests", "rate_limit_exceeded",
+    "Your quota has room for this request only if your open requests use less than they hold. It "
+    "is that of the " + _USED + "Please try again in {wait}.",
+    "Wait for your open requests to end, or lower `max_tokens`: what they do not use is given back "
+    "at once.",
+    _LIMIT, retry=True,
+)  # fmt: skip
 BILLING_INACTIVE = _row(
     "billing_inactive", 429, "billing_not_active", "billing_not_active",
     "Your account is not active, please check your billing details on our website.",

@@ -7,10 +7,12 @@ played: `Recorder` is the exchange, `ScriptedEngine` the engine. Flows are stepp
 
 import asyncio
 import os
+import sys
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,6 +21,7 @@ import pytest
 from keyhall import tokenizers
 from keyhall.clock import ManualClock
 from keyhall.counters.memory import MemoryCounters
+from keyhall.counters.quotas import MemoryQuotas, QuotaSink
 from keyhall.engines.sandbox.engine import SandboxEngine
 from keyhall.errors import ApiError
 from keyhall.flows.callers import Caller, Callers
@@ -48,6 +51,8 @@ from keyhall.wire.chat import (
     Delta,
     TokenUsage,
 )
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "running"))  # No packages in tests.
 
 URL = "http://hall.example"
 TIERS = {
@@ -540,12 +545,15 @@ async def _open_stage(house: Any) -> AsyncIterator[Stage]:
     async with await open_store(house.database) as store:
         catalogue = await store.load_catalogue()
         numbers = {version.number: version.name for version in catalogue.versions.values()}
-        ledger, _ = await open_ledger(house.data, store, numbers, clock.now_us())
+        quotas = MemoryQuotas(store)
+        sink = QuotaSink(store, quotas)
+        ledger, _ = await open_ledger(house.data, sink, numbers, clock.now_us())
         words = tokenizers.load("o200k_base")
         hall = Hall(
             clock=clock,
             store=store,
             counters=MemoryCounters(clock),
+            quotas=quotas,
             ledger=ledger,
             callers=Callers(store, TIERS, house.peppers, clock, URL),
             catalogue=catalogue,

@@ -1,6 +1,7 @@
 """What a request is charged: what the client is told is what is settled is what is on record."""
 
 from dataclasses import replace
+from datetime import UTC
 
 import pytest
 from msgspec import UNSET
@@ -10,6 +11,7 @@ from keyhall.errors import ApiError
 from keyhall.policy.catalogue import Price
 from keyhall.policy.metering import Outcome, UsageSource
 from keyhall.policy.pricing import cost_nano
+from keyhall.policy.quotas import Quota
 from keyhall.ports.engine import Signal
 from keyhall.ports.exchange import ClientLeft
 from keyhall.wire.chat import (
@@ -26,6 +28,19 @@ from keyhall.wire.chat import (
     TokenUsage,
 )
 
+BUDGET = Quota(
+    id="quota_1",
+    organization_id="org_1",
+    scope="organization",
+    scope_id="org_1",
+    resource="money",
+    period="month",
+    amount=10**9,
+    policy="suspend",
+    overage_price=0,
+    thresholds=(),
+    zone=UTC,
+)
 ENGINE, COUNTED, ESTIMATED = UsageSource.ENGINE, UsageSource.COUNTED, UsageSource.ESTIMATED
 TOKENS_PER_MINUTE = 1_000_000_000  # of the tier `roomy`
 INPUT, CAP = 10, 50
@@ -407,7 +422,7 @@ def test_i6_a_version_without_a_price_is_refused_to_a_key_with_a_budget(on_stage
         for each in (key, test_key):
             assert (await stage.ask(each)).error is None
             caller = stage.caller(each)
-            caller.grant = replace(caller.grant, has_budget=True)
+            caller.grant = replace(caller.grant, quotas=(BUDGET,))
         refused = await stage.ask(key)
         assert refused.refusal.problem is errors.PRICE_MISSING
         assert (await stage.ask(test_key)).error is None

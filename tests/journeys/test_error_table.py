@@ -20,6 +20,7 @@ import pytest
 from command_line import keyhall
 from hall_inside import TESTER, Inside, open_inside
 from hall_process import free_port
+from made_quotas import make_quota
 from plain_http import Reply, chat, encode
 
 from keyhall import errors
@@ -209,12 +210,11 @@ async def not_the_projects_model(inside: Inside) -> Reply:
 
 @raises(errors.PRICE_MISSING)
 async def a_budget_and_no_price(inside: Inside) -> Reply:
-    """No command can give a key a budget yet, so its snapshot gets one."""
-    key = await key_of(inside)
-    assert (await ask(inside, key)).status == 200
-    (caller,) = inside.hall.callers.known.values()
-    caller.grant = replace(caller.grant, has_budget=True)
-    return await ask(inside, key, chat("Hi.", "up-free-1"))
+    return await ask(
+        inside,
+        await key_under(inside, "key", 10**9, resource="money"),
+        chat("Hi.", "up-free-1"),
+    )
 
 
 # --- What does not exist --------------------------------------------------------------------------
@@ -224,6 +224,37 @@ sends(errors.MODEL_RETIRED, chat("Hi.", "up-gone-1"))
 
 
 # --- Limits ---------------------------------------------------------------------------------------
+
+
+async def key_under(inside: Inside, scope: str, amount: int, **more: Any) -> str:
+    """A key, and a quota of its own or its project's."""
+    fresh = await inside.make_key()
+    key = fresh.key
+    owner = {"key": key.lineage, "project": key.project_id}[scope]
+    store, now_us = inside.house.store, inside.clock.now_us()
+    await make_quota(store, key.organization_id, scope, owner, amount, now_us, **more)
+    return fresh.text.reveal()
+
+
+@raises(errors.QUOTA_EXHAUSTED)
+async def more_than_the_month_has(inside: Inside) -> Reply:
+    return await ask(inside, await key_under(inside, "key", 3))
+
+
+@raises(errors.SPEND_LIMIT)
+async def more_than_the_project_may_spend(inside: Inside) -> Reply:
+    key = await key_under(inside, "project", 1, resource="money")
+    return await ask(inside, key, chat("Hi.", "up-dear-1"))
+
+
+@raises(errors.QUOTA_HELD)
+async def more_while_others_hold_it(inside: Inside) -> Reply:
+    key = await key_under(inside, "key", 120)
+    stream = await (await inside.line()).send(
+        key, chat("Hi.", "sandbox/slow", stream=True, max_tokens=80)
+    )
+    await stream.until(1)
+    return await ask(inside, key, chat("Hi.", "sandbox/long", max_tokens=80))
 
 
 async def second(inside: Inside, limits: Limits, body: Any = HELLO) -> Reply:
@@ -410,6 +441,10 @@ def furnished(prepared_once: Path, tmp_path_factory: pytest.TempPathFactory) -> 
             data, config, "versions", "add", f"up-{name}-1", "--engine", "up",
             "--engine-model", name,
         )  # fmt: skip
+    keyhall(
+        data, config, "versions", "add", "up-dear-1", "--engine", "up",
+        "--engine-model", "dear", "--price-in", "2", "--price-out", "8",
+    )  # fmt: skip
     keyhall(data, config, "versions", "retire", "up-gone-1", "--use", "v1-sandbox-1")
     return data, port
 

@@ -15,7 +15,8 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from keyhall.stores import migrate, quota_tables  # noqa: F401 - its tables are part of the metadata
+from keyhall.stores import migrate
+from keyhall.stores.spending import tables as spending  # noqa: F401 - part of the metadata
 from keyhall.stores.sqlite import open_store
 from keyhall.stores.tables import metadata
 

@@ -40,6 +40,7 @@ class Caller:
         "last_used_us",
         "lines",
         "open",
+        "quotas",
         "until_us",
     )
 
@@ -63,6 +64,10 @@ class Caller:
             and grant.endpoints is None
             and grant.models is None
             and grant.project_models is None
+        )
+        # Those that may refuse. What a test key uses counts nowhere (R19).
+        self.quotas = tuple(
+            quota for quota in grant.quotas if quota.policy == "suspend" and grant.mode != "test"
         )
         mode = b"x-keyhall-mode: test\r\n" if grant.mode == "test" else b""
         self.lines = b"openai-organization: %b\r\nopenai-project: %b\r\n%b" % (

@@ -6,7 +6,7 @@ one settle (`tab.settle`), whatever happens. Output is journaled before it is se
 
 from keyhall import errors
 from keyhall.errors import ApiError
-from keyhall.flows import admit
+from keyhall.flows import admit, spend
 from keyhall.flows.authenticate import authenticate, authenticate_again
 from keyhall.flows.callers import Caller
 from keyhall.flows.hall import Hall
@@ -31,10 +31,16 @@ async def complete(exchange: Exchange, hall: Hall) -> None:
     await hall.turn.hold
     if caller.until_us <= exchange.started_us:  # It changed while the input was counted.
         await authenticate_again(caller, exchange, hall, "chat", request.model)
-    hold = await hall.counters.hold(caller.effective.windows, fit.held_tokens)
-    if isinstance(hold, Refused):
-        raise admit.limited(hold, version, caller, hall)
-    tab = Tab.open(exchange, hall, caller, version, engine, fit, hold, bool(request.stream))
+    quota_hold = None
+    if caller.quotas:
+        hold, quota_hold = await spend.hold(exchange, caller, version, fit, hall)
+    else:
+        taken = await hall.counters.hold(caller.effective.windows, fit.held_tokens)
+        if isinstance(taken, Refused):
+            raise admit.limited(taken, version, caller, hall)
+        hold = taken
+    is_stream = bool(request.stream)
+    tab = Tab.open(exchange, hall, caller, version, engine, fit, hold, quota_hold, is_stream)
     try:
         await hall.turn.start
         answer = tab.start(request)

@@ -13,6 +13,7 @@ from keyhall.policy.catalogue import Catalogue
 from keyhall.ports.counters import Counters
 from keyhall.ports.engine import Engine
 from keyhall.ports.ledger import Ledger
+from keyhall.ports.quotas import Quotas
 from keyhall.ports.store import LaneStore
 from keyhall.tokenizers import Tokenizer
 from keyhall.turn import Turn
@@ -31,6 +32,7 @@ class Hall:
     clock: Clock
     store: LaneStore
     counters: Counters
+    quotas: Quotas
     ledger: Ledger
     callers: Callers
     catalogue: Catalogue

@@ -17,6 +17,7 @@ from keyhall.ports.counters import Hold
 from keyhall.ports.engine import Answer, Engine, Job
 from keyhall.ports.exchange import Exchange
 from keyhall.ports.ledger import Entry, Opening
+from keyhall.ports.quotas import QuotaHold
 from keyhall.wire import chat_usage
 from keyhall.wire.chat import ChatRequest, Chunk, Completion, TokenUsage
 from keyhall.wire.chat_usage import Said
@@ -33,6 +34,7 @@ class Tab(msgspec.Struct, eq=False):
     _engine: Engine
     _fit: Fit
     _hold: Hold
+    _quota_hold: QuotaHold | None
     _entry: Entry
     _id: str
     _answer: Answer | None = None
@@ -56,46 +58,63 @@ class Tab(msgspec.Struct, eq=False):
         engine: Engine,
         fit: Fit,
         hold: Hold,
+        quota_hold: QuotaHold | None,
         is_stream: bool,
     ) -> "Tab":
         """Journal the request; without a free slot the hold is undone and the caller gets 503."""
-        grant = caller.grant
-        if grant.revoked_at_us is not None:  # Since the body came: the input may be long to count.
-            hall.counters.cancel(hold)
-            raise revoked(caller, exchange, hall)
-        price = version.price or _FREE
         try:
-            entry = hall.ledger.open(
-                Opening(
-                    exchange.request_id,
-                    grant.key_id,
-                    grant.project_id,
-                    grant.organization_id,
-                    version.name,
-                    version.number,
-                    Endpoint.CHAT,
-                    grant.mode == "test",
-                    is_stream,
-                    engine.counts_tokens,
-                    hold.admitted_at_us,
-                    fit.input_tokens,
-                    hold.tokens,
-                    fit.output_cap * fit.choices,
-                    price.input,
-                    price.output,
-                )
-            )
+            entry = cls._journaled(exchange, hall, caller, version, engine, fit, hold, is_stream)
         except BaseException:
             hall.counters.cancel(hold)
+            if quota_hold is not None:
+                hall.quotas.release(quota_hold)
             raise
+        caller.opened(exchange)
+        request_id = exchange.request_id.hex()
+        return cls(
+            exchange, hall, caller, version, engine, fit, hold, quota_hold, entry, request_id
+        )
+
+    @staticmethod
+    def _journaled(
+        exchange: Exchange,
+        hall: Hall,
+        caller: Caller,
+        version: Version,
+        engine: Engine,
+        fit: Fit,
+        hold: Hold,
+        is_stream: bool,
+    ) -> Entry:
+        grant = caller.grant
+        if grant.revoked_at_us is not None:  # Since the body came: the input may be long to count.
+            raise revoked(caller, exchange, hall)
+        price = version.price or _FREE
+        entry = hall.ledger.open(
+            Opening(
+                exchange.request_id,
+                grant.key_id,
+                grant.project_id,
+                grant.organization_id,
+                version.name,
+                version.number,
+                Endpoint.CHAT,
+                grant.mode == "test",
+                is_stream,
+                engine.counts_tokens,
+                hold.admitted_at_us,
+                fit.input_tokens,
+                hold.tokens,
+                fit.output_cap * fit.choices,
+                price.input,
+                price.output,
+            )
+        )
         if entry is None:
-            hall.counters.cancel(hold)
             raise ApiError(
                 errors.JOURNAL_FULL, headers=((b"retry-after", b"1"),), open=hall.ledger.depth()
             )
-        caller.opened(exchange)
-        request_id = exchange.request_id.hex()
-        return cls(exchange, hall, caller, version, engine, fit, hold, entry, request_id)
+        return entry
 
     @property
     def completion_id(self) -> str:
@@ -228,6 +247,8 @@ class Tab(msgspec.Struct, eq=False):
             outcome=outcome,
             usage_source=source,
         )
+        if self._quota_hold is not None:
+            hall.quotas.settle(self._quota_hold, usage)
         self._caller.closed(self._exchange)
         hall.tally.settled(outcome, inp, out, now_us - hold.admitted_at_us, self.first_byte_us)
         if hall.every_request is not None:

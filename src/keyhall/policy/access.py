@@ -14,6 +14,7 @@ from typing import Literal
 from keyhall import errors
 from keyhall.errors import Problem
 from keyhall.policy.limits import NO_LIMITS, Limits
+from keyhall.policy.quotas import Quota
 
 Mode = Literal["live", "test"]
 
@@ -50,7 +51,12 @@ class Grant:
     key_limits: Limits = NO_LIMITS
     project_limits: Limits = NO_LIMITS
     organization_limits: Limits = NO_LIMITS
-    has_budget: bool = False
+    quotas: tuple[Quota, ...] = ()  # of its lineage, its project and its organization
+
+    @property
+    def has_budget(self) -> bool:
+        """What it uses must have a price."""
+        return any(quota.resource == "money" for quota in self.quotas)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,16 @@ from keyhall.policy.access import Grant
 from keyhall.policy.metering import Usage
 from keyhall.ports.store import Change, QuotaUse
 from keyhall.stores import grants
-from keyhall.stores.take_in import SIZES, Insert, Steps, portions, take_in, values_of
+from keyhall.stores.spending.take_in import (
+    QUOTAS_OF,
+    SIZES,
+    Insert,
+    Steps,
+    portions,
+    quota_of,
+    take_in,
+    values_of,
+)
 from keyhall.stores.usage import COLUMNS
 
 # The largest of `portions` has 4,750 parameters; SQLite takes 32,766.
@@ -93,12 +102,18 @@ class Lookups(Threaded):
     """Keys that are not in memory."""
 
     def by_digest(self, digest: bytes) -> Grant | None:
-        row = self._open().execute(_BY_DIGEST, (digest,)).fetchone()
-        return None if row is None else grants.grant(row)
+        return self._found(_BY_DIGEST, digest)
 
     def by_id(self, key_id: str) -> Grant | None:
-        row = self._open().execute(_BY_ID, (key_id,)).fetchone()
-        return None if row is None else grants.grant(row)
+        return self._found(_BY_ID, key_id)
+
+    def _found(self, sql: str, asked: bytes | str) -> Grant | None:
+        connection = self._open()
+        row = connection.execute(sql, (asked,)).fetchone()
+        if row is None:
+            return None
+        found = connection.execute(QUOTAS_OF, grants.owners(row))
+        return grants.grant(row, [quota_of(tuple(each)) for each in found])
 
 
 class Batches(Threaded):

@@ -4,7 +4,7 @@ The query is behind every key that is not in memory; it reads whatever state the
 refusing is a rule of `policy.access`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from ipaddress import ip_network
@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyhall.policy.access import Grant
 from keyhall.policy.limits import Limits
+from keyhall.policy.quotas import Quota
 from keyhall.policy.tiers import Stage, Tier
 from keyhall.stores.tables import keys, organizations, projects, tiers
 
@@ -78,8 +79,13 @@ def limit_columns(limit: Limits) -> dict[str, int | None]:
     }
 
 
-def grant(row: Row) -> Grant:
-    """A row of BY_DIGEST or BY_ID."""
+def owners(row: Row) -> tuple[str, str, str]:
+    """Whose quotas a key is under: for QUOTAS_OF."""
+    return row["lineage"], row["project_id"], row["organization_id"]
+
+
+def grant(row: Row, quotas: Sequence[Quota]) -> Grant:
+    """A row of BY_DIGEST or BY_ID, and the quotas of its owners."""
     networks, endpoints = texts(row["networks"]), texts(row["endpoints"])
     return Grant(
         key_id=intern(row["id"]),
@@ -106,6 +112,7 @@ def grant(row: Row) -> Grant:
         key_limits=limits(row),
         project_limits=limits(row, "project_"),
         organization_limits=limits(row, "organization_"),
+        quotas=tuple(quotas),
     )
 
 

@@ -20,7 +20,8 @@ from keyhall.policy.metering import Usage
 from keyhall.policy.tiers import Tier
 from keyhall.ports.records import Actor, EngineRecord
 from keyhall.ports.store import StoreAway
-from keyhall.stores import catalogue, grants, keys, notes, quotas, usage
+from keyhall.stores import catalogue, grants, keys, notes, usage
+from keyhall.stores.spending import quotas
 
 # How a transaction begins: `one` needs none, for a single statement is its own snapshot.
 Begin = Literal["one", "read", "write"]

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from keyhall.stores import quota_tables  # noqa: F401 - its tables are part of the metadata
+from keyhall.stores.spending import tables as spending  # noqa: F401 - part of the metadata
 from keyhall.stores.tables import metadata
 
 context.configure(

@@ -11,9 +11,9 @@ from keyhall.policy import quotas as rules
 from keyhall.policy.metering import Usage
 from keyhall.policy.quotas import Quota
 from keyhall.ports.records import Credit, QuotaStanding
-from keyhall.stores.quota_tables import credits, overage, quota_holds, quota_totals, quotas
+from keyhall.stores.spending.tables import credits, overage, quota_holds, quota_totals, quotas
+from keyhall.stores.spending.take_in import quota_of
 from keyhall.stores.tables import keys, organizations, usage
-from keyhall.stores.take_in import quota_of
 from keyhall.stores.usage import COLUMNS, usage_of
 
 _FIELDS = tuple(name for name in Quota.__struct_fields__ if name != "zone")

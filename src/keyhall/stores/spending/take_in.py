@@ -50,9 +50,17 @@ _NEW_BATCH = (
 _CORRECT = "UPDATE usage_batches SET rows = ?, digest = ? WHERE number = ?"
 _DROP = "DELETE FROM usage_batches WHERE number = ?"
 _ANY_QUOTA = "SELECT 1 FROM quotas LIMIT 1"
+_QUOTA = (
+    "q.id, q.organization_id, q.scope, q.scope_id, q.resource, q.period, q.amount, q.policy, "
+    "q.overage_price, q.thresholds, o.time_zone"
+)
+# A caller's: of the lineage of its key, its project and its organization.
+QUOTAS_OF = (
+    f"SELECT {_QUOTA} FROM quotas q JOIN organizations o ON o.id = q.organization_id "  # noqa: S608
+    "WHERE q.scope_id IN (?, ?, ?) ORDER BY q.id"
+)
 _QUOTAS = (
-    "SELECT coalesce(k.id, q.scope_id), q.id, q.organization_id, q.scope, q.scope_id, q.resource, "
-    "q.period, q.amount, q.policy, q.overage_price, q.thresholds, o.time_zone FROM quotas q "
+    f"SELECT coalesce(k.id, q.scope_id), {_QUOTA} FROM quotas q "  # noqa: S608
     "JOIN organizations o ON o.id = q.organization_id "
     "LEFT JOIN keys k ON q.scope = 'key' AND k.lineage = q.scope_id "
 )

@@ -1,0 +1,1 @@
+"""What is used and what that means: taking usage in, quotas, overage, credit, alerts."""

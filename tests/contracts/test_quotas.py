@@ -1,0 +1,308 @@
+"""What every adapter of the quotas port promises, on a real store (R23, I-6). A new adapter is a
+new row of ADAPTERS."""
+
+import asyncio
+import random
+from dataclasses import replace
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+
+from keyhall.counters.quotas import MemoryQuotas
+from keyhall.flows import first_run
+from keyhall.policy.metering import Endpoint, Outcome, Usage, UsageSource
+from keyhall.policy.quotas import Exhausted, Quota
+from keyhall.ports.quotas import Wanted
+from keyhall.stores import organizations, sqlite
+from keyhall.stores.spending import quotas
+from keyhall.stores.spending.take_in import zone_of
+
+PEPPER = bytes(range(32))
+DAY_US = 24 * 3_600_000_000
+
+
+def us(*date: int, zone: str = "UTC") -> int:
+    return int(datetime(*date, tzinfo=ZoneInfo(zone)).timestamp()) * 1_000_000
+
+
+NOW_US = us(2026, 11, 30, 12)
+
+
+class World:
+    """An adapter over a store with one organization and its project."""
+
+    def __init__(self, store, adapter, project) -> None:
+        self.store = store
+        self.quotas = adapter
+        self.project = project
+        self.organization_id = project.organization_id
+        self.now_us = NOW_US
+        self._count = 0
+        self.uncommitted: list[Usage] = []
+
+    async def quota(self, amount: int, **more) -> Quota:
+        scope = more.pop("scope", "project")
+        owner = {"project": self.project.id, "organization": self.organization_id, "key": "key_1"}
+        self._count += 1
+        made = Quota(
+            id=f"quota_{self._count}",
+            organization_id=self.organization_id,
+            scope=scope,
+            scope_id=owner[scope],
+            resource=more.pop("resource", "tokens"),
+            period=more.pop("period", "month"),
+            amount=amount,
+            policy="suspend",
+            overage_price=0,
+            thresholds=(),
+            zone=zone_of("UTC"),
+        )
+        async with self.store.writing() as connection:
+            await quotas.add(connection, msgspec.structs.replace(made, **more), self.now_us)
+        return msgspec.structs.replace(made, **more)
+
+    async def ask(self, *held: Quota, tokens: int = 1, cost: int = 0):
+        self._count += 1
+        wanted = Wanted(f"{self._count:032x}", tokens, cost)
+        return wanted, await self.quotas.hold(held, wanted, self.now_us)
+
+    async def admit(self, *held: Quota, **more):
+        wanted, hold = await self.ask(*held, **more)
+        assert not isinstance(hold, Exhausted), hold
+        return wanted, hold
+
+    def settle(self, admitted, tokens: int, cost: int = 0, at_us: int | None = None) -> None:
+        wanted, hold = admitted
+        usage = Usage(
+            request_id=wanted.request_id,
+            key_id="key_1",
+            project_id=self.project.id,
+            organization_id=self.organization_id,
+            version="v1-sandbox-1",
+            endpoint=Endpoint.CHAT,
+            is_test=False,
+            is_stream=False,
+            admitted_at_us=at_us or self.now_us,
+            finished_at_us=self.now_us,
+            first_byte_us=0,
+            input_tokens=tokens,
+            output_tokens=0,
+            held_tokens=wanted.tokens,
+            output_cap=0,
+            cost_nano=cost,
+            outcome=Outcome.ANSWERED,
+            usage_source=UsageSource.ENGINE,
+        )
+        self.quotas.settle(hold, usage)
+        self.uncommitted.append(usage)
+
+    async def commit(self) -> None:
+        batch, self.uncommitted = self.uncommitted, []
+        self.quotas.committed(batch, await self.store.record_usage(batch))
+
+    async def recorded(self, quota: Quota) -> int:
+        async with self.store.reading() as connection:
+            return (await quotas.standing(connection, quota, self.now_us)).used
+
+
+ADAPTERS = {"memory on sqlite": (sqlite.open_store, MemoryQuotas)}
+
+
+@pytest.fixture(params=ADAPTERS)
+def run(request, tmp_path):
+    open_store, make = ADAPTERS[request.param]
+
+    def run_in(story):
+        async def inside():
+            async with await open_store(tmp_path / "keyhall.db") as store:
+                await first_run.prepare_without_key(store, (PEPPER,), NOW_US, lambda n: bytes(n))
+                async with store.reading() as connection:
+                    project = await organizations.default_project(connection)
+                world = World(store, make(store), project)
+                await story(world)
+
+        asyncio.run(inside())
+
+    return run_in
+
+
+def test_i6_used_and_held_never_pass_the_amount(run) -> None:
+    async def story(world):
+        quota = await world.quota(100)
+        first = await world.admit(quota, tokens=60)
+        _, refused = await world.ask(quota, tokens=41)
+        assert (refused.used, refused.held, refused.requested) == (0, 60, 41)
+        await world.admit(quota, tokens=40)
+        world.settle(first, 10)
+        _, refused = await world.ask(quota, tokens=51)
+        assert (refused.used, refused.held) == (10, 40)
+        await world.admit(quota, tokens=50)
+
+    run(story)
+
+
+def test_i6_what_is_settled_counts_before_during_and_after_its_commit(run) -> None:
+    async def story(world):
+        quota = await world.quota(100)
+        admitted = await world.admit(quota, tokens=100)
+        world.settle(admitted, 70)
+        assert (await world.ask(quota, tokens=31))[1].used == 70
+        await world.commit()
+        assert (await world.ask(quota, tokens=31))[1].used == 70
+        assert await world.recorded(quota) == 70
+        await world.admit(quota, tokens=30)
+
+    run(story)
+
+
+def test_a_request_is_held_in_every_quota_or_in_none(run) -> None:
+    async def story(world):
+        roomy = await world.quota(100, resource="requests", scope="organization")
+        narrow = await world.quota(50)
+        _, refused = await world.ask(roomy, narrow, tokens=51)
+        assert refused.quota.id == narrow.id
+        for _ in range(100):
+            await world.admit(roomy, tokens=9)
+        assert (await world.ask(roomy))[1].held == 100
+
+    run(story)
+
+
+def test_money_is_held_in_nano_units(run) -> None:
+    async def story(world):
+        quota = await world.quota(1_000_000_000, resource="money")
+        await world.admit(quota, tokens=5, cost=999_999_999)
+        assert (await world.ask(quota, cost=2))[1].requested == 2
+        await world.admit(quota, cost=1)
+
+    run(story)
+
+
+def test_what_was_released_leaves_no_trace(run) -> None:
+    async def story(world):
+        quota = await world.quota(10)
+        for _ in range(3):
+            _, hold = await world.admit(quota, tokens=10)
+            world.quotas.release(hold)
+            world.quotas.release(hold)
+        await world.admit(quota, tokens=10)
+
+    run(story)
+
+
+def test_a_second_settle_and_a_late_release_change_nothing(run) -> None:
+    async def story(world):
+        quota = await world.quota(100)
+        admitted = await world.admit(quota, tokens=50)
+        world.settle(admitted, 20)
+        world.settle(admitted, 30)
+        world.uncommitted.pop()
+        world.quotas.release(admitted[1])
+        assert (await world.ask(quota, tokens=100))[1].used == 20
+        await world.commit()
+        assert (await world.ask(quota, tokens=100))[1].used == 20
+
+    run(story)
+
+
+def test_r23_the_ledger_of_earlier_processes_counts(run) -> None:
+    async def story(world):
+        quota = await world.quota(100)
+        world.settle(await world.admit(quota, tokens=60), 60)
+        await world.commit()
+        world.quotas = type(world.quotas)(world.store)
+        assert (await world.ask(quota, tokens=41))[1].used == 60
+
+    run(story)
+
+
+def test_r23_a_quota_counts_what_was_used_in_its_period_before_it_was_made(run) -> None:
+    async def story(world):
+        free = await world.quota(1000)
+        world.settle(await world.admit(free, tokens=60), 60)
+        await world.commit()
+        quota = await world.quota(100, scope="organization")
+        assert (await world.ask(quota, tokens=41))[1].used == 60
+
+    run(story)
+
+
+def test_r23_a_new_period_begins_with_nothing_used(run) -> None:
+    async def story(world):
+        quota = await world.quota(100)
+        before = await world.admit(quota, tokens=100)
+        assert before[1].ends_us == us(2026, 12, 1)
+        world.now_us = us(2026, 12, 1)
+        await world.admit(quota, tokens=100)
+        world.settle(before, 90, at_us=NOW_US)  # It belongs to November, whenever it ends.
+        await world.commit()
+        assert await world.recorded(quota) == 0
+        assert (await world.ask(quota))[1].held == 100
+
+    run(story)
+
+
+def test_r23_a_change_of_time_zone_moves_requests_into_the_day_they_now_belong_to(run) -> None:
+    async def story(world):
+        world.now_us = us(2026, 11, 30, 23, 30)
+        quota = await world.quota(100, period="day")
+        world.settle(await world.admit(quota, tokens=30), 30)  # In Berlin it is December already.
+        await world.admit(quota, tokens=20)
+        await world.commit()
+        world.settle(await world.admit(quota, tokens=10), 10)
+        moved = msgspec.structs.replace(quota, zone=zone_of("Europe/Berlin"))
+        async with world.store.writing() as connection:
+            found = await organizations.find_organization(connection, world.organization_id)
+            changed = replace(found[0], time_zone="Europe/Berlin")
+            await organizations.replace_organization(connection, changed)
+            await quotas.recompute(connection, moved, world.now_us)
+        _, refused = await world.ask(moved, tokens=41)
+        assert (refused.used, refused.held) == (40, 20)
+        assert refused.ends_us == us(2026, 12, 2, zone="Europe/Berlin")
+        await world.commit()
+        _, refused = await world.ask(moved, tokens=41)
+        assert (refused.used, refused.held) == (40, 20)
+        assert await world.recorded(moved) == 40
+
+    run(story)
+
+
+def test_i6_200_spenders_at_once_never_pass_one_budget(run) -> None:
+    """At every instant, whatever they hold and use; in the end the sum is the ledger's."""
+
+    async def story(world):
+        dice = random.Random(7)
+        quota = await world.quota(3_000_000, resource="money")
+        spent = held = 0
+        refusals = 0
+
+        async def spender() -> None:
+            nonlocal spent, held, refusals
+            for _ in range(10):
+                asked = dice.randrange(1, 40_000)
+                wanted, hold = await world.ask(quota, cost=asked)
+                if isinstance(hold, Exhausted):
+                    refusals += 1
+                    assert hold.used + hold.held + hold.requested > 3_000_000
+                    continue
+                held += asked
+                assert spent + held <= 3_000_000
+                await asyncio.sleep(0)
+                cost = dice.randrange(asked + 1)
+                held -= asked
+                spent += cost
+                world.settle((wanted, hold), 1, cost)
+                if dice.random() < 0.05:
+                    await world.commit()
+
+        await asyncio.gather(*(spender() for _ in range(200)))
+        await world.commit()
+        assert refusals > 0
+        assert await world.recorded(quota) == spent
+        async with world.store.reading() as connection:
+            rows = await quotas.rows_of(connection, quota, 0, 2 * NOW_US)
+        assert sum(row.cost_nano for row in rows) == spent
+
+    run(story)
