@@ -1,15 +1,18 @@
 """An upstream that knows what it has said: the truth that a crashed server is measured against.
 
-It lives in the test's process, which nobody kills, and notes each event before it sends it. What
-it shall say is in the request's last message: `<mark> <tokens> <milliseconds between them>`. The
-model `counts` tells its usage, the model `mute` does not.
+It lives in the test's process, which nobody kills, and notes each event before it sends it; with a
+file, the note is written there and synced first. What it shall say is in the request's last
+message: `<mark> <tokens> <milliseconds between them>`. The model `counts` tells its usage, the
+model `mute` does not.
 """
 
 import asyncio
 import contextlib
 import itertools
 import json
+import os
 from collections import defaultdict
+from pathlib import Path
 from typing import Any, Self
 
 # One token each, with the blank before it, in o200k.
@@ -18,14 +21,19 @@ INPUT_TOKENS = 11  # what `counts` says of its input
 
 
 class CountingUpstream:
-    """`produced[mark]` is how many tokens were said for a request; `told` those that it counted."""
+    """`produced[mark]` is how many tokens were said for a request; `written()` reads the same from
+    the file."""
 
-    def __init__(self) -> None:
+    def __init__(self, truth: Path | None = None) -> None:
         self.produced: defaultdict[str, int] = defaultdict(int)
+        self._truth = truth
+        self._fd = -1
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
+        if self._truth is not None:
+            self._fd = os.open(self._truth, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
         return self
 
@@ -35,6 +43,22 @@ class CountingUpstream:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._truth is not None:
+            os.close(self._fd)
+
+    def written(self) -> dict[str, int]:
+        """What the file says was produced, by mark: the last word for each."""
+        assert self._truth is not None
+        lines = (line.split() for line in self._truth.read_text().splitlines())
+        found = {mark: int(tokens) for mark, tokens in lines}
+        assert found == dict(self.produced)
+        return found
+
+    def _note(self, mark: str, tokens: int) -> None:
+        self.produced[mark] = tokens
+        if self._truth is not None:
+            os.write(self._fd, f"{mark} {tokens}\n".encode())
+            os.fdatasync(self._fd)
 
     @property
     def url(self) -> str:
@@ -73,7 +97,7 @@ class CountingUpstream:
             }
         if not request.get("stream"):
             await asyncio.sleep(int(pause_ms) / 1000)
-            self.produced[mark] = count
+            self._note(mark, count)
             message = {"role": "assistant", "content": "".join(words)}
             choice = {"index": 0, "message": message, "finish_reason": finish, "logprobs": None}
             body = _encoded(_object("chat.completion", [choice], usage))
@@ -89,7 +113,7 @@ class CountingUpstream:
         )
         self._event(writer, _delta({"role": "assistant", "content": ""}))
         for word in words:
-            self.produced[mark] += 1
+            self._note(mark, self.produced[mark] + 1)
             self._event(writer, _delta({"content": word}))
             await writer.drain()
             await asyncio.sleep(int(pause_ms) / 1000)
