@@ -1,11 +1,16 @@
 """What the ledger's tests share: requests to open, a sink with planned faults, virtual time."""
 
 import asyncio
-import selectors
+import sys
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "running"))  # No packages in tests.
+
+from virtual_loop import run_virtually
 
 from keyhall.policy.metering import Endpoint, Outcome, Usage, UsageSource
 from keyhall.ports.ledger import Opening
@@ -45,31 +50,6 @@ class MemorySink:
         if fault == "lose answer":
             raise StoreBusy("connection reset")
         self.batches.append(len(rows))
-
-
-class _JumpingSelector(selectors.DefaultSelector):
-    """Instead of waiting for a timer, makes it that time."""
-
-    now = 0.0
-
-    def select(self, timeout: float | None = None) -> list[Any]:
-        assert timeout is not None, "everything waits for ever"
-        self.now += timeout
-        return super().select(0)
-
-
-class _VirtualLoop(asyncio.SelectorEventLoop):
-    def __init__(self) -> None:
-        self._jumping = _JumpingSelector()
-        super().__init__(self._jumping)
-
-    def time(self) -> float:
-        return self._jumping.now
-
-
-def _run(main: Coroutine[Any, Any, Any]) -> Any:
-    with asyncio.Runner(loop_factory=_VirtualLoop) as runner:
-        return runner.run(main)
 
 
 def make_opening(number: int = 1, **fields: Any) -> Opening:
@@ -127,4 +107,4 @@ def _sink() -> type[MemorySink]:
 @pytest.fixture
 def run() -> Callable[[Coroutine[Any, Any, Any]], Any]:
     """Run a coroutine in an event loop whose timers cost no time; `loop.time()` is exact."""
-    return _run
+    return run_virtually
