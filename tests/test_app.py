@@ -205,10 +205,12 @@ def test_a_stop_notes_when_keys_were_last_used(house):
 
 def test_usage_that_the_store_did_not_take_at_the_end_is_told(house, caplog):
     async def story(hall):
-        hall.hall.ledger.last_error = "StoreAway: database or disk is full"
+        hall.hall.ledger._flusher.sink_error = "StoreAway: database or disk is full"
+        hall.hall.ledger.damaged().append("spool-1.bin: 300 bytes at byte 16 are damaged")
 
     opened(house, story)
-    assert [record.msg for record in caplog.records] == ["usage_kept_in_journal"]
+    told = [record.msg for record in caplog.records]
+    assert told == ["usage_kept_for_next_start", "usage_damaged"]
 
 
 def test_work_in_the_background_that_fails_is_told(caplog):

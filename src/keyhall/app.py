@@ -31,9 +31,10 @@ from keyhall.lane.protocol import lane_of
 from keyhall.lane.state import LaneState
 from keyhall.ledger.journal import JournalError
 from keyhall.ledger.ledger import JournalLedger
-from keyhall.ledger.recovery import Recovered, open_ledger
+from keyhall.ledger.recovery import Progress, Recovered, open_ledger
 from keyhall.policy.catalogue import Catalogue
 from keyhall.policy.proxies import TrustedProxies
+from keyhall.ports.ledger import UsageSink
 from keyhall.ports.store import LaneStore, StoreAway
 from keyhall.stores.migrate import SchemaTooNew
 from keyhall.stores.pepper import PepperRefused, load_peppers
@@ -125,10 +126,9 @@ async def _open(
     given, wanted = engines.of_environment, config.upstream_model
     offered = await use_upstream.offer(store, given, wanted, clock.now_us())
     catalogue = await catalogue_of(store)
-    numbers = {version.number: version.name for version in catalogue.versions.values()}
     quotas = MemoryQuotas(store)
     sink = QuotaSink(store, quotas)
-    ledger, recovered = await open_ledger(config.data, sink, numbers, clock.now_us())
+    ledger, recovered = await ledger_of(config.data, sink, catalogue, clock.now_us())
     stack.push_async_callback(close_ledger, ledger)
     clock.not_before(await store.newest_admitted_us())
     counters = MemoryCounters(clock)
@@ -150,7 +150,7 @@ async def _open(
         hop=hop.encode(),
         **as_configured(config, clock),
     )
-    health = Health(hall, lambda: ledger.last_error)
+    health = Health(hall, ledger.problem, ledger.delay)
     notes = engines.told(catalogue, clock.now_us()) + offered.notes
     house = House(hall, store, engines, LaneState(), health, first, recovered, notes)
     keep_up(stack, house, seen)
@@ -179,6 +179,21 @@ async def catalogue_of(store: LaneStore) -> Catalogue:
     for name in catalogue.tokenizers():
         tokenizers.load(name)
     return catalogue
+
+
+async def ledger_of(
+    folder: Path, sink: UsageSink, catalogue: Catalogue, now_us: int
+) -> tuple[JournalLedger, Recovered]:
+    """With everything recorded that dead processes left. A large spool takes a while: whoever waits
+    for the server should know for what."""
+    numbers = {version.number: version.name for version in catalogue.versions.values()}
+
+    def tell(progress: Progress) -> None:
+        percent = 100 * progress.bytes_done // progress.bytes_all
+        facts = {"file": progress.path.name, "records": progress.records, "percent": percent}
+        _log.info("spool_replayed", facts)
+
+    return await open_ledger(folder, sink, numbers, now_us, tell=tell)
 
 
 async def peppers_of(folder: Path, store: SqlStore) -> tuple[bytes, ...]:
@@ -271,10 +286,13 @@ def reload_tiers(house: House) -> Reload:
 
 
 async def close_ledger(ledger: JournalLedger) -> None:
-    """Commit all usage; what the store does not take stays in the journal for the next start."""
+    """Commit all usage; what the store does not take stays on disk for the next start."""
     await ledger.close()
     if ledger.last_error is not None:
-        _log.error("usage_kept_in_journal", {"reason": ledger.last_error})
+        facts = {"reason": ledger.last_error, "spooled": ledger.spooled()}
+        _log.error("usage_kept_for_next_start", facts)
+    for line in ledger.damaged():
+        _log.error("usage_damaged", {"what": line})
 
 
 async def note_last_use(store: LaneStore, callers: Callers) -> None:

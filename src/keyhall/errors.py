@@ -556,8 +556,8 @@ ENGINE_BUSY = _row(
 )  # fmt: skip
 JOURNAL_FULL = _row(
     "journal_full", 503, "server_error", "server_is_overloaded",
-    "The server is overloaded or not ready yet. {open} requests are open, which is as many as can "
-    "be metered safely.",
+    "The server is overloaded or not ready yet. {open} requests are open or not recorded yet, "
+    "which is as many as can be metered safely.",
     "Retry after the time in `retry-after`.",
     _SERVER, retry=True,
 )  # fmt: skip

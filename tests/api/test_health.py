@@ -51,6 +51,7 @@ def test_a_hall_whose_parts_all_work_is_ready(inside):
         assert answer.status == 200
         assert answer.json == {
             "ready": True,
+            "degraded": [],
             "parts": {"server": "ok", "ledger": "ok", "store": "ok", "engine sandbox": "ok"},
         }
 
@@ -82,27 +83,42 @@ def test_i18_a_hall_that_stops_is_not_ready(inside):
     inside(story)
 
 
-def test_a_ledger_that_cannot_commit_makes_the_hall_unready(inside):
+def test_i8_a_hall_whose_database_is_away_stays_ready_and_says_so(inside, monkeypatch):
+    """I-8: known keys go on; a balancer that took all processes out would stop them too."""
+
+    async def away(_self, *_):
+        raise StoreAway("database is locked")
+
     async def story(server):
-        server.hall.ledger.last_error = "StoreAway: database or disk is full"
+        store = type(server.house.store)
+        monkeypatch.setattr(store, "last_change", away)
+        monkeypatch.setattr(store, "record_usage", away)
+        flusher = server.hall.ledger._flusher
+        flusher.sink_error = "StoreAway: database is locked"
         answer = await get(server, "/readyz")
-        assert answer.status == 503
-        assert answer.json["parts"]["ledger"] == "StoreAway: database or disk is full"
-        server.hall.ledger.last_error = None
-        assert (await get(server, "/readyz")).status == 200
+        assert (answer.status, answer.json["ready"]) == (200, True)
+        assert answer.json["degraded"] == ["ledger", "store"]
+        assert answer.json["parts"]["store"] == "away: database is locked"
+        assert answer.json["parts"]["ledger"] == (
+            "0 usage records wait in the spool: StoreAway: database is locked"
+        )
 
     inside(story)
 
 
-def test_a_store_that_does_not_answer_makes_the_hall_unready(inside, monkeypatch):
-    async def away(_self):
-        raise StoreAway("database is locked")
-
+def test_f9_a_hall_that_can_record_usage_nowhere_is_not_ready(inside):
     async def story(server):
-        monkeypatch.setattr(type(server.house.store), "last_change", away)
+        flusher = server.hall.ledger._flusher
+        flusher.sink_error = "StoreAway: database or disk is full"
+        flusher.spool_error = "the spool cannot be written: No space left on device"
         answer = await get(server, "/readyz")
-        assert answer.status == 503
-        assert answer.json["parts"]["store"] == "database is locked"
+        assert (answer.status, answer.json["ready"]) == (503, False)
+        assert answer.json["parts"]["ledger"] == (
+            "StoreAway: database or disk is full; "
+            "the spool cannot be written: No space left on device"
+        )
+        flusher.sink_error = None
+        assert (await get(server, "/readyz")).status == 200
 
     inside(story)
 

@@ -129,6 +129,20 @@ class House:
     [
         (Recovered(), []),
         (
+            Recovered(spooled=1),
+            [
+                "The database was away when the last run ended: "
+                "1 usage record came in from the spool."
+            ],
+        ),
+        (
+            Recovered(spooled=1_200),
+            [
+                "The database was away when the last run ended: "
+                "1,200 usage records came in from the spool."
+            ],
+        ),
+        (
             Recovered(crashed=1),
             [
                 "The last run ended suddenly: 1 of its requests is now recorded; it was still "

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from keyhall.ledger.flusher import BATCH_ROWS
 from keyhall.ledger.journal import JournalLocked, open_journal
-from keyhall.ledger.ledger import BATCH_ROWS, JournalLedger
+from keyhall.ledger.ledger import JournalLedger
 from keyhall.ledger.recovery import Recovered, adopt, adopt_folder, open_ledger
 from keyhall.ledger.slot import (
     FINAL_BYTE,

@@ -1,5 +1,10 @@
 """Health: is the process alive, and can it do its work?
 
+A hall whose database is away goes on for the keys it has seen, and spools what they use (I-8). It
+is degraded then and stays ready: all processes lose their database at once, and a balancer that
+took them all out would stop what still works. Where usage can be recorded nowhere it is not ready,
+for then it is about to refuse.
+
 Whoever asks from this machine reads what is wrong; everybody else learns which part is ill and no
 more, for the words may name addresses and folders. Engines are asked at most every few seconds,
 however often somebody asks us.
@@ -31,10 +36,12 @@ _ILL = "not ready"
 
 @dataclass(slots=True)
 class Health:
-    """What readiness is made of. `is_stopping` is set when a shutdown begins."""
+    """What readiness is made of. `is_stopping` is set when a shutdown begins; `ledger_problem`
+    says why usage can be recorded nowhere, `ledger_delay` why it is recorded late."""
 
     hall: Hall
     ledger_problem: Callable[[], str | None]
+    ledger_delay: Callable[[], str | None]
     is_stopping: bool = False
     _known: dict[str, tuple[object, float, str]] = field(default_factory=dict)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -48,13 +55,20 @@ class Health:
                 checks.append(self._check(f"engine {name}", engine, ENGINE_SECONDS, engine.check))
             known = dict(await asyncio.gather(*checks))
         server = "shutting down" if self.is_stopping else OK
-        return {"server": server, "ledger": self.ledger_problem() or OK, **known}
+        ledger = self.ledger_problem() or self.ledger_delay() or OK
+        return {"server": server, "ledger": ledger, **known}
+
+    def is_ready(self, parts: dict[str, str]) -> bool:
+        """Requests can be answered: usage is recorded or spooled, and an engine is there. One ill
+        engine among several is named, and turns nobody away who asks for another."""
+        has_engine = OK in (said for name, said in parts.items() if name.startswith("engine "))
+        return has_engine and parts["server"] == OK and self.ledger_problem() is None
 
     async def _store(self) -> str | None:
         try:
             await self.hall.store.last_change()
         except StoreAway as error:
-            return str(error)
+            return f"away: {error}"
         return None
 
     async def _check(self, name: str, part: object, seconds: float, ask: Check) -> tuple[str, str]:
@@ -70,14 +84,6 @@ class Health:
         return name, said
 
 
-def is_ready(parts: dict[str, str]) -> bool:
-    """Requests can be answered: the store and the ledger work, and an engine is there. One ill
-    engine among several is named, and turns nobody away who asks for another."""
-    engines = [said for name, said in parts.items() if name.startswith("engine ")]
-    others = [said for name, said in parts.items() if not name.startswith("engine ")]
-    return OK in engines and all(said == OK for said in others)
-
-
 def _json(status: int, value: Any) -> Response:
     body = msgspec.json.format(msgspec.json.encode(value)) + b"\n"
     return Response(
@@ -91,10 +97,11 @@ async def healthz(_request: Request) -> Response:
 
 
 async def readyz(request: Request) -> Response:
-    """200 when requests can be answered, 503 otherwise; each part in the body."""
+    """200 when requests can be answered, 503 otherwise; each part and which are ill."""
     health: Health = request.app.state.health
     parts = await health.parts()
-    ready = is_ready(parts)
+    ready = health.is_ready(parts)
+    degraded = [name for name, said in parts.items() if said != OK]
     if not is_local(request, health.hall):
         parts = {name: said if said == OK else _ILL for name, said in parts.items()}
-    return _json(200 if ready else 503, {"ready": ready, "parts": parts})
+    return _json(200 if ready else 503, {"ready": ready, "degraded": degraded, "parts": parts})

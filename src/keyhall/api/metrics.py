@@ -76,6 +76,11 @@ class HallCollector:
             value=self._hall.ledger.depth(),
         )
         yield GaugeMetricFamily(
+            "keyhall_spool_records",
+            "Usage records on disk that the database did not take yet.",
+            value=self._hall.ledger.spooled(),
+        )
+        yield GaugeMetricFamily(
             "keyhall_callers_known", "Keys in memory.", value=len(self._hall.callers.known)
         )
         yield InfoMetricFamily(

@@ -138,6 +138,11 @@ def recovered(house: House) -> list[str]:
     """What the last run left open, if it was killed."""
     found = house.recovered
     lines = []
+    if found.spooled:
+        what = "1 usage record" if found.spooled == 1 else f"{found.spooled:,} usage records"
+        lines.append(
+            f"The database was away when the last run ended: {what} came in from the spool."
+        )
     total = found.settled + found.crashed + found.lost
     if total:
         running = found.crashed + found.lost

@@ -7,13 +7,13 @@ disk is refused at start, in words (F-9). Slots that a dead process left are nev
 `recovery` has released them. Slots are named by their byte in the file.
 """
 
-import fcntl
 import mmap
 import os
 import struct
 from collections.abc import Iterable
 from pathlib import Path
 
+from keyhall.ledger.files import open_locked
 from keyhall.ledger.slot import FREE, SLOT_BYTES, STATE_BYTE
 
 SLOTS = 16_384  # As many requests may be open or unwritten at once; 4 MiB.
@@ -91,21 +91,19 @@ def open_journal(path: Path, *, slots: int = SLOTS) -> Journal:
 
 
 def _open_locked(path: Path) -> int:
-    while True:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            process = _read_header(fd)[4]
-            os.close(fd)
-            raise JournalLocked(
-                f"The journal {path} is in use by process {process}. "
-                "Stop that one first, or give this one a data folder of its own."
-            ) from None
-        # Who had the lock before us may have deleted the file: then this is another file's lock.
-        if path.exists() and os.path.samestat(os.fstat(fd), path.stat()):
-            return fd
-        os.close(fd)
+    try:
+        return open_locked(path, os.O_CREAT)
+    except BlockingIOError:
+        raise JournalLocked(
+            f"The journal {path} is in use by process {_process(path)}. "
+            "Stop that one first, or give this one a data folder of its own."
+        ) from None
+
+
+def _process(path: Path) -> int:
+    """Who wrote the head."""
+    with path.open("rb") as file:
+        return _read_header(file.fileno())[4]
 
 
 def _prepare(path: Path, fd: int, slots: int) -> tuple[int, bool]:

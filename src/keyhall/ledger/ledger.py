@@ -1,10 +1,9 @@
 """The ledger of one process: requests in the journal, settled ones handed on in batches (R16, R17).
 
-`open`, `produced`, `accepted` and `settle` are the hot path: memory only, they never wait. A task
-gives the settled rows to the sink at most 200 ms after the first of them, and frees their slots
-once the sink has committed. A sink that fails is asked again, later and later; the rows stay, here
-and on disk. If it fails for long, the slots run out and `open` says None: work is refused before it
-starts, nothing is forgotten.
+`open`, `produced`, `accepted` and `settle` are the hot path: memory only, they never wait. What
+becomes of settled rows is the flusher's business (`flusher.py`): they go to the sink, or to the
+spool while the sink fails. If neither takes them, the slots run out and `open` says None: work is
+refused before it starts, nothing is forgotten.
 """
 
 import asyncio
@@ -13,6 +12,7 @@ import zlib
 
 import msgspec
 
+from keyhall.ledger.flusher import BATCH_ROWS, FLUSH_SECONDS, Flusher, InThread
 from keyhall.ledger.journal import Journal
 from keyhall.ledger.slot import (
     ACCEPTED,
@@ -29,14 +29,12 @@ from keyhall.ledger.slot import (
     output_salt,
     pack_fixed,
 )
+from keyhall.ledger.spool import Spool
 from keyhall.policy.metering import Outcome, Usage, UsageSource
 from keyhall.policy.pricing import cost_nano
 from keyhall.ports.ledger import Opening, UsageSink
 
-FLUSH_SECONDS = 0.2  # R16 allows 250 ms; the commit itself takes some of it.
-BATCH_ROWS = 2_000  # Rows of one transaction: about 10 ms of SQLite.
-_RETRY_SECONDS_MIN = 0.1
-_RETRY_SECONDS_MAX = 5.0
+CLOSE_SECONDS = 5.0  # so long a sink that does not answer may delay a stop
 
 # Distances in 8-byte words from the output word, by which an entry knows its slot.
 _CRC_WORD = (FIXED_CRC_BYTE - OUTPUT_BYTE) >> 3
@@ -120,30 +118,63 @@ class JournalLedger:
         journal: Journal,
         sink: UsageSink,
         *,
+        spool: Spool | None = None,
         flush_seconds: float = FLUSH_SECONDS,
         batch_rows: int = BATCH_ROWS,
+        in_thread: InThread = asyncio.to_thread,
     ) -> None:
         self._journal = journal
-        self._sink = sink
-        self._flush_seconds = flush_seconds
+        self._spool = spool or Spool(journal.path.parent)
+        self._flusher = Flusher(
+            journal,
+            sink,
+            self._spool,
+            flush_seconds=flush_seconds,
+            batch_rows=batch_rows,
+            in_thread=in_thread,
+        )
         self._batch_rows = batch_rows
         self._memory = journal.memory
         self._words = journal.words
         self._free = journal.free
-        self._rows: list[Usage] = []  # settled, not yet committed; oldest first
-        self._places: list[int] = []  # their slots
-        self._committed = 0  # rows since start
-        self._turn = asyncio.Lock()  # One batch at a time, in order.
-        self._due = asyncio.Event()  # There are rows where there were none, or a batch is full.
-        self._stop = asyncio.Event()
+        self._rows = self._flusher.rows
+        self._places = self._flusher.places
+        self._due = self._flusher.due
         self._task: asyncio.Task[None] | None = None
         self._is_closed = False
-        self.last_error: str | None = None  # what the sink said, until it takes a batch again
+
+    @property
+    def last_error(self) -> str | None:
+        """What the sink said, until it takes a batch again."""
+        return self._flusher.sink_error
 
     @property
     def is_healthy(self) -> bool:
         """The sink took the last batch."""
         return self.last_error is None
+
+    def problem(self) -> str | None:
+        """Why usage can be neither recorded nor spooled, so that requests will soon be refused."""
+        flusher = self._flusher
+        if flusher.sink_error is None or flusher.spool_error is None:
+            return None
+        return f"{flusher.sink_error}; {flusher.spool_error}"
+
+    def delay(self) -> str | None:
+        """Why usage is recorded later than usual, while nothing is wrong otherwise."""
+        waiting = self._spool.waiting
+        if self.is_healthy and not waiting:
+            return None
+        error = self.last_error or "they are being recorded"
+        return f"{waiting:,} usage records wait in the spool: {error}"
+
+    def spooled(self) -> int:
+        """Usage records on disk that the sink does not have yet."""
+        return self._spool.waiting
+
+    def damaged(self) -> list[str]:
+        """A line for each part of the spool that could not be read again: its file is kept."""
+        return self._spool.damaged
 
     def depth(self) -> int:
         """Slots in use: open requests and settled ones not yet committed."""
@@ -185,77 +216,28 @@ class JournalLedger:
     def start(self) -> None:
         """Begin to flush, in a task of the running event loop."""
         assert self._task is None
-        self._task = asyncio.get_running_loop().create_task(self._run(), name="ledger-flush")
+        self._task = asyncio.get_running_loop().create_task(
+            self._flusher.run(), name="ledger-flush"
+        )
 
     async def flush(self) -> None:
         """Commit all that is settled; returns when it is durable. Repeatable. If the sink fails,
         its exception is raised and everything is kept for the next try."""
-        target = self._committed + len(self._rows)
-        while self._committed < target:
-            await self._commit()
+        await self._flusher.flush()
 
     async def close(self) -> None:
-        """Flush, stop and let go of the journal. Repeatable, never raises for the sink: what it
-        does not take stays in the journal for the next start, and `last_error` says why."""
-        self._stop.set()
-        self._due.set()
+        """Flush, stop and let go of the files. Repeatable, never raises for the sink: what it does
+        not take stays on disk for the next start, and `last_error` says why."""
+        self._flusher.stop()
         if self._task is not None:
             await asyncio.wait({self._task})
         if not self._is_closed:
             self._is_closed = True
             with contextlib.suppress(Exception):
-                await self.flush()
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await self.flush()
+            self._spool.close()
             if self.depth():
                 self._journal.close()
             else:
                 self._journal.remove()  # A journal that is there tells of a stop that was none.
-
-    async def _commit(self) -> None:
-        """Hand the oldest rows to the sink, and free their slots once it has them."""
-        async with self._turn:
-            batch = self._rows[: self._batch_rows]
-            if not batch:
-                return
-            try:
-                await self._sink.record_usage(batch)
-            except Exception as error:
-                self.last_error = f"{type(error).__name__}: {error}"
-                raise
-            self.last_error = None
-            count = len(batch)
-            self._journal.release(self._places[:count])
-            del self._rows[:count], self._places[:count]
-            self._committed += count
-
-    async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
-        begun_at = loop.time()
-        retry_seconds = _RETRY_SECONDS_MIN
-        while True:
-            if not self._rows:
-                await self._until_due(None)
-                begun_at = loop.time()
-            if len(self._rows) < self._batch_rows:
-                # Rows may have come while the last batch was written: count from its beginning.
-                await self._until_due(begun_at + self._flush_seconds - loop.time())
-            if self._stop.is_set():
-                return
-            begun_at = loop.time()
-            try:
-                await self._commit()
-            except Exception:  # `last_error` has it; whatever it is, the rows are kept.
-                await _wait(self._stop, retry_seconds)
-                retry_seconds = min(retry_seconds * 2, _RETRY_SECONDS_MAX)
-            else:
-                retry_seconds = _RETRY_SECONDS_MIN
-
-    async def _until_due(self, seconds: float | None) -> None:
-        if not self._stop.is_set():
-            self._due.clear()
-            await _wait(self._due, seconds)
-
-
-async def _wait(event: asyncio.Event, seconds: float | None) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await event.wait()

@@ -1,4 +1,6 @@
-"""What a dead process left in its journal becomes usage, exactly once (R5, R17).
+"""What a dead process left in its spool and its journal becomes usage, exactly once (R5, R17).
+
+A spool's records are handed over as they are, first, for they are the older ones.
 
 A settled slot becomes the row that it would have been. An open one becomes a row with the outcome
 CRASHED: the input is charged if the engine had the request, the output as far as it was journaled.
@@ -8,12 +10,16 @@ damaged (power loss, a bad disk) the request is charged in full and flagged LOST
 ids are, nobody can be charged: that is reported, and the file put aside instead of deleted.
 """
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from keyhall.ledger.journal import Journal, JournalLocked, open_journal
-from keyhall.ledger.ledger import BATCH_ROWS, FLUSH_SECONDS, JournalLedger
+from keyhall.ledger import spool
+from keyhall.ledger.files import open_locked
+from keyhall.ledger.flusher import BATCH_ROWS, FLUSH_SECONDS
+from keyhall.ledger.journal import Journal, JournalError, JournalLocked, open_journal
+from keyhall.ledger.ledger import JournalLedger
 from keyhall.ledger.slot import Final, Record, read_record
 from keyhall.policy.metering import Outcome, Usage, UsageSource
 from keyhall.policy.pricing import cost_nano
@@ -22,13 +28,15 @@ from keyhall.ports.ledger import UsageSink
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """How many requests were found: settled ones, open ones, and open ones whose count is lost.
-    `damaged` has a line for each slot that could be charged to nobody: show it to the operator."""
+    """How many requests were found: settled ones, open ones, open ones whose count is lost, and
+    those in spools. `damaged` has a line for each slot and each part of a spool that could be
+    charged to nobody: show it to the operator."""
 
     settled: int = 0
     crashed: int = 0
     lost: int = 0
     damaged: tuple[str, ...] = ()
+    spooled: int = 0
 
     def __add__(self, other: "Recovered") -> "Recovered":
         return Recovered(
@@ -36,7 +44,26 @@ class Recovered:
             self.crashed + other.crashed,
             self.lost + other.lost,
             self.damaged + other.damaged,
+            self.spooled + other.spooled,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a spool is handed over; told from time to time when it is a large one."""
+
+    path: Path
+    records: int
+    bytes_done: int
+    bytes_all: int
+
+
+Tell = Callable[[Progress], None]
+PROGRESS_ROWS = 50_000  # A second or less.
+
+
+def _silent(_: Progress) -> None:
+    """Nobody wants to know."""
 
 
 async def open_ledger(
@@ -46,12 +73,14 @@ async def open_ledger(
     now_us: int,
     *,
     flush_seconds: float = FLUSH_SECONDS,
+    tell: Tell = _silent,
 ) -> tuple[JournalLedger, Recovered]:
     """Adopt what dead processes left in the folder, and start a ledger on a journal of our own.
 
     `versions` names the version records by number. If the sink fails, its exception is raised and
     the files stay as they are."""
-    recovered = await adopt_folder(folder, sink, versions, now_us)
+    recovered = await adopt_spools(folder, sink, now_us, tell)
+    recovered += await adopt_folder(folder, sink, versions, now_us)
     ledger = JournalLedger(_create_journal(folder), sink, flush_seconds=flush_seconds)
     ledger.start()
     return ledger, recovered
@@ -68,6 +97,50 @@ async def adopt_folder(
         except JournalLocked:
             continue  # Its process lives.
     return recovered
+
+
+async def adopt_spools(
+    folder: Path, sink: UsageSink, now_us: int, tell: Tell = _silent
+) -> Recovered:
+    """Hand over every spool in the folder whose process is dead."""
+    recovered = Recovered()
+    for path in sorted(folder.glob(spool.PATTERN)):
+        try:
+            fd = open_locked(path)
+        except (BlockingIOError, FileNotFoundError):
+            continue  # Its process lives, or has just finished it.
+        except OSError as error:
+            raise JournalError(f"The spool {path} cannot be opened: {error.strerror}.") from error
+        try:
+            recovered += await _adopt_spool(fd, path, sink, now_us, tell)
+        except OSError as error:
+            raise JournalError(f"The spool {path} cannot be read: {error.strerror}.") from error
+        finally:
+            os.close(fd)
+    return recovered
+
+
+async def _adopt_spool(fd: int, path: Path, sink: UsageSink, now_us: int, tell: Tell) -> Recovered:
+    end = os.fstat(fd).st_size
+    at = spool.check_head(fd, path)
+    records, told = 0, 0
+    damaged: list[str] = []
+    while at < end:
+        batch = spool.read(fd, path.name, at, end, BATCH_ROWS)
+        if batch.damaged is not None:
+            damaged.append(batch.damaged)
+        if batch.rows:
+            await sink.record_usage(batch.rows)
+        at = batch.end
+        records += len(batch.rows)
+        if records - told >= PROGRESS_ROWS:
+            told = records
+            tell(Progress(path, records, at, end))
+    if damaged:
+        spool.aside(path, now_us)
+    else:
+        path.unlink()
+    return Recovered(damaged=tuple(damaged), spooled=records)
 
 
 async def adopt(path: Path, sink: UsageSink, versions: Mapping[int, str], now_us: int) -> Recovered:

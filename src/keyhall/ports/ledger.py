@@ -64,6 +64,10 @@ class Ledger(Protocol):
         """Slots in use: open requests and settled ones not yet committed."""
         ...
 
+    def spooled(self) -> int:
+        """Usage records on disk that the store did not take yet (I-8)."""
+        ...
+
     async def flush(self) -> None:
         """Commit all that is settled; returns when it is durable. Repeatable."""
         ...

@@ -1,0 +1,21 @@
+"""Files that belong to one living process: locked for as long as it holds them open."""
+
+import fcntl
+import os
+from pathlib import Path
+
+
+def open_locked(path: Path, flags: int = 0) -> int:
+    """A descriptor of the file, locked; `flags` are added to O_RDWR. BlockingIOError if another
+    process that is alive has it, OSError of `os.open` otherwise."""
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | flags, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Who had the lock before us may have deleted the file: then this is another's lock.
+            if path.exists() and os.path.samestat(os.fstat(fd), path.stat()):
+                return fd
+        except BaseException:
+            os.close(fd)
+            raise
+        os.close(fd)
