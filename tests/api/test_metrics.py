@@ -1,11 +1,14 @@
 """`/metrics`: valid Prometheus text, true numbers, and only for those whom they concern (R26)."""
 
+import asyncio
+
 import pytest
 from hall_inside import TESTER
 from plain_http import chat, streamed
 from prometheus_client.parser import text_string_to_metric_families
 
 from keyhall import __version__, errors
+from keyhall.api import callers
 from keyhall.config import Server
 from keyhall.flows.manage import keys
 from keyhall.policy.limits import Limits
@@ -174,14 +177,23 @@ def test_r26_an_admin_key_opens_metrics_from_anywhere_while_it_is_good(inside):
     inside(story)
 
 
-def test_a_store_that_is_away_lets_nobody_in(inside, monkeypatch):
+@pytest.mark.parametrize("trouble", ["fails", "hangs"])
+def test_i8_a_store_that_is_away_lets_nobody_in_and_says_why(inside, monkeypatch, trouble):
+    """I-8: 503, for nobody can tell whether the key is good."""
+    monkeypatch.setattr(callers, "LOOK_UP_SECONDS", 0.02)
+
     async def away(*_):
+        if trouble == "hangs":
+            await asyncio.Event().wait()
         raise StoreAway("locked")
 
     async def story(server):
         admin = (await server.make_key("ops", mode="admin", tier="free-trial")).text.reveal()
         monkeypatch.setattr(type(server.house.store), "is_admin_key", away)
         headers = "x-forwarded-for: 203.0.113.9\r\n" + bearer(admin)
-        assert (await scrape(server, headers)).status == 403
+        answer = await scrape(server, headers)
+        assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+        assert "key store does not answer" in answer.error["message"]
+        assert (await scrape(server, "")).status == 200, "loopback needs no key"
 
     inside(story)

@@ -595,6 +595,123 @@ def test_i8_a_key_that_is_known_goes_on_while_the_store_is_away(on_stage):
     on_stage(main)
 
 
+MINUTE = 60
+
+
+def away_from(stage):
+    """The stage's callers lose their store, and the follower notices."""
+    store = PlayedStore()
+    store.is_away = True
+    stage.hall.callers._store, real = store, stage.hall.callers._store
+    stage.hall.callers.store_went()
+
+    def back():
+        stage.hall.callers._store = real
+        stage.hall.callers.store_returned()
+
+    return back
+
+
+def test_i8_a_key_goes_on_for_ten_minutes_after_each_request_while_the_store_is_away(on_stage):
+    async def main(stage):
+        key = await stage.key()
+        await stage.ask(key)
+        back = away_from(stage)
+        for _ in range(5):
+            stage.clock.advance(10 * MINUTE - 1)
+            assert (await stage.ask(key)).error is None
+            stage.hall.callers.last_used()  # Told twice a minute; it was seen all the same.
+        stage.clock.advance(10 * MINUTE)
+        assert (await stage.ask(key)).refusal.problem is errors.STORE_AWAY
+        back()
+        assert (await stage.ask(key)).error is None
+        stage.clock.advance(60 * MINUTE)
+        assert (await stage.ask(key)).error is None, "a store that is there sets no such time"
+
+    on_stage(main)
+
+
+def test_i8_a_key_that_was_not_seen_for_ten_minutes_is_refused_while_the_store_is_away(on_stage):
+    async def main(stage):
+        idle, busy = await stage.key(), await stage.key()
+        await stage.ask(idle)
+        await stage.ask(busy)
+        stage.clock.advance(11 * MINUTE)
+        await stage.ask(busy)
+        back = away_from(stage)
+        stage.hall.callers.store_went()  # Noticed ten times a second.
+        assert (await stage.ask(busy)).error is None
+        assert (await stage.ask(idle)).refusal.problem is errors.STORE_AWAY
+        back()
+        assert (await stage.ask(idle)).error is None
+
+    on_stage(main)
+
+
+def test_i8_a_key_that_the_store_named_in_a_good_moment_is_seen(on_stage):
+    """The store comes and goes: whoever it answered goes on from then."""
+
+    async def main(stage):
+        idle, new = await stage.key(), await stage.key()
+        await stage.ask(idle)
+        stage.clock.advance(11 * MINUTE)
+        stage.hall.callers.store_went()
+        assert (await stage.ask(idle)).error is None
+        assert (await stage.ask(new)).error is None
+        away_from(stage)
+        for key in (idle, new):
+            assert stage.caller(key).until_us == stage.clock.now_us() + 600_000_000
+            assert (await stage.ask(key)).error is None
+
+    on_stage(main)
+
+
+def test_i8_what_the_store_said_of_unknown_keys_does_not_outlive_it():
+    """A key that was made a moment ago must not be told that it is unknown."""
+
+    async def main():
+        hall = Hall()
+        text = hall.key()
+        grants, hall.store.grants = hall.store.grants, {}
+        await unknown(hall, text)
+        hall.store.grants, hall.store.is_away = grants, True
+        hall.callers.store_went()
+        with pytest.raises(ApiError) as refused:
+            await hall.look_up(text)
+        assert refused.value.problem is errors.STORE_AWAY
+
+    asyncio.run(main())
+
+
+def test_a_text_that_is_no_key_is_told_so_without_the_store():
+    async def main():
+        hall = Hall()
+        hall.store.is_away = True
+        await unknown(hall, b"sk-kh_live_nonsense")
+        assert hall.store.asked == 0
+
+    asyncio.run(main())
+
+
+def test_i8_a_store_that_does_not_answer_is_not_waited_for_long(monkeypatch):
+    assert module.LOOK_UP_SECONDS <= 2
+    monkeypatch.setattr(module, "LOOK_UP_SECONDS", 0.02)
+
+    async def main():
+        hall = Hall()
+        text = hall.key()
+        caller = await hall.look_up(text)
+        hall.store.close_gate()
+        with pytest.raises(ApiError) as refused:
+            await hall.look_up(text)
+        assert refused.value.problem is errors.STORE_AWAY
+        with pytest.raises(StoreAway, match=r"no answer within 0.02 s"):
+            await hall.callers.key_changed(caller.grant.key_id)
+        assert caller.is_stale
+
+    asyncio.run(main())
+
+
 def test_i3_a_change_that_cannot_be_read_is_not_forgotten():
     async def main():
         hall = Hall()

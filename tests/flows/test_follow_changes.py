@@ -14,8 +14,9 @@ from keyhall.clock import ManualClock
 from keyhall.flows import follow_changes
 from keyhall.flows.follow_changes import Follower
 from keyhall.flows.manage import engines
+from keyhall.lane.steps import drive
 from keyhall.ports.records import EngineRecord
-from keyhall.ports.store import StoreAway
+from keyhall.ports.store import Change, StoreAway
 from keyhall.stores.sqlite import SqliteStore
 
 
@@ -127,3 +128,74 @@ def test_last_use_is_written_from_time_to_time(following, monkeypatch):
 def test_r14_changes_are_looked_for_often_enough():
     """A command's change is seen within 200 ms: an interval and its look, with room to spare."""
     assert follow_changes.ASK_SECONDS <= 0.1
+
+
+def test_i3_what_is_known_to_have_changed_holds_even_if_reading_it_fails(
+    following, monkeypatch, caplog
+):
+    """I-3: of several changes the first cannot be read; none goes on as it was."""
+
+    async def story(server, follower):
+        callers = server.hall.callers
+        fresh = [await server.make_key(f"app {number}") for number in range(3)]
+        known = []
+        for each in fresh:
+            text = each.text.reveal().encode()
+            known.append(await drive(callers.look_up(text, callers.digest(text))))
+        await follower.catch_up()
+        changes = [Change(100 + number, "key", each.key.id) for number, each in enumerate(fresh)]
+
+        async def asked(_store, _number):
+            return changes
+
+        async def away(_store, _asked):
+            raise StoreAway("disk I/O error")
+
+        monkeypatch.setattr(SqliteStore, "changes_since", asked)
+        find = SqliteStore.find_grant_by_id
+        monkeypatch.setattr(SqliteStore, "find_grant_by_id", away)
+        with pytest.raises(StoreAway):
+            await follower.catch_up()
+        assert [caller.is_stale for caller in known] == [True] * 3
+        monkeypatch.setattr(SqliteStore, "find_grant_by_id", find)
+        await follower.catch_up()
+        assert [caller.is_stale for caller in known] == [False] * 3
+
+    following(story)
+
+
+def test_i8_a_store_that_does_not_answer_counts_as_away(following, monkeypatch):
+    monkeypatch.setattr(follow_changes, "ANSWER_SECONDS", 0.01)
+
+    async def story(server, follower):
+        async def hangs(_store, _number):
+            await asyncio.Event().wait()
+
+        with monkeypatch.context() as patch:
+            patch.setattr(SqliteStore, "changes_since", hangs)
+            with pytest.raises(StoreAway, match=r"no answer within 0.01 s"):
+                await follower.catch_up()
+            assert server.hall.callers._is_away
+        await follower.catch_up()
+        assert not server.hall.callers._is_away
+
+    following(story)
+
+
+def test_i3_noting_the_last_use_does_not_keep_the_follower_from_looking(following, monkeypatch):
+    """A write waits seconds for another program's; a revocation is to be seen within one."""
+    monkeypatch.setattr(follow_changes, "TOUCH_SECONDS", 0.002)
+    monkeypatch.setattr(follow_changes, "TOUCHING_SECONDS", 0.01)
+    calls = []
+
+    async def story(_server, follower):
+        async def hangs(_store, _last_used):
+            calls.append("touch")
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(SqliteStore, "touch_keys", hangs)
+        async with Running(follower):
+            await rounds(calls, 4)
+        monkeypatch.undo()
+
+    following(story)

@@ -81,6 +81,13 @@ async def refused(request: Request, error: Exception) -> Response:
     return _told(ApiError(row, method=method, path=path), error.headers)
 
 
+async def denied(_request: Request, error: Exception) -> Response:
+    """A row of the table, with its own headers."""
+    assert isinstance(error, ApiError)
+    headers = {name.decode(): value.decode() for name, value in error.headers}
+    return _told(error, headers)
+
+
 async def failed(request: Request, error: Exception) -> Response:
     """A mistake of ours; it stands in the log under the id that the answer names."""
     request_id = request.scope[_ID]
@@ -123,7 +130,7 @@ def web(hall: Hall, state: Health) -> ASGIApp:
             Route("/readyz", health.readyz),
             Route("/metrics", metrics),
         ],
-        exception_handlers={404: refused, 405: refused, 500: failed},
+        exception_handlers={404: refused, 405: refused, ApiError: denied, 500: failed},
     )
     app.router.redirect_slashes = False  # It would send people to whatever Host they named.
     app.state.hall = hall

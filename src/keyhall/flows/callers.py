@@ -5,6 +5,10 @@ noticed it counts as stale from that moment, and whoever needs it next waits for
 project with ten thousand keys costs no more than one. A look-up that began before a change was
 noticed is repeated, so a slow one can never put an old value back. Unknown keys are remembered for
 a second, so that a flood of one wrong key costs one query a second.
+
+While the store is away (I-8) a snapshot holds for ten minutes from its key's last request; of other
+keys only the store could tell: 503. So it is with a stale snapshot: of a change that is known of, a
+revocation may be what is not known yet (I-3).
 """
 
 import asyncio
@@ -24,6 +28,8 @@ from keyhall.ports.store import LaneStore, StoreAway
 CALLERS_MAX = 50_000
 UNKNOWN_MAX = 10_000
 UNKNOWN_US = 1_000_000
+SEEN_US = 600_000_000  # so long after its last request a key goes on while the store is away (I-8)
+LOOK_UP_SECONDS = 2.0  # A client that is told to come again is better off than one that waits.
 
 Query = Callable[[], Coroutine[Any, Any, Grant | None]]
 
@@ -41,12 +47,14 @@ class Caller:
         "lines",
         "open",
         "quotas",
+        "seen_us",
         "until_us",
     )
 
     def __init__(self, grant: Grant, tier_table: Mapping[str, Tier], now_us: int) -> None:
         self.open: set[Exchange] | None = None
         self.last_used_us = 0
+        self.seen_us = now_us  # the last use that was told, or when the store was asked
         self.update(grant, tier_table, now_us)
 
     def update(self, grant: Grant, tier_table: Mapping[str, Tier], now_us: int) -> None:
@@ -81,6 +89,11 @@ class Caller:
         self.is_stale = True
         self.until_us = 0
 
+    @property
+    def goes_on_until_us(self) -> int:
+        """Without the store."""
+        return max(self.seen_us, self.last_used_us) + SEEN_US
+
     def opened(self, exchange: Exchange) -> None:
         if self.open is None:
             self.open = {exchange}
@@ -113,6 +126,7 @@ class Callers:
         self._digest_of: dict[str, bytes] = {}  # key id -> digest
         self._unknown: dict[bytes, int] = {}  # digest -> until
         self._generation = 0
+        self._is_away = False  # the store, as far as we noticed
 
     async def look_up(self, text: bytes, digest: bytes) -> Caller:
         """The caller for a key that is not known yet. Raises KEY_UNKNOWN or STORE_AWAY."""
@@ -130,15 +144,35 @@ class Callers:
         if caller is None:
             caller = Caller(grant, self._tiers, now_us)
             self._remember(digest, caller)
+            self._bound(caller)
         return caller
 
     async def renew(self, caller: Caller) -> None:
         """The snapshot's time is over: something changed in the store, or time alone has changed
-        its limits (the first 48 hours are over). Raises STORE_AWAY."""
-        if caller.is_stale:
+        its limits (the first 48 hours are over), or it was not seen for long while the store is
+        away. Raises STORE_AWAY."""
+        now_us = self._clock.now_us()
+        if caller.is_stale or (self._is_away and caller.goes_on_until_us <= now_us):
             await self._reload(caller, self._ask)
+            caller.seen_us = self._clock.now_us()
         else:
-            caller.update(caller.grant, self._tiers, self._clock.now_us())
+            caller.update(caller.grant, self._tiers, now_us)
+        self._bound(caller)
+
+    def store_went(self) -> None:
+        """The store does not answer. What it said of unknown keys may be old by now."""
+        if not self._is_away:
+            self._is_away = True
+            self._unknown.clear()
+            for caller in self.known.values():
+                self._bound(caller)
+
+    def store_returned(self) -> None:
+        self._is_away = False
+
+    def _bound(self, caller: Caller) -> None:
+        if self._is_away:
+            caller.until_us = min(caller.until_us, caller.goes_on_until_us)
 
     def digests(self, text: bytes) -> list[bytes]:
         """Of a key under every pepper, the newest first."""
@@ -152,13 +186,15 @@ class Callers:
             raise ApiError(errors.STORE_AWAY, headers=((b"retry-after", b"1"),)) from None
 
     async def _latest(self, query: Query) -> Grant | None:
-        """What the store says, after all changes that were noticed by then."""
+        """What the store says, after all changes that were noticed by then. StoreAway after
+        LOOK_UP_SECONDS."""
         loop = asyncio.get_running_loop()
+        deadline = loop.time() + LOOK_UP_SECONDS
         while True:
             generation = self._generation
             # A task of its own: the store's driver wants one, and a client that leaves must
             # not cancel a query in the middle of its connection.
-            grant = await asyncio.shield(loop.create_task(query()))
+            grant = await asyncio.shield(loop.create_task(_by(deadline, query)))
             if generation == self._generation:
                 return grant
 
@@ -193,13 +229,20 @@ class Callers:
 
     async def key_changed(self, key_id: str) -> None:
         """Renew one key's snapshot; end its running requests if it was revoked."""
+        caller = self.expire(key_id)
+        if caller is not None:
+            await self._reload(caller, self._latest)
+
+    def expire(self, key_id: str) -> Caller | None:
+        """A key changed: until the store says how, no request goes by its snapshot."""
         self._generation += 1
         self._unknown.clear()
         digest = self._digest_of.get(key_id)
-        if digest is not None:
-            caller = self.known[digest]
-            caller.expire()
-            await self._reload(caller, self._latest)
+        if digest is None:
+            return None
+        caller = self.known[digest]
+        caller.expire()
+        return caller
 
     async def _reload(
         self, caller: Caller, ask: Callable[[Query], Coroutine[Any, Any, Grant | None]]
@@ -236,6 +279,15 @@ class Callers:
         used = {}
         for caller in self.known.values():
             if caller.last_used_us:
-                used[caller.grant.key_id] = caller.last_used_us
+                used[caller.grant.key_id] = caller.seen_us = caller.last_used_us
                 caller.last_used_us = 0
         return used
+
+
+async def _by(deadline: float, query: Query) -> Grant | None:
+    """In a task of its own: the answer, or StoreAway at that time of the loop."""
+    try:
+        async with asyncio.timeout_at(deadline):
+            return await query()
+    except TimeoutError:
+        raise StoreAway(f"no answer within {LOOK_UP_SECONDS:g} s") from None

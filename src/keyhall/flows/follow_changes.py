@@ -6,6 +6,7 @@ is said once and tried again: a hall that stopped to look would serve revoked ke
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -13,7 +14,9 @@ from keyhall.flows.hall import Hall
 from keyhall.ports.store import Change, StoreAway
 
 ASK_SECONDS = 0.1
+ANSWER_SECONDS = 2.0  # A store that takes longer is away.
 TOUCH_SECONDS = 30.0
+TOUCHING_SECONDS = 0.5  # Changes are not looked for meanwhile, and a revocation has a second (I-3).
 
 Reload = Callable[[], Awaitable[None]]
 
@@ -58,16 +61,39 @@ class Follower:
             self._trouble = None
 
     async def _touch(self) -> None:
-        await self._hall.store.touch_keys(self._hall.callers.last_used())
+        with contextlib.suppress(TimeoutError):  # What is not noted now is lost, by design.
+            async with asyncio.timeout(TOUCHING_SECONDS):
+                await self._hall.store.touch_keys(self._hall.callers.last_used())
 
     async def catch_up(self) -> None:
         """Read and apply what has changed since the last time."""
-        changes = await self._hall.store.changes_since(self._seen)
+        changes = await self._changes()
         if changes:
             await self._apply(changes)
             self._seen = changes[-1].number
+        self._hall.callers.store_returned()
+
+    async def _changes(self) -> Sequence[Change]:
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await self._hall.store.changes_since(self._seen)
+        except TimeoutError:
+            self._hall.callers.store_went()
+            raise StoreAway(f"no answer within {ANSWER_SECONDS:g} s") from None
+        except StoreAway:
+            self._hall.callers.store_went()
+            raise
 
     async def _apply(self, changes: Sequence[Change]) -> None:
+        callers = self._hall.callers
+        named = {(change.kind, change.id) for change in changes}
+        # First, and without waiting for anything: what is read below may fail half way, and no
+        # request may go by what is known to have changed (I-3).
+        for kind, identity in named:
+            if kind in ("project", "organization"):
+                callers.owner_changed(identity)
+            elif kind == "key":
+                callers.expire(identity)
         kinds = {change.kind for change in changes}
         if "engine" in kinds:
             await self._reload_engines()
@@ -78,11 +104,6 @@ class Follower:
             for name in catalogue.tokenizers():  # Making one takes 100 ms: no request waits for it.
                 await asyncio.to_thread(self._hall.tokenizer, name)
             self._hall.catalogue = catalogue
-        callers = self._hall.callers
-        named = {(change.kind, change.id) for change in changes}
-        for kind, identity in named:
-            if kind in ("project", "organization"):
-                callers.owner_changed(identity)
         for kind, identity in named:
             if kind == "key":
                 await callers.key_changed(identity)
