@@ -16,6 +16,7 @@ TEXTS = [
     *sorted(ROOT.glob("*.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
     *sorted((ROOT / "bench").glob("*.md")),
+    *sorted((ROOT / "deploy").glob("*.md")),
 ]
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
