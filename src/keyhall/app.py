@@ -21,6 +21,7 @@ from keyhall.counters.quotas import MemoryQuotas, QuotaSink
 from keyhall.engines.upstream.address import Endpoint
 from keyhall.flows import first_run, restart, use_upstream
 from keyhall.flows.callers import Callers
+from keyhall.flows.drain import Drains
 from keyhall.flows.first_run import FirstRun
 from keyhall.flows.follow_changes import Follower, Reload
 from keyhall.flows.hall import Hall
@@ -147,6 +148,7 @@ async def _open(
         tokenizer=tokenizers.load,
         url=url,
         turn=turn,
+        drains=Drains(config.server.drain_seconds),
         hop=hop.encode(),
         **as_configured(config, clock),
     )
@@ -193,7 +195,8 @@ async def ledger_of(
         facts = {"file": progress.path.name, "records": progress.records, "percent": percent}
         _log.info("spool_replayed", facts)
 
-    return await open_ledger(folder, sink, numbers, now_us, tell=tell)
+    draining = {each.number for each in catalogue.versions.values() if each.drains}
+    return await open_ledger(folder, sink, numbers, now_us, draining=draining, tell=tell)
 
 
 async def peppers_of(folder: Path, store: SqlStore) -> tuple[bytes, ...]:
@@ -232,6 +235,7 @@ def locked(folder: Path) -> Iterator[IO[str]]:
 
 def keep_up(stack: AsyncExitStack, house: House, seen: int) -> None:
     """Follow what commands change behind the change numbered `seen`, and sum up what was used."""
+    stack.push_async_callback(house.hall.drains.close)
     follower = Follower(house.hall, seen, reload_engines(house), reload_tiers(house))
     background(stack, "follow changes", follower.run())
     background(stack, "roll up", roll_up(house.store))

@@ -60,6 +60,15 @@ class Server(_Section, frozen=True):
     grace_seconds: Annotated[
         int, Meta(ge=0, le=86_400, description="How long running answers may go on after SIGTERM.")
     ] = 30
+    drain_seconds: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=86_400,
+            description="How long an answer may go on whose client has left, if "
+            "its version drains.",
+        ),
+    ] = 600
 
 
 class Log(_Section, frozen=True):

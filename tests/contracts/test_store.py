@@ -16,7 +16,7 @@ from keyhall.flows.manage import versions as manage_versions
 from keyhall.policy import keys
 from keyhall.policy.catalogue import Price, Sampling
 from keyhall.policy.limits import Limits
-from keyhall.policy.metering import Endpoint, Outcome, Usage, UsageSource
+from keyhall.policy.metering import Disconnect, Endpoint, Outcome, Usage, UsageSource
 from keyhall.policy.tiers import BUILT_IN, Stage, Tier
 from keyhall.ports.records import Actor
 from keyhall.stores import sqlite
@@ -203,6 +203,7 @@ def test_the_catalogue_comes_back_as_it_went_in(run) -> None:
             margin_per_tool=4,
             price=Price(150_000, 600_000),
             owned_by="somebody",
+            on_disconnect="drain",
             fingerprint="",
         )
         stored = await store.add_version(version, BY["actor"], NOW_US)
@@ -272,7 +273,13 @@ def test_usage_comes_back_as_it_went_in_from_its_time_on(run) -> None:
         used(
             2, is_test=True, is_stream=False, outcome=Outcome.STALLED, usage_source=UsageSource.LOST
         ),
-        used(3, input_tokens=2**40, cost_nano=2**60, first_byte_us=0),
+        used(
+            3,
+            input_tokens=2**40,
+            cost_nano=2**60,
+            first_byte_us=0,
+            on_disconnect=Disconnect.DRAIN,
+        ),
     ]
 
     async def work(store):
@@ -285,6 +292,7 @@ def test_usage_comes_back_as_it_went_in_from_its_time_on(run) -> None:
     assert newest == NOW_US + 3
     assert isinstance(since[0][1].outcome, Outcome)
     assert isinstance(since[0][1].usage_source, UsageSource)
+    assert isinstance(since[0][2].on_disconnect, Disconnect)
     assert since[0][1].is_test is True
 
 

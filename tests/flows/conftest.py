@@ -267,6 +267,7 @@ class ScriptedAnswer:
         self._counts = engine.counts_tokens
         self._tells_end = engine.tells_end
         self._left = deque(engine.script)
+        self._text = ""  # of a whole answer
 
     @property
     def is_finished(self) -> bool:
@@ -274,12 +275,14 @@ class ScriptedAnswer:
 
     async def _next(self) -> Any:
         while self._left:
+            if isinstance(self._left[0], Signal):
+                await self._left[0]  # One who is thrown out here may come again.
             item = self._left.popleft()
+            if isinstance(item, Signal):
+                continue
             if isinstance(item, BaseException):
                 raise item
-            if isinstance(item, Signal):
-                await item
-            elif isinstance(item, TokenUsage):
+            if isinstance(item, TokenUsage):
                 self.usage = item
             elif item == "accept":
                 self.is_accepted = True
@@ -292,19 +295,18 @@ class ScriptedAnswer:
         return None
 
     async def whole(self) -> Completion:
-        text = ""
         while (item := await self._next()) is not None:
             if isinstance(item, Completion):
                 self.produced += 1
                 await self._next()
                 return item
-            text += item
+            self._text += item
             self.produced += self._counts
         if not self._counts:
             self.produced = 1
         choices = self.job.request.choices
         return Completion(
-            choices=[Choice(index, AnswerMessage(content=text)) for index in range(choices)]
+            choices=[Choice(index, AnswerMessage(content=self._text)) for index in range(choices)]
         )
 
     async def chunks(self) -> list[Chunk]:

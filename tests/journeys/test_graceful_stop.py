@@ -4,6 +4,7 @@ import asyncio
 import json
 import signal
 import socket
+import urllib.request
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from hall_process import Premises, Process
 from plain_http import Cut, Line, Reply, chat, said, streamed
 
-from keyhall.policy.metering import Outcome
+from keyhall.policy.metering import Disconnect, Outcome
 
 Start = Callable[..., Process]
 LIMIT_SECONDS = 20
@@ -101,6 +102,52 @@ def test_i18_what_runs_longer_than_the_grace_is_cut_settled_and_recorded(
     assert rows[stream.id]["output_tokens"] == said(stream.events) >= 1
     assert rows[stream.id]["input_tokens"] > 0
     assert not list(premises.data.glob("journal-*"))
+
+
+def add_draining(premises: Premises) -> str:
+    """A version like `sandbox/slow` that drains: one token a second."""
+    premises.run(
+        "versions", "add", "slow-drain-1", "--engine", "sandbox", "--engine-model", "sandbox/slow",
+        "--on-disconnect", "drain",
+    )  # fmt: skip
+    return "slow-drain-1"
+
+
+@pytest.mark.parametrize("grace", [20, 1])
+def test_i18_answers_that_go_on_without_their_client_have_the_grace_period_too(
+    premises: Premises, started: Start, grace: int
+) -> None:
+    premises.make_key("first")  # Prepares the folder.
+    model = add_draining(premises)
+    server = started(environ={"KEYHALL_SERVER_GRACE_SECONDS": str(grace)})
+    key = premises.make_key()["key"]
+    tokens = 3 if grace > 1 else 60
+
+    async def story() -> None:
+        line = await Line.to(server.port)
+        stream = await line.send(key, streamed("Hi.", model, max_tokens=tokens))
+        await stream.until(2)
+        await line.close()
+        await asyncio.to_thread(until_drains, server)
+        server.popen.send_signal(signal.SIGTERM)
+
+    asyncio.run(bounded(story()))
+    assert server.popen.wait(10) == 0, server.log.read_text()
+    (row,) = premises.usage()
+    assert row["on_disconnect"] == Disconnect.DRAIN
+    if grace > 1:
+        assert (row["outcome"], row["output_tokens"]) == (Outcome.CLIENT_LEFT, tokens)
+    else:
+        assert row["outcome"] == Outcome.STOPPED
+        assert 1 <= row["output_tokens"] < tokens
+    assert not list(premises.data.glob("journal-*"))
+
+
+def until_drains(server: Process) -> None:
+    while True:
+        with urllib.request.urlopen(f"{server.url}/metrics", timeout=5) as answer:
+            if b"keyhall_drains 1.0" in answer.read():
+                return
 
 
 def test_i18_an_idle_server_stops_at_once(premises: Premises, started: Start) -> None:

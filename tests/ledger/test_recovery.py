@@ -15,7 +15,7 @@ from keyhall.ledger.slot import (
     SLOT_BYTES,
     STATE_BYTE,
 )
-from keyhall.policy.metering import Outcome, UsageSource
+from keyhall.policy.metering import Disconnect, Outcome, UsageSource
 
 VERSIONS = {7: "v1-sandbox-1"}
 LATER_US = 1_800_000_060_000_000
@@ -53,6 +53,17 @@ def recover(run, Sink):
         return found, list(sink.rows.values())
 
     return recover
+
+
+def test_r17_the_policy_of_a_disconnect_is_known_by_the_version(crash, run, Sink, opening, settle):
+    def work(ledger):
+        settle(ledger.open(opening(1)), output=34)
+        ledger.open(opening(2))
+
+    for draining, policy in ((), Disconnect.ABORT), ({7}, Disconnect.DRAIN):
+        sink = Sink()
+        run(adopt(crash(work), sink, VERSIONS, LATER_US, draining))
+        assert [row.on_disconnect for row in sink.rows.values()] == [policy, policy]
 
 
 def test_r17_a_settled_request_is_recorded_as_it_was_settled(crash, recover, opening, settle):

@@ -28,6 +28,15 @@ def test_r8_a_name_and_an_alias_lead_to_the_same_record() -> None:
     assert catalogue.find("v2") is None
 
 
+def test_r8_what_becomes_of_a_client_that_leaves_is_told_only_where_it_is_not_the_usual() -> None:
+    """Fingerprints of versions that were there before must not change."""
+    assert VERSION.fingerprint == "fp_7157a5678b"
+    assert not VERSION.drains
+    drains = replace(VERSION, on_disconnect="drain", fingerprint="")
+    assert drains.drains
+    assert drains.fingerprint != VERSION.fingerprint
+
+
 def test_every_tokenizer_that_some_version_names_is_known_beforehand() -> None:
     other = replace(VERSION, name="old-1", tokenizer="cl100k_base")
     catalogue = Catalogue({VERSION.name: VERSION, other.name: other}, {})

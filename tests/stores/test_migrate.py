@@ -24,6 +24,7 @@ from keyhall.stores.tables import metadata
 SHIPPED = {
     "0001_first.py": "c51b58f241b7cebcdce0bbed34f74d6eac32d87dd79d3a8db8c0b933de3fa09d",
     "0002_quotas.py": "a0afdfa5543fad77748c45ff8791bb4f3f9eca9fc9008902921b8a981af0c35d",
+    "0003_disconnects.py": "268de0f94aff5be6d2a32566463c11557ac8c259ccac83511f1134c424ef15c0",
 }
 
 

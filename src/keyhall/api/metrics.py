@@ -71,6 +71,11 @@ class HallCollector:
             value=self._hall.counters.open_holds(),
         )
         yield GaugeMetricFamily(
+            "keyhall_drains",
+            "Answers that go on although their client has left.",
+            value=self._hall.drains.count,
+        )
+        yield GaugeMetricFamily(
             "keyhall_journal_depth",
             "Journal slots in use: open requests, and usage not yet committed.",
             value=self._hall.ledger.depth(),

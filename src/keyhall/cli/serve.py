@@ -182,10 +182,16 @@ class Server(uvicorn.Server):
         _log.info("stopping", {"open": self._house.hall.counters.open_holds(), "grace": grace})
         asyncio.get_running_loop().call_later(grace, self._grace_is_over)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        await self._house.hall.drains.ended()
+
     def _grace_is_over(self) -> None:
         """End what still runs, so that it is settled before we go; then who does not listen."""
-        if self.server_state.connections:
+        drains = self._house.hall.drains
+        if self.server_state.connections or drains.count:
             _log.warning("grace_over", {"cut": self._house.hall.counters.open_holds()})
+            drains.cut(Stopped())
             for connection in list(self._house.lane_state.connections):
                 connection.cut(None, Stopped())
             asyncio.get_running_loop().call_later(LAST_WORDS_SECONDS, self._abort)

@@ -22,7 +22,7 @@ from keyhall.errors import ApiError
 from keyhall.policy import keys, tiers
 from keyhall.policy.access import Grant
 from keyhall.policy.tiers import Tier
-from keyhall.ports.exchange import Exchange, KeyRevoked
+from keyhall.ports.exchange import KeyRevoked, Running
 from keyhall.ports.store import LaneStore, StoreAway
 
 CALLERS_MAX = 50_000
@@ -52,7 +52,7 @@ class Caller:
     )
 
     def __init__(self, grant: Grant, tier_table: Mapping[str, Tier], now_us: int) -> None:
-        self.open: set[Exchange] | None = None
+        self.open: set[Running] | None = None
         self.last_used_us = 0
         self.seen_us = now_us  # the last use that was told, or when the store was asked
         self.update(grant, tier_table, now_us)
@@ -94,15 +94,15 @@ class Caller:
         """Without the store."""
         return max(self.seen_us, self.last_used_us) + SEEN_US
 
-    def opened(self, exchange: Exchange) -> None:
+    def opened(self, request: Running) -> None:
         if self.open is None:
-            self.open = {exchange}
+            self.open = {request}
         else:
-            self.open.add(exchange)
+            self.open.add(request)
 
-    def closed(self, exchange: Exchange) -> None:
+    def closed(self, request: Running) -> None:
         if self.open is not None:
-            self.open.discard(exchange)
+            self.open.discard(request)
 
 
 class Callers:
@@ -254,8 +254,8 @@ class Callers:
             grant = replace(caller.grant, revoked_at_us=self._clock.now_us())
         caller.update(grant, self._tiers, self._clock.now_us())
         if grant.revoked_at_us is not None:
-            for exchange in list(caller.open or ()):
-                exchange.cut(KeyRevoked())
+            for request in list(caller.open or ()):
+                request.cut(KeyRevoked())
 
     def owner_changed(self, owner_id: str) -> None:
         """A project or organization changed, and with it the snapshots of its keys."""

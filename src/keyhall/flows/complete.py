@@ -51,7 +51,10 @@ async def complete(exchange: Exchange, hall: Hall) -> None:
         await hall.turn.settle
         tab.settle(Outcome.ANSWERED)
     except ClientLeft:
-        tab.settle(Outcome.CLIENT_LEFT)
+        if tab.drains:
+            hall.drains.begin(tab, hall, exchange.request_id)
+        else:
+            tab.settle(Outcome.CLIENT_LEFT)
         raise
     except Stalled:
         tab.settle(Outcome.STALLED)
@@ -109,7 +112,7 @@ async def _in_pieces(completion: Completion, hall: Hall) -> list[bytes]:
 
 async def _stream(exchange: Exchange, tab: Tab, answer: Answer, request: ChatRequest) -> None:
     exchange.begin_stream(tab.headers())
-    shape = chat_stream.Shaper(request.choices)
+    shape = tab.shaper = chat_stream.Shaper(request.choices)
     stamp = chat_write.Stamp(
         id=tab.completion_id,
         created=exchange.started_us // 1_000_000,

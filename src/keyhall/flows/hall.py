@@ -7,6 +7,7 @@ from typing import Protocol
 
 from keyhall.clock import Clock
 from keyhall.flows.callers import Callers
+from keyhall.flows.drain import Drains
 from keyhall.flows.observe.request_log import RequestLog
 from keyhall.flows.observe.tally import Tally
 from keyhall.policy.catalogue import Catalogue
@@ -41,6 +42,7 @@ class Hall:
     url: str  # where people find this hall, for messages
     turn: Turn
     tally: Tally = field(default_factory=Tally)
+    drains: Drains = field(default_factory=Drains)
     body_bytes_max: int = 10 * 1024 * 1024
     trusted_proxies: TrustedProxies | None = None
     hop: bytes = b""  # what our upstream requests carry: one that comes back is our own (attack 23)

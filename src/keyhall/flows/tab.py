@@ -11,23 +11,25 @@ from keyhall.flows.admit import Fit, rate_headers, revoked
 from keyhall.flows.callers import Caller
 from keyhall.flows.hall import Hall
 from keyhall.policy.catalogue import Price, Version
-from keyhall.policy.metering import Endpoint, Outcome, UsageSource
+from keyhall.policy.metering import Disconnect, Endpoint, Outcome, UsageSource
 from keyhall.policy.tokens import TOKEN_BYTES_MAX
 from keyhall.ports.counters import Hold
 from keyhall.ports.engine import Answer, Engine, Job
-from keyhall.ports.exchange import Exchange
+from keyhall.ports.exchange import Exchange, Running
 from keyhall.ports.ledger import Entry, Opening
 from keyhall.ports.quotas import QuotaHold
-from keyhall.wire import chat_usage
+from keyhall.wire import chat_usage, chat_write
 from keyhall.wire.chat import ChatRequest, Chunk, Completion, TokenUsage
+from keyhall.wire.chat_stream import Shaper
 from keyhall.wire.chat_usage import Said
 
 _FREE = Price(0, 0)
+_POLICIES = {"abort": Disconnect.ABORT, "drain": Disconnect.DRAIN}
 COUNT_FACTOR = 2  # An engine's output is counted exactly up to this many times what was held.
 
 
 class Tab(msgspec.Struct, eq=False):
-    _exchange: Exchange
+    _request: Running  # the exchange, or what stands for it once its client has left
     _hall: Hall
     _caller: Caller
     version: Version
@@ -45,6 +47,7 @@ class Tab(msgspec.Struct, eq=False):
     _said_before: int = 0  # and how much had been said by then
     _counts: tuple[int, int, UsageSource] | None = None  # once they are final
     _has_begun: bool = False  # the engine's first byte has come
+    shaper: Shaper | None = None  # of a stream that has begun
     _is_settled: bool = False
     first_byte_us: int = 0
 
@@ -108,6 +111,7 @@ class Tab(msgspec.Struct, eq=False):
                 fit.output_cap * fit.choices,
                 price.input,
                 price.output,
+                _POLICIES[version.on_disconnect],
             )
         )
         if entry is None:
@@ -135,6 +139,43 @@ class Tab(msgspec.Struct, eq=False):
         self._answer = answer
         return answer
 
+    # --- Without its client ---------------------------------------------------------------------
+
+    @property
+    def drains(self) -> bool:
+        """Whether the answer goes on if the client leaves now: its version says so, and the engine
+        has the request."""
+        answer = self._answer
+        return (
+            self.version.drains
+            and answer is not None
+            and (answer.is_accepted or bool(answer.produced))
+        )
+
+    def leave(self, instead: Running) -> None:
+        """The client has left, and `instead` stands for it until the end: a revocation must find
+        it."""
+        self._caller.closed(self._request)
+        self._caller.opened(instead)
+        self._request = instead
+
+    async def read_on(self) -> None:
+        """Read the rest of the answer for nobody. It is journaled and counted as if it were sent,
+        and ends where the version's cap does."""
+        answer, shaper = self._answer, self.shaper
+        if answer is None or self._completion is not None:
+            return  # All of it had come.
+        if shaper is None:
+            completion = await answer.whole()
+            chat_write.normalize_completion(completion, self._fit.choices)
+            self.saw_completion(completion)
+            self.produced(self.usage().completion_tokens)
+            return
+        while chunks := await answer.chunks():
+            self.saw_chunks(answer, shaper.feed(chunks))
+            self.produced(answer.produced)
+        self.saw_chunks(answer, shaper.finish())
+
     # --- What was used --------------------------------------------------------------------------
 
     def produced(self, count: int) -> None:
@@ -142,7 +183,7 @@ class Tab(msgspec.Struct, eq=False):
         self._entry.produced(count)
         self._has_begun = True
         if not self.first_byte_us:
-            now_us = self._exchange.answered_us = self._hall.clock.now_us()
+            now_us = self._request.answered_us = self._hall.clock.now_us()
             self.first_byte_us = now_us - self._hold.admitted_at_us
 
     def saw_completion(self, completion: Completion) -> None:
@@ -249,7 +290,7 @@ class Tab(msgspec.Struct, eq=False):
         )
         if self._quota_hold is not None:
             hall.quotas.settle(self._quota_hold, usage)
-        self._caller.closed(self._exchange)
+        self._caller.closed(self._request)
         hall.tally.settled(outcome, inp, out, now_us - hold.admitted_at_us, self.first_byte_us)
         if hall.every_request is not None:
-            hall.every_request.settled(self._exchange, usage)
+            hall.every_request.settled(self._request, usage)

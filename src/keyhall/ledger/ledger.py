@@ -102,6 +102,7 @@ class JournalEntry(msgspec.Struct, eq=False):
             cost,
             outcome,
             usage_source,
+            opening.on_disconnect,
         )
         self._ledger._settle(self._word, final, usage)
         self._usage = usage

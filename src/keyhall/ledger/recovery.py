@@ -11,7 +11,7 @@ ids are, nobody can be charged: that is reported, and the file put aside instead
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from keyhall.ledger.flusher import BATCH_ROWS, FLUSH_SECONDS
 from keyhall.ledger.journal import Journal, JournalError, JournalLocked, open_journal
 from keyhall.ledger.ledger import JournalLedger
 from keyhall.ledger.slot import Final, Record, read_record
-from keyhall.policy.metering import Outcome, Usage, UsageSource
+from keyhall.policy.metering import Disconnect, Outcome, Usage, UsageSource
 from keyhall.policy.pricing import cost_nano
 from keyhall.ports.ledger import UsageSink
 
@@ -72,28 +72,34 @@ async def open_ledger(
     versions: Mapping[int, str],
     now_us: int,
     *,
+    draining: Container[int] = (),
     flush_seconds: float = FLUSH_SECONDS,
     tell: Tell = _silent,
 ) -> tuple[JournalLedger, Recovered]:
     """Adopt what dead processes left in the folder, and start a ledger on a journal of our own.
 
-    `versions` names the version records by number. If the sink fails, its exception is raised and
+    `versions` names the version records by number; `draining` are the numbers of those that drain
+    what a client has left. If the sink fails, its exception is raised and
     the files stay as they are."""
     recovered = await adopt_spools(folder, sink, now_us, tell)
-    recovered += await adopt_folder(folder, sink, versions, now_us)
+    recovered += await adopt_folder(folder, sink, versions, now_us, draining)
     ledger = JournalLedger(_create_journal(folder), sink, flush_seconds=flush_seconds)
     ledger.start()
     return ledger, recovered
 
 
 async def adopt_folder(
-    folder: Path, sink: UsageSink, versions: Mapping[int, str], now_us: int
+    folder: Path,
+    sink: UsageSink,
+    versions: Mapping[int, str],
+    now_us: int,
+    draining: Container[int] = (),
 ) -> Recovered:
     """Adopt every `journal-*.bin` in the folder whose process is dead."""
     recovered = Recovered()
     for path in sorted(folder.glob("journal-*.bin")):
         try:
-            recovered += await adopt(path, sink, versions, now_us)
+            recovered += await adopt(path, sink, versions, now_us, draining)
         except JournalLocked:
             continue  # Its process lives.
     return recovered
@@ -143,12 +149,18 @@ async def _adopt_spool(fd: int, path: Path, sink: UsageSink, now_us: int, tell: 
     return Recovered(damaged=tuple(damaged), spooled=records)
 
 
-async def adopt(path: Path, sink: UsageSink, versions: Mapping[int, str], now_us: int) -> Recovered:
+async def adopt(
+    path: Path,
+    sink: UsageSink,
+    versions: Mapping[int, str],
+    now_us: int,
+    draining: Container[int] = (),
+) -> Recovered:
     """Record what the journal holds through the sink, then delete it; put it aside if it has
     damaged slots. JournalLocked if its process lives."""
     journal = open_journal(path)
     try:
-        recovered = await _record(journal, sink, versions, now_us)
+        recovered = await _record(journal, sink, versions, now_us, draining)
         if recovered.damaged:
             path.rename(path.with_name(f"{path.name}.damaged-{now_us}"))
         else:
@@ -158,7 +170,9 @@ async def adopt(path: Path, sink: UsageSink, versions: Mapping[int, str], now_us
         journal.close()
 
 
-def usage_of(record: Record, versions: Mapping[int, str], now_us: int) -> Usage:
+def usage_of(
+    record: Record, versions: Mapping[int, str], now_us: int, draining: Container[int] = ()
+) -> Usage:
     """The row of a request whose process died."""
     opening = record.opening
     final = record.final or _final_of_open(record, now_us)
@@ -182,6 +196,7 @@ def usage_of(record: Record, versions: Mapping[int, str], now_us: int) -> Usage:
         cost_nano=final.cost_nano,
         outcome=final.outcome,
         usage_source=final.usage_source,
+        on_disconnect=Disconnect.DRAIN if number in draining else Disconnect.ABORT,
     )
 
 
@@ -207,7 +222,11 @@ def _final_of_open(record: Record, now_us: int) -> Final:
 
 
 async def _record(
-    journal: Journal, sink: UsageSink, versions: Mapping[int, str], now_us: int
+    journal: Journal,
+    sink: UsageSink,
+    versions: Mapping[int, str],
+    now_us: int,
+    draining: Container[int],
 ) -> Recovered:
     rows: list[Usage] = []
     damaged: list[str] = []
@@ -217,7 +236,7 @@ async def _record(
         if record is None:
             damaged.append(f"{journal.path.name}: the slot at byte {at} is damaged")
             continue
-        rows.append(usage_of(record, versions, now_us))
+        rows.append(usage_of(record, versions, now_us, draining))
         settled += record.final is not None
         lost += record.final is None and record.output is None
     for start in range(0, len(rows), BATCH_ROWS):

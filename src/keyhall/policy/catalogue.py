@@ -8,6 +8,7 @@ from typing import Literal
 
 Status = Literal["active", "deprecated", "retired"]
 Count = Literal["exact", "estimated"]
+OnDisconnect = Literal["abort", "drain"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,27 +51,33 @@ class Version:
     retires_at_us: int | None = None
     replacement: str | None = None
     owned_by: str = "keyhall"
+    on_disconnect: OnDisconnect = "abort"  # what becomes of an answer whose client has left
     fingerprint: str = field(default="")
 
     def __post_init__(self) -> None:
         if not self.fingerprint:
             object.__setattr__(self, "fingerprint", fingerprint(self))
 
+    @property
+    def drains(self) -> bool:
+        """An answer whose client has left goes on to its end."""
+        return self.on_disconnect == "drain"
+
 
 def fingerprint(version: Version) -> str:
     """`fp_` + 10 hex digits over all that changes an answer; dates, prices and status do not."""
-    said = repr(
-        (
-            version.name,
-            version.engine,
-            version.engine_model,
-            version.sampling,
-            version.max_input_tokens,
-            version.max_output_tokens,
-            version.tokenizer,
-        )
+    facts: tuple[object, ...] = (
+        version.name,
+        version.engine,
+        version.engine_model,
+        version.sampling,
+        version.max_input_tokens,
+        version.max_output_tokens,
+        version.tokenizer,
     )
-    return "fp_" + hashlib.sha256(said.encode()).hexdigest()[:10]
+    if version.on_disconnect != "abort":  # Records older than this choice keep their fingerprints.
+        facts += (version.on_disconnect,)
+    return "fp_" + hashlib.sha256(repr(facts).encode()).hexdigest()[:10]
 
 
 @dataclass(frozen=True, slots=True)

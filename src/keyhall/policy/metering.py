@@ -26,6 +26,13 @@ class UsageSource(IntEnum):
     LOST = 3  # the journal was lost: input and the full cap are charged
 
 
+class Disconnect(IntEnum):
+    """What its version wanted done if the client left. The numbers are stored: never reuse one."""
+
+    ABORT = 0  # the engine is stopped, what was produced is charged
+    DRAIN = 1  # the engine goes on to its end, all of it is charged
+
+
 class Endpoint(IntEnum):
     """Which endpoint. The numbers are stored: never reuse one."""
 
@@ -57,3 +64,4 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     cost_nano: int
     outcome: Outcome
     usage_source: UsageSource
+    on_disconnect: Disconnect = Disconnect.ABORT

@@ -61,7 +61,8 @@ class Job(msgspec.Struct, eq=False):
 
 
 class Answer(Protocol):
-    """A running request. One reader. After an exception or the end only `close` may be called.
+    """A running request. One reader. After an exception or the end only `close` may be called. A
+    reader that was thrown out of its wait may read on later: nothing is lost by it.
 
     Failures are raised as `ApiError` with one of the rows engine_*, sandbox_* or another of the
     table; the text of an upstream reaches the caller only where the adapter says so.

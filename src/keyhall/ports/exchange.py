@@ -20,10 +20,20 @@ class Stopped(Exception):
     """Thrown into a flow that still runs when the grace period of a shutdown is over."""
 
 
-class Exchange(Protocol):
-    """One request. `reply`, or `begin_stream`, `write`..., `end_stream`."""
+class Running(Protocol):
+    """A request under way, as far as those need to know who may have to end it."""
 
     request_id: bytes  # 16 bytes
+    answered_us: int  # when the answer was about to begin; 0 until it is
+
+    def cut(self, reason: BaseException) -> None:
+        """End this request now by throwing `reason` into its flow where it waits."""
+        ...
+
+
+class Exchange(Running, Protocol):
+    """One request. `reply`, or `begin_stream`, `write`..., `end_stream`."""
+
     method: bytes
     path: bytes
     authorization: bytes | None
@@ -34,7 +44,6 @@ class Exchange(Protocol):
     project: bytes | None
     client_request_id: bytes | None  # as it came: check before it is written anywhere
     started_us: int
-    answered_us: int  # when the answer was about to begin; 0 until it is
     known_lines: bytes  # response headers that a refusal carries too: whose key it is, its limits
     has_started: bool  # bytes of the answer have been written
 
@@ -42,10 +51,6 @@ class Exchange(Protocol):
     def client_ip(self) -> str: ...
     @property
     def is_write_paused(self) -> bool: ...
-
-    def cut(self, reason: BaseException) -> None:
-        """End this request now by throwing `reason` into its flow where it waits."""
-        ...
 
     @property
     def whole_body(self) -> bytes | None:

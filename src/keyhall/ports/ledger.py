@@ -6,7 +6,7 @@ from typing import Protocol
 
 import msgspec
 
-from keyhall.policy.metering import Endpoint, Outcome, Usage, UsageSource
+from keyhall.policy.metering import Disconnect, Endpoint, Outcome, Usage, UsageSource
 
 
 class Opening(msgspec.Struct, frozen=True, gc=False):
@@ -28,6 +28,8 @@ class Opening(msgspec.Struct, frozen=True, gc=False):
     output_cap: int
     price_input: int  # micro-units per million tokens (R18)
     price_output: int
+    # Of the version; not in the journal, whose reader knows it by the version's number.
+    on_disconnect: Disconnect = Disconnect.ABORT
 
 
 class Entry(Protocol):

@@ -104,6 +104,7 @@ class Alias:
     name: str
     version: str
     moved_at_us: int
+    fallbacks: tuple[str, ...] = ()  # versions that answer, in order, if that one's engine cannot
 
 
 @dataclass(frozen=True, slots=True)

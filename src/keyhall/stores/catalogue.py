@@ -8,6 +8,7 @@ at which it was admitted.
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 from sqlalchemy import RowMapping, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -54,6 +55,7 @@ def _version(row: RowMapping) -> Version:
         retires_at_us=row["retires_at_us"],
         replacement=row["replacement"],
         owned_by=row["owned_by"],
+        on_disconnect=row["on_disconnect"],
         fingerprint=row["fingerprint"],
     )
 
@@ -93,6 +95,7 @@ async def add_version(connection: AsyncConnection, version: Version) -> Version:
             margin_per_tool=version.margin_per_tool,
             owned_by=version.owned_by,
             fingerprint=version.fingerprint,
+            on_disconnect=version.on_disconnect,
             **_standing(version),
         )
     )
@@ -152,13 +155,18 @@ async def add_price(
 
 async def list_aliases(connection: AsyncConnection) -> list[Alias]:
     rows = await connection.execute(select(aliases).order_by(aliases.c.name))
-    return [Alias(**row) for row in rows.mappings()]
+    return [_alias(row) for row in rows.mappings()]
+
+
+def _alias(row: RowMapping) -> Alias:
+    names = msgspec.json.decode(row["fallbacks"], type=tuple[str, ...]) if row["fallbacks"] else ()
+    return Alias(row["name"], row["version"], row["moved_at_us"], names)
 
 
 async def find_alias(connection: AsyncConnection, name: str) -> Alias | None:
     query = select(aliases).where(aliases.c.name == name)
     row = (await connection.execute(query)).mappings().first()
-    return None if row is None else Alias(**row)
+    return None if row is None else _alias(row)
 
 
 async def put_alias(connection: AsyncConnection, alias: Alias) -> None:
@@ -184,7 +192,7 @@ async def aim(
     before = await find_alias(connection, name)
     if before is not None and before.version == version:
         return before, before
-    after = Alias(name, version, now_us)
+    after = Alias(name, version, now_us, before.fallbacks if before else ())
     await put_alias(connection, after)
     await notes.record(
         connection,

@@ -32,7 +32,7 @@ from keyhall.stores.spending.take_in import (
 )
 from keyhall.stores.usage import COLUMNS
 
-# The largest of `portions` has 4,750 parameters; SQLite takes 32,766.
+# The largest of `portions` has 5,000 parameters; SQLite takes 32,766.
 _ROW = f"({', '.join('?' * (len(COLUMNS) + 1))})"
 _INSERT = {
     size: f"INSERT INTO usage ({', '.join(COLUMNS)}, batch) VALUES {', '.join([_ROW] * size)} "  # noqa: S608

@@ -196,6 +196,7 @@ versions = Table(
     _maybe_text("replacement"),
     _text("owned_by"),
     _text("fingerprint"),
+    Column("on_disconnect", Text, nullable=False, server_default="abort"),
     CheckConstraint("status IN ('active', 'deprecated', 'retired')", name="status"),
     CheckConstraint("count IN ('exact', 'estimated')", name="count"),
     CheckConstraint(
@@ -226,6 +227,7 @@ aliases = Table(
     Column("name", Text, primary_key=True),
     Column("version", Text, ForeignKey("versions.name"), nullable=False),
     _number("moved_at_us"),
+    _maybe_text("fallbacks"),  # JSON: the versions that answer if that one's engine cannot
 )
 
 USAGE_AMOUNTS = ("input_tokens", "output_tokens", "held_tokens", "output_cap", "cost_nano")
@@ -249,6 +251,7 @@ usage = Table(
     _number("outcome"),
     _number("usage_source"),
     _maybe_number("batch"),  # the transaction it came with; None for rows older than chains
+    Column("on_disconnect", BigInteger, nullable=False, server_default="0"),
     CheckConstraint(" AND ".join(f"{name} >= 0" for name in USAGE_AMOUNTS), name="amounts"),
     Index(None, "admitted_at_us"),
     sqlite_autoincrement=True,

@@ -12,7 +12,7 @@ from sqlalchemy import Insert, Select, case, func, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from keyhall.policy.metering import Endpoint, Outcome, Usage, UsageSource
+from keyhall.policy.metering import Disconnect, Endpoint, Outcome, Usage, UsageSource
 from keyhall.ports.records import Group, UsageLine
 from keyhall.stores import notes
 from keyhall.stores.tables import keys, usage, usage_hourly
@@ -47,6 +47,7 @@ def usage_of(row: Sequence[Any]) -> Usage:
         row[15],
         Outcome(row[16]),
         UsageSource(row[17]),
+        Disconnect(row[18]),
     )
 
 

@@ -86,6 +86,17 @@ def test_a_version_is_added_found_priced_deprecated_and_retired(keyhall) -> None
     )
 
 
+def test_a_version_says_what_becomes_of_an_answer_that_is_left(keyhall) -> None:
+    add = ("versions", "add", "--engine", "sandbox", "--engine-model", "sandbox")
+    keyhall(*add, "house-1")
+    assert "abort: the engine is stopped" in keyhall("versions", "show", "house-1")
+    keyhall(*add, "house-2", "--on-disconnect", "drain")
+    assert "drain: the engine goes on to its end" in keyhall("versions", "show", "house-2")
+    listed = {each["name"]: each["on_disconnect"] for each in keyhall.json("versions", "list")}
+    assert (listed["house-1"], listed["house-2"]) == ("abort", "drain")
+    assert "'abort', 'drain'" in keyhall.refused(*add, "x", "--on-disconnect", "wait", status=2)
+
+
 @pytest.mark.parametrize(
     ("price", "sentence"),
     [

@@ -8,9 +8,21 @@ import click
 from keyhall.cli.manage import show, words
 from keyhall.cli.manage.open import House, Where, act, options
 from keyhall.flows.manage import versions as manage
-from keyhall.policy.catalogue import Catalogue, Count, Price, Sampling, Version, status_at
+from keyhall.policy.catalogue import (
+    Catalogue,
+    Count,
+    OnDisconnect,
+    Price,
+    Sampling,
+    Version,
+    status_at,
+)
 
 PER = "per million tokens"
+ON_DISCONNECT: dict[OnDisconnect, str] = {
+    "abort": "abort: the engine is stopped, what was produced is charged",
+    "drain": "drain: the engine goes on to its end, all of it is charged",
+}
 TOKENIZERS = ("o200k_base", "cl100k_base")
 
 
@@ -49,6 +61,7 @@ def json_of(version: Version, aliases: list[str], now_us: int) -> dict[str, Any]
         "max_output_tokens": version.max_output_tokens,
         "tokenizer": version.tokenizer,
         "count": version.count,
+        "on_disconnect": version.on_disconnect,
         "price_micro_per_million": price and {"input": price.input, "output": price.output},
         "created_at": words.stamp(version.created_at_us),
         "deprecated_at": words.stamp(version.deprecated_at_us),
@@ -137,6 +150,7 @@ def _describe(version: Version, aliases: list[str], now_us: int) -> None:
             ("Output", f"at most {version.max_output_tokens:,} tokens"),
             ("Counted", f"{version.count}, with {version.tokenizer}"),
             ("Margin", margin if version.count == "estimated" else ""),
+            ("Disconnect", ON_DISCONNECT[version.on_disconnect]),
             ("Price", f"{price_of(version)} {PER}, input / output" if version.price else "none"),
             ("Created", f"{words.when(version.created_at_us)} UTC"),
             ("Deprecated", deprecated),
@@ -189,6 +203,13 @@ def _price(given: tuple[int | None, int | None]) -> Price | None:
               show_default=True, help="What counts its tokens.")  # fmt: skip
 @click.option("--count", type=click.Choice(get_args(Count)), default="estimated",
               show_default=True, help="exact: the tokenizer is its own.")  # fmt: skip
+@click.option(
+    "--on-disconnect",
+    type=click.Choice(get_args(OnDisconnect)),
+    default="abort",
+    show_default=True,
+    help="When a client leaves. drain: the answer goes on, and all of it is charged.",
+)
 @click.option("--price-in", type=words.PriceType(), help=f"Units of the currency {PER}.")
 @click.option("--price-out", type=words.PriceType(), help="Likewise, of output.")
 @click.option("--owned-by", default="keyhall", show_default=True, help="What /v1/models says.")
@@ -222,6 +243,7 @@ def add(
             max_output_tokens=given["max_output"],
             tokenizer=given["tokenizer"],
             count=given["count"],
+            on_disconnect=given["on_disconnect"],
             price=price,
             owned_by=given["owned_by"],
         )

@@ -12,7 +12,7 @@ from keyhall.clock import Clock
 from keyhall.errors import ApiError
 from keyhall.policy import keys
 from keyhall.policy.metering import Usage
-from keyhall.ports.exchange import ClientLeft, Exchange, Stalled, Stopped
+from keyhall.ports.exchange import ClientLeft, Exchange, Running, Stalled, Stopped
 
 PATH_BYTES_MAX = 200
 CLIENT_ID_BYTES_MAX = 128
@@ -30,28 +30,24 @@ class RequestLog:
         self._clock = clock
         self._settled: dict[bytes, Usage] = {}
 
-    def settled(self, exchange: Exchange, usage: Usage) -> None:
-        """Called when a request's tab is closed; `ended` follows in the same step."""
-        self._settled[exchange.request_id] = usage
+    def settled(self, request: Running, usage: Usage) -> None:
+        """Called when a request's tab is closed; `ended` or `drained` follows in the same step."""
+        self._settled[request.request_id] = usage
 
     def ended(self, exchange: Exchange, error: BaseException | None) -> None:
         """One wide line for a request, whatever became of it."""
         facts = self._facts(exchange, error)
         usage = self._settled.pop(exchange.request_id, None)
         if usage is not None:
-            facts |= {
-                "key": usage.key_id,
-                "version": usage.version,
-                "is_stream": usage.is_stream,
-                "is_test": usage.is_test,
-                "outcome": usage.outcome.name.lower(),
-                "input_tokens": usage.input_tokens,
-                "output_tokens": usage.output_tokens,
-                "counted_by": usage.usage_source.name.lower(),
-                "cost_nano": usage.cost_nano,
-                "first_byte_ms": usage.first_byte_us / 1000,
-            }
+            facts |= _used(usage)
         _log.log(_level(_row_status(error) or facts["status"]), "request", facts)
+
+    def drained(self, request_id: bytes) -> None:
+        """A second line for a request that has gone on without its client, now that it is over."""
+        usage = self._settled.pop(request_id)
+        took_ms = (usage.finished_at_us - usage.admitted_at_us) / 1000
+        facts = {"request_id": "req_" + request_id.hex(), **_used(usage), "duration_ms": took_ms}
+        _log.info("drained", facts)
 
     def failed(self, exchange: Exchange, error: BaseException) -> None:
         """A line if the caller was turned away at the door, or we failed them. What is no row of
@@ -77,6 +73,21 @@ class RequestLog:
             facts["client_request_id"] = client_id.decode()
         facts["duration_ms"] = (self._clock.now_us() - exchange.started_us) / 1000
         return facts
+
+
+def _used(usage: Usage) -> dict[str, Any]:
+    return {
+        "key": usage.key_id,
+        "version": usage.version,
+        "is_stream": usage.is_stream,
+        "is_test": usage.is_test,
+        "outcome": usage.outcome.name.lower(),
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "counted_by": usage.usage_source.name.lower(),
+        "cost_nano": usage.cost_nano,
+        "first_byte_ms": usage.first_byte_us / 1000,
+    }
 
 
 def _row_status(error: BaseException | None) -> int | None:

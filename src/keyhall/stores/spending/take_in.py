@@ -138,6 +138,7 @@ def values_of(row: Usage) -> list[str | int]:
         row.cost_nano,
         int(row.outcome),
         int(row.usage_source),
+        int(row.on_disconnect),
     ]
 
 
