@@ -15,7 +15,7 @@ from keyhall import app
 from keyhall.app import HallBusy, StartRefused
 from keyhall.clock import ManualClock
 from keyhall.config import Config, Log
-from keyhall.flows import use_upstream
+from keyhall.flows.engines import use_upstream
 from keyhall.flows.manage import keys
 from keyhall.policy.catalogue import Version
 from keyhall.ports.store import StoreAway

@@ -19,15 +19,16 @@ from keyhall.config import Config
 from keyhall.counters.memory import MemoryCounters
 from keyhall.counters.quotas import MemoryQuotas, QuotaSink
 from keyhall.engines.upstream.address import Endpoint
-from keyhall.flows import first_run, restart, use_upstream
+from keyhall.flows import first_run, restart
 from keyhall.flows.callers import Callers
 from keyhall.flows.drain import Drains
+from keyhall.flows.engines import use_upstream
+from keyhall.flows.engines.run_engines import Engines
 from keyhall.flows.first_run import FirstRun
 from keyhall.flows.follow_changes import Follower, Reload
 from keyhall.flows.hall import Hall
 from keyhall.flows.manage.checks import Refused
 from keyhall.flows.observe.request_log import RequestLog
-from keyhall.flows.run_engines import Engines
 from keyhall.lane.protocol import lane_of
 from keyhall.lane.state import LaneState
 from keyhall.ledger.journal import JournalError

@@ -65,29 +65,27 @@ class HallCollector:
         yield _histogram(
             "keyhall_first_byte_seconds", "Admission to an answer's first byte.", tally.first_byte
         )
-        yield GaugeMetricFamily(
-            "keyhall_holds_open",
-            "Holds that are not settled yet.",
-            value=self._hall.counters.open_holds(),
-        )
-        yield GaugeMetricFamily(
-            "keyhall_drains",
-            "Answers that go on although their client has left.",
-            value=self._hall.drains.count,
-        )
-        yield GaugeMetricFamily(
-            "keyhall_journal_depth",
-            "Journal slots in use: open requests, and usage not yet committed.",
-            value=self._hall.ledger.depth(),
-        )
-        yield GaugeMetricFamily(
-            "keyhall_spool_records",
-            "Usage records on disk that the database did not take yet.",
-            value=self._hall.ledger.spooled(),
-        )
-        yield GaugeMetricFamily(
-            "keyhall_callers_known", "Keys in memory.", value=len(self._hall.callers.known)
-        )
+        yield from self._at_present()
+
+    def _at_present(self) -> Iterable[Metric]:
+        """What is so at this moment."""
+        hall = self._hall
+        for name, says, value in (
+            ("holds_open", "Holds that are not settled yet.", hall.counters.open_holds()),
+            ("drains", "Answers that go on although their client has left.", hall.drains.count),
+            (
+                "journal_depth",
+                "Journal slots in use: open requests, and usage not yet committed.",
+                hall.ledger.depth(),
+            ),
+            (
+                "spool_records",
+                "Usage records on disk that the database did not take yet.",
+                hall.ledger.spooled(),
+            ),
+            ("callers_known", "Keys in memory.", len(hall.callers.known)),
+        ):
+            yield GaugeMetricFamily(f"keyhall_{name}", says, value=value)
         yield InfoMetricFamily(
             "keyhall_build", "Which Keyhall runs.", value={"version": __version__}
         )

@@ -26,9 +26,9 @@ from keyhall.cli.serve import address_of, url_of, why_not_listening
 from keyhall.clock import SystemClock
 from keyhall.config import Config
 from keyhall.flows import first_run
+from keyhall.flows.engines.run_engines import NAMES_SHOWN, REFUSED, Engines, Unserved
+from keyhall.flows.engines.use_upstream import some
 from keyhall.flows.manage.checks import Refused
-from keyhall.flows.run_engines import NAMES_SHOWN, REFUSED, Engines, Unserved
-from keyhall.flows.use_upstream import some
 from keyhall.policy.catalogue import Catalogue, status_at
 from keyhall.ports.store import StoreAway
 from keyhall.stores.migrate import SchemaTooNew

@@ -15,10 +15,10 @@ from tiny_upstream import TinyUpstream
 from keyhall.clock import ManualClock
 from keyhall.config import Config, Upstream
 from keyhall.engines.upstream.engine import UpstreamEngine
-from keyhall.flows import run_engines
+from keyhall.flows.engines import run_engines
+from keyhall.flows.engines.run_engines import Engines
 from keyhall.flows.manage import engines as manage
 from keyhall.flows.manage import versions
-from keyhall.flows.run_engines import Engines
 from keyhall.policy.catalogue import Catalogue, Version
 from keyhall.ports.records import EngineRecord
 from keyhall.stores.catalogue import enter_version

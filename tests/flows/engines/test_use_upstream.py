@@ -12,8 +12,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "running"))  # No packages in
 from tiny_upstream import TinyUpstream
 
 from keyhall.engines.upstream.engine import UpstreamEngine
-from keyhall.flows import use_upstream
-from keyhall.flows.use_upstream import CALMER, EMBEDDED, from_environment, tokenizer_of
+from keyhall.flows.engines import use_upstream
+from keyhall.flows.engines.use_upstream import CALMER, EMBEDDED, from_environment, tokenizer_of
 from keyhall.policy import holds
 from keyhall.policy.catalogue import Sampling
 from keyhall.policy.secrets import Secret

@@ -16,7 +16,7 @@ from keyhall.engines.upstream.address import AddressRefused, Endpoint
 from keyhall.engines.upstream.call import Deadlines
 from keyhall.engines.upstream.engine import UpstreamEngine
 from keyhall.engines.upstream.pool import Sizes
-from keyhall.flows import use_upstream
+from keyhall.flows.engines import use_upstream
 from keyhall.policy.catalogue import Catalogue, Version, unserved
 from keyhall.policy.secrets import Secret
 from keyhall.ports.engine import Engine

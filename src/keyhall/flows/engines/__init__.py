@@ -1,0 +1,1 @@
+"""Which engines there are, and what the one from the environment offers."""
