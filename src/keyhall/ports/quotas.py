@@ -15,11 +15,13 @@ from keyhall.ports.store import QuotaUse
 
 
 class Wanted(msgspec.Struct, frozen=True, gc=False):
-    """The most that a request can use, as its hold says: one request, so many tokens, so much."""
+    """The most that a request can use, as its hold says: one request, so many tokens, so much.
+    `opening` is what a usage record needs if its process is lost with its volume, as JSON."""
 
     request_id: str
     tokens: int
     cost_nano: int
+    opening: str = "{}"
 
 
 class QuotaHold(Protocol):
@@ -51,4 +53,50 @@ class Quotas(Protocol):
 
     def committed(self, batch: Sequence[Usage], used: Sequence[QuotaUse]) -> None:
         """The ledger has these records; so much is used by now."""
+        ...
+
+
+# --- Holds in a database --------------------------------------------------------------------------
+
+
+class Line(msgspec.Struct, frozen=True):
+    """What one request is to hold in one quota and period."""
+
+    quota: Quota
+    begins_us: int
+    amount: int
+
+
+class Short(msgspec.Struct, frozen=True):
+    """The first quota that a hold did not fit: what is used and held there."""
+
+    line: Line
+    used: int
+    held: int
+
+
+class Held(msgspec.Struct, frozen=True):
+    """A request that holds: its id, whose it is, when it came, and what a usage record would need
+    if its process were lost with its volume, as JSON."""
+
+    request_id: str
+    writer: str
+    admitted_at_us: int
+    opening: str
+
+
+class HoldStore(Protocol):
+    """Where processes that share a database keep what they hold."""
+
+    async def hold_quotas(self, held: Held, lines: Sequence[Line]) -> Short | None:
+        """Hold all lines in one transaction, or nothing: then the first that did not fit."""
+        ...
+
+    async def end_quota_holds(self, request_ids: Sequence[str]) -> int:
+        """Give back what these requests hold; how many holds that were. Repeatable."""
+        ...
+
+    async def end_quota_holds_of(self, writer: str) -> int:
+        """Likewise all that a process which is gone still holds, once what its journal said is on
+        record."""
         ...

@@ -9,22 +9,23 @@ the loop is idle, commit and fsync included.
 """
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Select
 from sqlalchemy.dialects import sqlite
 
 from keyhall.policy.access import Grant
 from keyhall.policy.metering import Usage
+from keyhall.ports.quotas import Held, Line, Short
 from keyhall.ports.store import Change, QuotaUse
 from keyhall.stores import grants
+from keyhall.stores.spending import holds
 from keyhall.stores.spending.take_in import (
     QUOTAS_OF,
     SIZES,
     Insert,
-    Steps,
     portions,
     quota_of,
     take_in,
@@ -127,7 +128,24 @@ class Batches(Threaded):
         connection = self._open()
         connection.execute("BEGIN IMMEDIATE")
         with connection:  # Commits, or rolls back on any error.
-            return _taken_in(connection, take_in(batch, self._writer))
+            return _answered(connection, take_in(batch, self._writer))
+
+    def hold_quotas(self, asked: tuple[Held, Sequence[Line]]) -> Short | None:
+        connection = self._open()
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            short = _answered(connection, holds.take(*asked))
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT" if short is None else "ROLLBACK")
+        return short
+
+    def end_quota_holds(self, steps: Generator[Any, Any, int]) -> int:
+        connection = self._open()
+        connection.execute("BEGIN IMMEDIATE")
+        with connection:
+            return _answered(connection, steps)
 
     def touch_keys(self, last_used: Mapping[str, int]) -> None:
         connection = self._open()
@@ -137,15 +155,18 @@ class Batches(Threaded):
                 connection.execute(_TOUCH[len(pairs)], [value for pair in pairs for value in pair])
 
 
-def _taken_in(connection: sqlite3.Connection, steps: Steps) -> list[QuotaUse]:
+Out = TypeVar("Out")
+
+
+def _answered(connection: sqlite3.Connection, steps: Generator[Any, Any, Out]) -> Out:
     """Ask what the steps ask, inside the caller's transaction."""
     answer: Any = None
     while True:
         try:
             step = steps.send(answer)
         except StopIteration as end:
-            used: list[QuotaUse] = end.value
-            return used
+            out: Out = end.value
+            return out
         if isinstance(step, Insert):
             answer = _insert(connection, step)
         else:

@@ -20,9 +20,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from keyhall.policy.access import Grant
 from keyhall.policy.metering import Usage
+from keyhall.ports.quotas import Held, Line, Short
 from keyhall.ports.store import Change, QuotaUse, StoreAway
 from keyhall.stores import migrate
 from keyhall.stores.direct import Batches, Lookups, Threaded, Watch
+from keyhall.stores.spending.holds import end, end_of
 from keyhall.stores.sql import SqlStore
 
 BUSY_SECONDS = 5.0  # how long a write waits for another process's
@@ -56,6 +58,20 @@ class SqliteStore(SqlStore):
             return ()
         async with self._turn:
             return await _in_thread(self._batches, self._batches.record_usage, batch)
+
+    async def hold_quotas(self, held: Held, lines: Sequence[Line]) -> Short | None:
+        async with self._turn:
+            return await _in_thread(self._batches, self._batches.hold_quotas, (held, lines))
+
+    async def end_quota_holds(self, request_ids: Sequence[str]) -> int:
+        """Give back what these requests hold of quotas; how many holds that were."""
+        async with self._turn:
+            return await _in_thread(self._batches, self._batches.end_quota_holds, end(request_ids))
+
+    async def end_quota_holds_of(self, writer: str) -> int:
+        """Likewise all that a process which is gone still holds."""
+        async with self._turn:
+            return await _in_thread(self._batches, self._batches.end_quota_holds, end_of(writer))
 
     async def touch_keys(self, last_used: Mapping[str, int]) -> None:
         if last_used:

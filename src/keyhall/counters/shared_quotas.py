@@ -1,0 +1,109 @@
+"""Quotas of processes that share a database: every hold is a row there (R7, R23).
+
+Costs a transaction per request, for callers under quotas only. A hold stays whole until the
+ledger's own transaction ends it with the usage record; what came to nothing is given back at once,
+or as soon as the database takes it. Money fails closed: without the database nothing is held.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+
+from keyhall.policy import quotas as rules
+from keyhall.policy.metering import Usage
+from keyhall.policy.quotas import Exhausted, Quota
+from keyhall.ports.quotas import Held, HoldStore, Line, QuotaHold, Short, Wanted
+from keyhall.ports.store import QuotaUse, StoreAway
+
+RETRY_SECONDS = 1.0
+
+
+class SharedQuotaHold(msgspec.Struct, eq=False):
+    request_id: str
+    ends_us: int
+    is_over: bool = False  # settled or given back
+
+
+class SharedQuotas:
+    """`ports.quotas.Quotas` over a database. `writer` names this process's journal."""
+
+    def __init__(self, store: HoldStore, writer: str) -> None:
+        self._store = store
+        self._writer = writer
+        self._open = 0
+        self._over: list[str] = []  # to be given back
+        self._giving: asyncio.Task[None] | None = None
+
+    async def hold(
+        self, quotas: tuple[Quota, ...], wanted: Wanted, at_us: int
+    ) -> SharedQuotaHold | Exhausted:
+        spans = [rules.span(quota.period, at_us, quota.zone) for quota in quotas]
+        lines = [
+            Line(
+                quota,
+                span.begins_us,
+                rules.units(quota.resource, wanted.tokens, wanted.cost_nano),
+            )
+            for quota, span in zip(quotas, spans, strict=True)
+        ]
+        held = Held(wanted.request_id, self._writer, at_us, wanted.opening)
+        taking = asyncio.get_running_loop().create_task(self._store.hold_quotas(held, lines))
+        try:
+            short = await asyncio.shield(taking)
+        except BaseException:
+            # The client has left, or nobody knows whether the commit was done: give back whatever
+            # the database took in the end.
+            taking.add_done_callback(lambda task: self._undo(wanted.request_id, task))
+            raise
+        if short is not None:
+            ends_us = spans[lines.index(short.line)].ends_us
+            line = short.line
+            return Exhausted(line.quota, short.used, short.held, line.amount, ends_us)
+        self._open += 1
+        return SharedQuotaHold(wanted.request_id, min(span.ends_us for span in spans))
+
+    def release(self, hold: QuotaHold) -> None:
+        assert isinstance(hold, SharedQuotaHold)
+        if not hold.is_over:
+            hold.is_over = True
+            self._open -= 1
+            self._give_back(hold.request_id)
+
+    def settle(self, hold: QuotaHold, usage: Usage) -> None:
+        assert isinstance(hold, SharedQuotaHold)
+        if not hold.is_over:
+            hold.is_over = True
+            self._open -= 1
+
+    def committed(self, batch: Sequence[Usage], used: Sequence[QuotaUse]) -> None:
+        """The transaction itself has ended their holds."""
+
+    def open_holds(self) -> int:
+        return self._open
+
+    async def close(self) -> None:
+        """Give back what is left to give back."""
+        if self._giving is not None:
+            await asyncio.wait({self._giving})
+
+    def _undo(self, request_id: str, task: "asyncio.Task[Short | None]") -> None:
+        if not task.cancelled():
+            task.exception()
+        self._give_back(request_id)
+
+    def _give_back(self, request_id: str) -> None:
+        self._over.append(request_id)
+        if self._giving is None:
+            self._giving = asyncio.get_running_loop().create_task(self._give(), name="quota holds")
+
+    async def _give(self) -> None:
+        while self._over:
+            batch = self._over[:1000]
+            try:
+                await self._store.end_quota_holds(batch)
+            except StoreAway:
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                del self._over[: len(batch)]
+        self._giving = None
