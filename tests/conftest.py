@@ -1,31 +1,40 @@
-"""A data folder as the first run leaves it, made once and copied for each test that wants one."""
+"""A hall's data as the first run leaves it, made once and copied for each test that wants one."""
 
 import asyncio
 import hashlib
 import shutil
-from collections.abc import Awaitable, Callable
+import sys
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent / "running"))  # No packages in tests.
+
+from postgres_server import NoPostgres, PostgresServer
+
 from keyhall.flows import first_run
 from keyhall.ports.records import Actor
+from keyhall.stores.opening import open_database
 from keyhall.stores.pepper import load_peppers
-from keyhall.stores.sqlite import SqliteStore, open_store
+from keyhall.stores.sql import SqlStore
+from keyhall.stores.sqlite import open_store
 
 NOW_US = 1_800_000_000_000_000  # 2027-01-15 08:00 UTC
 
 
 class Prepared:
-    """A data folder that the first run has been through, without keys. Each test has its own."""
+    """A hall that the first run has been through, without keys. Each test has its own: a data
+    folder, and with `url` a database beside it."""
 
     now_us = NOW_US
     actor = Actor("tester", "tests")
 
-    def __init__(self, data: Path, seed: str = "test") -> None:
+    def __init__(self, data: Path, seed: str = "test", url: str = "") -> None:
         self.seed = seed
         self.data = data
+        self.url = url
         self.database = data / "keyhall.db"
         self.peppers = load_peppers(data)
         self._drawn = 0
@@ -35,14 +44,19 @@ class Prepared:
         self._drawn += 1
         return hashlib.shake_256(f"{self.seed} {self._drawn}".encode()).digest(size)
 
-    def run(self, work: Callable[[SqliteStore], Awaitable[Any]], **options: Any) -> Any:
-        """Open the store, do the work, close it."""
+    def run(self, work: Callable[[Any], Awaitable[Any]], **options: Any) -> Any:
+        """Open the store, do the work, close it. The options are the SQLite store's."""
 
         async def inside() -> Any:
-            async with await open_store(self.database, **options) as store:
+            async with await self.open(**options) as store:
                 return await work(store)
 
         return asyncio.run(inside())
+
+    async def open(self, **options: Any) -> SqlStore:
+        if options:
+            return await open_store(self.database, **options)
+        return await open_database(self.url, self.data)
 
 
 @pytest.fixture(scope="session")
@@ -56,9 +70,59 @@ def prepared_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def house(prepared_once: Path, tmp_path: Path) -> Prepared:
-    """A data folder of the test's own, prepared by the first run."""
+def house(sqlite_house: Prepared) -> Prepared:
+    """Prepared by the first run: a data folder of the test's own."""
+    return sqlite_house
+
+
+@pytest.fixture
+def sqlite_house(prepared_once: Path, tmp_path: Path) -> Prepared:
     data = tmp_path / "house"
     shutil.copytree(prepared_once, data)
     data.chmod(0o700)
     return Prepared(data)
+
+
+# --- PostgreSQL -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One server for all tests of this process. `empty` is a database that nothing was made in,
+    `prepared` one that the first run has been through."""
+    try:
+        server = PostgresServer()
+    except NoPostgres as error:
+        pytest.skip(f"NO POSTGRES: {error}")
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def postgres_prepared(postgres: PostgresServer, prepared_once: Path) -> str:
+    """The name of a template that the first run has been through, with the folder's pepper."""
+    url = postgres.create(name="prepared")
+    house = Prepared(prepared_once, seed="prepared", url=url)
+    house.run(
+        lambda store: first_run.prepare_without_key(store, house.peppers, NOW_US, house.entropy)
+    )
+    return "prepared"
+
+
+@pytest.fixture
+def postgres_house(
+    sqlite_house: Prepared, postgres: PostgresServer, postgres_prepared: str
+) -> Iterator[Prepared]:
+    """As `house`, on a PostgreSQL database of the test's own."""
+    house = sqlite_house
+    house.database.unlink()
+    url = postgres.create(postgres_prepared)
+    yield Prepared(house.data, url=url)
+    postgres.drop(url)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def any_house(request: pytest.FixtureRequest) -> Prepared:
+    """Both, one after the other: for what every store does alike."""
+    found: Prepared = request.getfixturevalue(f"{request.param}_house")
+    return found

@@ -106,7 +106,8 @@ def test_all_mistakes_are_told_at_once_each_with_its_place():
         "KEYHALL_SERVER_BODY_BYTES_MAX": "0",
     }
     assert mistakes(text, environ, server={"port": 70_000, "host": ""}) == [
-        "'x' is not a section; expected one of server, log, sandbox, upstream, tiers.",
+        "'x' is not a section; expected one of server, log, sandbox, upstream, database, "
+        "keys, tiers.",
         "'log' is a section: write [log].",
         "[sever] is not a section; did you mean server?",
         "[server] has no setting 'prot'; did you mean port?",
@@ -207,3 +208,19 @@ def test_a_settings_file_that_cannot_be_read_is_told(tmp_path):
         ConfigError, match=r"The settings file .*broken\.toml is not TOML: Expected"
     ):
         config.load("/d", str(broken), {})
+
+
+def test_i4_where_the_database_is_and_what_keys_are_digested_with_is_not_shown():
+    environ = {
+        "KEYHALL_DATABASE_URL": "postgresql://me:sk-secret@db/hall",
+        "KEYHALL_KEYS_PEPPER": "ab" * 32,
+    }
+    found = parse("", environ)
+    shown = repr(found) + repr(found.database) + repr(found.keys)
+    assert "sk-secret" not in shown
+    assert "abab" not in shown
+    wrong = {"KEYHALL_DATABASE_URL": "mysql://sk-secret", "KEYHALL_KEYS_PEPPER": "sk-secret"}
+    assert mistakes("", wrong) == [
+        "KEYHALL_DATABASE_URL is [secret]; expected postgresql://user@host/name.",
+        "KEYHALL_KEYS_PEPPER is [secret]; expected 64 hex digits, or several times as many.",
+    ]

@@ -38,10 +38,10 @@ from keyhall.policy.catalogue import Catalogue
 from keyhall.policy.proxies import TrustedProxies
 from keyhall.ports.ledger import UsageSink
 from keyhall.ports.store import LaneStore, StoreAway
-from keyhall.stores.migrate import SchemaTooNew
-from keyhall.stores.pepper import PepperRefused, load_peppers
+from keyhall.stores.migrate import SchemaUnfit
+from keyhall.stores.opening import open_database
+from keyhall.stores.pepper import PepperRefused
 from keyhall.stores.sql import SqlStore
-from keyhall.stores.sqlite import open_store
 from keyhall.turn import Turn
 
 ROLL_UP_SECONDS = 60.0
@@ -89,7 +89,7 @@ async def open_house(
     async with AsyncExitStack() as stack:
         try:
             house = await _open(stack, config, url, clock or SystemClock(), own)
-        except (Refused, PepperRefused, SchemaTooNew, JournalError) as error:
+        except (Refused, PepperRefused, SchemaUnfit, JournalError) as error:
             raise StartRefused(str(error)) from error
         except StoreAway as error:
             words = str(error)
@@ -113,9 +113,9 @@ async def _open(
 ) -> House:
     config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     stack.enter_context(locked(config.data))
-    store = await open_store(config.data / "keyhall.db")
+    store = await open_database(config.database.url, config.data)
     stack.push_async_callback(store.close)
-    peppers = await peppers_of(config.data, store)
+    peppers = await first_run.peppers_of(store, config.keys.pepper, config.data)
     clock.not_before(await store.newest_admitted_us())
     tiers = await first_run.sync_tiers(store, config.tiers, clock.now_us())
     first = await first_run.prepare(store, peppers, clock.now_us(), os.urandom)
@@ -154,7 +154,7 @@ async def _open(
         **as_configured(config, clock),
     )
     health = Health(hall, ledger.problem, ledger.delay)
-    notes = engines.told(catalogue, clock.now_us()) + offered.notes
+    notes = engines.told(catalogue, clock.now_us()) + offered.notes + shared_notes(config)
     house = House(hall, store, engines, LaneState(), health, first, recovered, notes)
     keep_up(stack, house, seen)
     if given is not None and not offered.is_complete:
@@ -200,11 +200,14 @@ async def ledger_of(
     return await open_ledger(folder, sink, numbers, now_us, draining=draining, tell=tell)
 
 
-async def peppers_of(folder: Path, store: SqlStore) -> tuple[bytes, ...]:
-    """What keys are digested with; the first start makes one."""
-    if not (folder / "pepper").exists():  # Before another is made: is one missing?
-        await first_run.check_pepper(store, ())
-    return load_peppers(folder)
+def shared_notes(config: Config) -> list[str]:
+    """What other machines on the same database will miss."""
+    if not config.database.url or config.keys.pepper:
+        return []
+    return [
+        f"Other machines on this database need a copy of {config.data / 'pepper'},",
+        "or all of them the same KEYHALL_KEYS_PEPPER: without it no key works there.",
+    ]
 
 
 def application(house: House) -> object:

@@ -17,6 +17,7 @@ from keyhall.policy.metering import Endpoint, Outcome, Usage, UsageSource
 from keyhall.policy.quotas import Exhausted, Quota
 from keyhall.ports.quotas import Wanted
 from keyhall.stores import organizations, sqlite
+from keyhall.stores.postgres import store as postgres
 from keyhall.stores.spending import quotas
 from keyhall.stores.spending.take_in import zone_of
 
@@ -118,19 +119,38 @@ class World:
             return (await quotas.standing(connection, quota, self.now_us)).used
 
 
+def sqlite_database(request):
+    path = request.getfixturevalue("tmp_path") / "keyhall.db"
+    return lambda: sqlite.open_store(path)
+
+
+def postgres_database(request):
+    server = request.getfixturevalue("postgres")
+    url = server.create()
+    request.addfinalizer(lambda: server.drop(url))
+    return lambda: postgres.open_store(url)
+
+
+def shared(store):
+    return SharedQuotas(store, "writer-1")
+
+
 ADAPTERS = {
-    "memory, sqlite": (sqlite.open_store, MemoryQuotas),
-    "shared, sqlite": (sqlite.open_store, lambda store: SharedQuotas(store, "writer-1")),
+    "memory, sqlite": (sqlite_database, MemoryQuotas),
+    "shared, sqlite": (sqlite_database, shared),
+    "memory, postgres": (postgres_database, MemoryQuotas),
+    "shared, postgres": (postgres_database, shared),
 }
 
 
 @pytest.fixture(params=ADAPTERS)
-def run(request, tmp_path):
-    open_store, make = ADAPTERS[request.param]
+def run(request):
+    database, make = ADAPTERS[request.param]
+    open_store = database(request)
 
     def run_in(story):
         async def inside():
-            async with await open_store(tmp_path / "keyhall.db") as store:
+            async with await open_store() as store:
                 await first_run.prepare_without_key(store, (PEPPER,), NOW_US, lambda n: bytes(n))
                 async with store.reading() as connection:
                     project = await organizations.default_project(connection)

@@ -1,5 +1,5 @@
-"""What every store promises to the lane and the ledger (ports/store.py). SQLite now; a second
-store is one more row of STORES."""
+"""What every store promises to the lane and the ledger (ports/store.py), on SQLite and on
+PostgreSQL; a third store is one more row of STORES."""
 
 import asyncio
 import hashlib
@@ -20,26 +20,41 @@ from keyhall.policy.metering import Disconnect, Endpoint, Outcome, Usage, UsageS
 from keyhall.policy.tiers import BUILT_IN, Stage, Tier
 from keyhall.ports.records import Actor
 from keyhall.stores import sqlite
+from keyhall.stores.postgres import store as postgres
 
 NOW_US = 1_800_000_000_000_000
 PEPPER = bytes(range(32))
 BY = {"actor": Actor("tester", "tests"), "now_us": NOW_US}
 
 
-def open_sqlite(tmp_path):
-    return sqlite.open_store(tmp_path / "keyhall.db")
+def sqlite_database(request):
+    path = request.getfixturevalue("tmp_path") / "keyhall.db"
+    return lambda: sqlite.open_store(path)
 
 
-STORES = {"sqlite": open_sqlite}
+def postgres_database(request):
+    server = request.getfixturevalue("postgres")
+    url = server.create()
+    request.addfinalizer(lambda: server.drop(url))
+    return lambda: postgres.open_store(url)
+
+
+# Each makes an empty database, and gives what opens it.
+STORES = {"sqlite": sqlite_database, "postgres": postgres_database}
 
 
 @pytest.fixture(params=STORES)
-def run(request, tmp_path):
+def database(request):
+    return STORES[request.param](request)
+
+
+@pytest.fixture
+def run(database):
     """Open a store that the first run has been through, and do the work with it."""
 
     def run_in(work):
         async def inside():
-            async with await STORES[request.param](tmp_path) as store:
+            async with await database() as store:
                 await first_run.prepare_without_key(store, (PEPPER,), NOW_US, entropy_of("ids"))
                 return await work(store)
 
@@ -259,9 +274,9 @@ def test_a_change_is_told_even_after_nothing_was(run) -> None:
     assert told == again, "what was not taken up is told again"
 
 
-def test_a_store_without_changes_says_so(tmp_path) -> None:
+def test_a_store_without_changes_says_so(database) -> None:
     async def work():
-        async with await sqlite.open_store(tmp_path / "empty.db") as store:
+        async with await database() as store:
             return await store.last_change(), list(await store.changes_since(0))
 
     assert asyncio.run(work()) == (0, [])

@@ -17,13 +17,14 @@ from keyhall.flows.manage import engines
 from keyhall.lane.steps import drive
 from keyhall.ports.records import EngineRecord
 from keyhall.ports.store import Change, StoreAway
+from keyhall.stores import sqlite
 from keyhall.stores.sqlite import SqliteStore
 
 
 @pytest.fixture
 def following(house, monkeypatch):
     """`following(story)` tells a story with a server and a follower that the test drives."""
-    monkeypatch.setattr(follow_changes, "ASK_SECONDS", 0.001)
+    monkeypatch.setattr(sqlite, "ASK_SECONDS", 0.001)
 
     def run(story, reload_engines=None):
         async def nothing():
@@ -127,7 +128,7 @@ def test_last_use_is_written_from_time_to_time(following, monkeypatch):
 
 def test_r14_changes_are_looked_for_often_enough():
     """A command's change is seen within 200 ms: an interval and its look, with room to spare."""
-    assert follow_changes.ASK_SECONDS <= 0.1
+    assert sqlite.ASK_SECONDS <= 0.1
 
 
 def test_i3_what_is_known_to_have_changed_holds_even_if_reading_it_fails(

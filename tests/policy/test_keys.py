@@ -145,3 +145,17 @@ def test_a_peppers_mark_tells_peppers_apart() -> None:
 @given(st.binary(max_size=64), st.binary(max_size=200))
 def test_the_digester_gives_the_same_digest(pepper, text) -> None:
     assert keys.digester(pepper)(text) == keys.digest(pepper, text)
+
+
+def test_peppers_are_read_in_their_order_whatever_stands_between_them() -> None:
+    old, new = bytes(32), bytes(range(32))
+    assert keys.parse_peppers(f"{new.hex()},{old.hex()}") == (new, old)
+    assert keys.parse_peppers(f"  {new.hex().upper()}\n{old.hex()}\n") == (new, old)
+    assert keys.parse_peppers(" , \n") == ()
+
+
+@pytest.mark.parametrize("text", ["ab", "xy" * 32, "ab" * 33, "ab" * 32 + " cd", "\u0661" * 64])
+def test_what_is_no_pepper_is_refused_without_quoting_it(text) -> None:
+    with pytest.raises(ValueError, match="expected 64 hex digits") as caught:
+        keys.parse_peppers(text)
+    assert text not in str(caught.value)

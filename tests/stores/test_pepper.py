@@ -4,7 +4,7 @@ import stat
 
 import pytest
 
-from keyhall.stores.pepper import PepperRefused, load_peppers
+from keyhall.stores.pepper import PepperRefused, find_peppers, load_peppers
 
 
 def test_a_new_folder_gets_a_pepper_for_its_owner_alone(tmp_path) -> None:
@@ -48,3 +48,10 @@ def test_a_damaged_one_is_refused_and_never_replaced(tmp_path, text) -> None:
     with pytest.raises(PepperRefused, match="damaged"):
         load_peppers(tmp_path)
     assert path.read_text(encoding="utf-8") == text
+
+
+def test_what_the_settings_give_replaces_the_file(tmp_path) -> None:
+    given = f"{'ab' * 32},{'cd' * 32}"
+    assert find_peppers(given, tmp_path) == (b"\xab" * 32, b"\xcd" * 32)
+    assert list(tmp_path.iterdir()) == []
+    assert find_peppers("", tmp_path) == load_peppers(tmp_path)

@@ -1,17 +1,14 @@
 """Taking usage in: stored, chained and charged in one transaction, and once only (R23, R24)."""
 
-import asyncio
 import random
-import sqlite3
-from contextlib import asynccontextmanager
 
 import msgspec
 import pytest
 from made_quotas import make_quota
+from sqlalchemy import text
 
-from keyhall.flows import first_run
 from keyhall.policy.metering import Endpoint, Outcome, Usage, UsageSource
-from keyhall.stores import organizations, sqlite
+from keyhall.stores import organizations
 from keyhall.stores.spending.take_in import NOTHING, digest, values_of
 from keyhall.stores.usage import COLUMNS
 
@@ -45,32 +42,20 @@ def used(number: int, **more) -> Usage:
 
 
 @pytest.fixture
-def run(tmp_path):
-    """A fresh store, its project, and what its file says to another reader."""
-    path = tmp_path / "keyhall.db"
-
-    @asynccontextmanager
-    async def opened():
-        async with await sqlite.open_store(path) as store:
-            await first_run.prepare_without_key(store, (bytes(32),), NOW_US, lambda n: bytes(n))
-            yield store
+def run(any_house):
+    """A store that the first run has been through, and what it says to a question."""
 
     def run_in(story):
-        async def inside():
-            async with opened() as store:
-                await story(store, lambda sql: read(path, sql))
+        async def told(store):
+            async def ask(sql):
+                async with store.reading() as connection:
+                    return [tuple(row) for row in await connection.execute(text(sql))]
 
-        asyncio.run(inside())
+            await story(store, ask)
+
+        any_house.run(told)
 
     return run_in
-
-
-def read(path, sql):
-    connection = sqlite3.connect(path)
-    try:
-        return connection.execute(sql).fetchall()
-    finally:
-        connection.close()
 
 
 BATCHES = (
@@ -83,14 +68,14 @@ def test_r24_each_batch_is_chained_to_the_one_before_it(run) -> None:
         first, second = [used(1), used(2)], [used(3)]
         await store.record_usage(first)
         await store.record_usage(second)
-        (one, two) = ask(BATCHES)
+        (one, two) = await ask(BATCHES)
         assert one[1] == two[1]
         assert (one[2], two[2]) == (1, 2)
         assert (one[3], two[3]) == (2, 1)
         assert one[4] == NOTHING
         assert one[5] == two[4] == digest(NOTHING, first)
         assert two[5] == digest(one[5], second)
-        assert ask("SELECT batch, count(*) FROM usage GROUP BY batch") == [
+        assert await ask("SELECT batch, count(*) FROM usage GROUP BY batch") == [
             (one[0], 2), (two[0], 1),
         ]  # fmt: skip
 
@@ -123,11 +108,11 @@ def test_r24_the_order_in_which_rows_came_does_not_matter() -> None:
 def test_a_batch_that_comes_again_leaves_no_trace(run) -> None:
     async def story(store, ask):
         await store.record_usage([used(1), used(2)])
-        before = ask(BATCHES)
+        before = await ask(BATCHES)
         await store.record_usage([used(1), used(2)])
-        assert ask(BATCHES) == before
+        assert await ask(BATCHES) == before
         await store.record_usage([used(3)])
-        assert ask(BATCHES)[1][2] == 2, "no gap in the sequence"
+        assert (await ask(BATCHES))[1][2] == 2, "no gap in the sequence"
 
     run(story)
 
@@ -140,10 +125,10 @@ def test_of_a_batch_that_comes_again_in_part_the_new_rows_are_chained_and_charge
         (use,) = await store.record_usage(rows[100:])
         total = sum(row.input_tokens + row.output_tokens for row in rows)
         assert use.used == total
-        (one, two) = ask(BATCHES)
+        (one, two) = await ask(BATCHES)
         assert (one[3], two[3]) == (200, 100)
         assert two[5] == digest(one[5], rows[200:])
-        assert ask("SELECT used, held FROM quota_totals") == [(total, 0)]
+        assert await ask("SELECT used, held FROM quota_totals") == [(total, 0)]
 
     run(story)
 
@@ -165,7 +150,7 @@ def test_test_keys_are_chained_and_not_charged(run) -> None:
         quota = await quota_over(store, 1000)
         rows = in_project(store, quota, [used(1, is_test=True)])
         assert await store.record_usage(rows) == []
-        assert len(ask(BATCHES)) == 1
+        assert len(await ask(BATCHES)) == 1
 
     run(story)
 
@@ -179,10 +164,13 @@ def test_r23_overage_and_thresholds_are_recorded_with_the_rows_that_cause_them(r
         for start in (0, 4, 8, 12):
             await store.record_usage(rows[start : start + 4])
         await store.record_usage(rows)  # Again: nothing is told or charged twice.
-        assert ask("SELECT used FROM quota_totals") == [(150,)]
-        over = ask("SELECT request_id, units, price, cost_nano FROM overage ORDER BY number")
+        assert await ask("SELECT used FROM quota_totals") == [(150,)]
+        over = await ask("SELECT request_id, units, price, cost_nano FROM overage ORDER BY number")
         assert over == [(f"{number:032x}", 10, 2_000_000, 20_000) for number in range(11, 16)]
-        assert ask("SELECT threshold, used FROM alerts ORDER BY number") == [(50, 80), (100, 120)]
+        assert await ask("SELECT threshold, used FROM alerts ORDER BY number") == [
+            (50, 80),
+            (100, 120),
+        ]
 
     run(story)
 

@@ -1,8 +1,13 @@
-"""R14: commands and server write to one file at the same time, and nobody loses anything."""
+"""R14: commands and servers write to one database at the same time, and nobody loses anything."""
 
 import json
 import subprocess
 import sys
+
+import pytest
+
+from keyhall.flows.manage import keys
+from keyhall.policy.tiers import BUILT_IN
 
 WRITER = """
 import asyncio, hashlib, json, sys
@@ -12,9 +17,9 @@ from keyhall.policy.metering import Endpoint, Outcome, Usage, UsageSource
 from keyhall.policy.tiers import BUILT_IN
 from keyhall.ports.records import Actor
 from keyhall.stores.pepper import load_peppers
-from keyhall.stores.sqlite import open_store
+from keyhall.stores.opening import open_database
 
-data, who = Path(sys.argv[1]), sys.argv[2]
+data, who, url = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 
 def used(number):
     request_id = hashlib.sha256(f"{who} {number}".encode()).hexdigest()[:32]
@@ -24,7 +29,7 @@ def used(number):
 
 async def work():
     made = []
-    async with await open_store(data / "keyhall.db") as store:
+    async with await open_database(url, data) as store:
         for number in range(20):
             fresh = await keys.create(
                 store, keys.NewKey(f"{who} {number}"), tiers=BUILT_IN,
@@ -40,11 +45,16 @@ asyncio.run(work())
 """
 
 
+@pytest.fixture
+def house(any_house):
+    return any_house
+
+
 def test_r14_two_processes_write_at_once_and_all_of_it_is_there(house) -> None:
     before = house.run(lambda store: store.last_change())
     started = [
         subprocess.Popen(
-            [sys.executable, "-W", "error", "-c", WRITER, str(house.data), who],
+            [sys.executable, "-W", "error", "-c", WRITER, str(house.data), who, house.url],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
@@ -69,7 +79,7 @@ def test_r14_a_change_is_seen_by_another_connection_at_its_next_question(house) 
         seen = await store.last_change()
         assert list(await store.changes_since(seen)) == []
         done = subprocess.run(
-            [sys.executable, "-c", WRITER, str(house.data), "other"],
+            [sys.executable, "-c", WRITER, str(house.data), "other", house.url],
             capture_output=True,
             check=True,
             timeout=60,
@@ -78,3 +88,66 @@ def test_r14_a_change_is_seen_by_another_connection_at_its_next_question(house) 
 
     made, told = house.run(work)
     assert [change.id for change in told] == made
+
+
+ROTATOR = """
+import asyncio, hashlib, sys
+from pathlib import Path
+from keyhall.flows.manage import keys
+from keyhall.flows.manage.checks import Refused
+from keyhall.ports.records import Actor
+from keyhall.stores.opening import open_database
+from keyhall.stores.pepper import load_peppers
+
+data, who, url, key = Path(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
+
+async def work():
+    async with await open_database(url, data) as store:
+        print("ready", flush=True)
+        sys.stdin.readline()
+        try:
+            made, _ = await keys.rotate(
+                store, key, overlap_us=1_000_000, pepper=load_peppers(data)[0],
+                entropy=hashlib.shake_256(who.encode()).digest(128),
+                actor=Actor(who, "a process"), now_us=1_800_000_000_000_000)
+        except Refused as refused:
+            print("refused", refused)
+        else:
+            print("made", made.key.id)
+
+asyncio.run(work())
+"""
+
+
+def test_two_processes_that_rotate_one_key_make_one_successor(house) -> None:
+    async def make(store):
+        fresh = await keys.create(
+            store,
+            keys.NewKey("app"),
+            tiers=BUILT_IN,
+            pepper=house.peppers[0],
+            entropy=house.entropy(),
+            actor=house.actor,
+            now_us=house.now_us,
+        )
+        return fresh.key.id
+
+    key = house.run(make)
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", ROTATOR, str(house.data), who, house.url, key],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for who in ("one", "two")
+    ]
+    for process in started:
+        assert process.stdout.readline() == "ready\n"
+    for process in started:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    said = sorted(process.communicate(timeout=60)[0] for process in started)
+    assert said[0].startswith("made key_")
+    assert said[1].startswith("refused ")
+    assert "already" in said[1] or "rotated" in said[1]

@@ -29,6 +29,8 @@ def show(house: House, config: Config, url: str, tls_until: float | None = None)
     name = click.style(f"Keyhall {__version__}", bold=True)
     say(f"\n{name} is open at {click.style(url, bold=True)}")
     say(f"Data folder: {config.data}")
+    if config.database.url:
+        say(f"Database: {house.store.place}")
     now = house.hall.clock.now_us() / 1_000_000
     for line in [*warnings(config, tls_until, now), *recovered(house)]:
         say(click.style(line, fg="yellow"))

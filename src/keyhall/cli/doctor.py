@@ -31,9 +31,10 @@ from keyhall.flows.engines.use_upstream import some
 from keyhall.flows.manage.checks import Refused
 from keyhall.policy.catalogue import Catalogue, status_at
 from keyhall.ports.store import StoreAway
-from keyhall.stores.migrate import SchemaTooNew
-from keyhall.stores.pepper import PepperRefused, load_peppers
-from keyhall.stores.sqlite import SqliteStore, open_store
+from keyhall.stores.migrate import NothingThere, SchemaUnfit
+from keyhall.stores.opening import open_database
+from keyhall.stores.pepper import PepperRefused, find_peppers
+from keyhall.stores.sql import SqlStore
 
 State = Literal["ok", "warning", "error"]
 
@@ -197,24 +198,24 @@ def certificate(config: Config) -> Finding:
 
 async def inside(config: Config) -> list[Finding]:
     """What only an open store can tell. A folder without one is fine: `serve` makes it."""
-    database = config.data / "keyhall.db"
-    if not database.exists():
-        return [Finding("store", "ok", "none yet; the first `keyhall serve` makes it")]
     try:
-        store = await open_store(database)
-    except (StoreAway, SchemaTooNew) as error:
+        store = await open_database(config.database.url, config.data, makes=False)
+    except NothingThere:
+        return [Finding("store", "ok", "none yet; the first `keyhall serve` makes it")]
+    except (StoreAway, SchemaUnfit) as error:
         return [Finding("store", "error", str(error))]
     async with store:
         try:
             return await _hall(config, store)
         except StoreAway as error:
-            return [Finding("store", "error", f"{database}: {error}", "Look at its disk.")]
+            advice = "Look at its server." if config.database.url else "Look at its disk."
+            return [Finding("store", "error", f"{store.place}: {error}", advice)]
 
 
-async def _hall(config: Config, store: SqliteStore) -> list[Finding]:
+async def _hall(config: Config, store: SqlStore) -> list[Finding]:
     now_us = SystemClock().now_us()
     findings = [
-        Finding("store", "ok", str(config.data / "keyhall.db")),
+        Finding("store", "ok", store.place),
         await _pepper(config, store),
     ]
     server = config.server
@@ -234,8 +235,9 @@ async def _hall(config: Config, store: SqliteStore) -> list[Finding]:
     return findings + versions(catalogue, engines.unserved(catalogue, now_us), now_us)
 
 
-async def _pepper(config: Config, store: SqliteStore) -> Finding:
-    if not (config.data / "pepper").exists():
+async def _pepper(config: Config, store: SqlStore) -> Finding:
+    given = config.keys.pepper
+    if not given and not (config.data / "pepper").exists():
         return Finding(
             "pepper",
             "error",
@@ -243,7 +245,7 @@ async def _pepper(config: Config, store: SqliteStore) -> Finding:
             "Restore it from its backup.",
         )
     try:
-        await first_run.check_pepper(store, load_peppers(config.data))
+        await first_run.check_pepper(store, find_peppers(given, config.data))
     except (PepperRefused, Refused) as error:
         return Finding("pepper", "error", str(error))
     return Finding("pepper", "ok", "is the one that the keys were made with")

@@ -7,6 +7,7 @@ changes nothing.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -18,6 +19,8 @@ from keyhall.policy.secrets import Secret
 from keyhall.policy.tiers import BUILT_IN, Tier
 from keyhall.ports.records import Account, Actor, Organization, Project
 from keyhall.stores import catalogue, grants, keys, notes, organizations
+from keyhall.stores.pepper import FILE as PEPPER_FILE
+from keyhall.stores.pepper import find_peppers
 from keyhall.stores.sql import SqlStore
 
 FREE = Price(0, 0)
@@ -127,6 +130,14 @@ async def _know_pepper(connection: AsyncConnection, peppers: Sequence[bytes]) ->
         _check_mark(mark, peppers)
 
 
+async def peppers_of(store: SqlStore, given: str, folder: Path) -> tuple[bytes, ...]:
+    """What keys are digested with, newest first: what the settings give, else the folder's file,
+    which the first start makes. Raises PepperLost, PepperRefused."""
+    if not given and not (folder / PEPPER_FILE).exists():  # Before another is made: is one missing?
+        await check_pepper(store, ())
+    return find_peppers(given, folder)
+
+
 async def check_pepper(store: SqlStore, peppers: Sequence[bytes]) -> None:
     """Raises PepperLost. Writes nothing."""
     async with store.reading() as connection:
@@ -140,7 +151,8 @@ def _check_mark(mark: str, peppers: Sequence[bytes]) -> None:
         raise PepperLost(
             "The pepper in the data folder is missing, or not the one that this database's keys "
             "were made with, so that no key would work. Restore the file `pepper` from the backup "
-            "that belongs to this database."
+            "that belongs to this database; on another machine, copy it or set "
+            "KEYHALL_KEYS_PEPPER as on the first."
         )
 
 

@@ -28,6 +28,9 @@ ENTROPY_BYTES = 128  # 55 characters are drawn; 31 of 32 bytes give one. Short o
 PATTERN = r"\bsk-kh_(live|test|admin)_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}\b"
 """For secret scanners; `parse` is sure, because it also checks the checksum."""
 
+PEPPER_BYTES = 32
+
+_HEX = frozenset("0123456789abcdefABCDEF")
 _PAIRS = tuple(high + low for high in ALPHABET for low in ALPHABET)
 _BASE = len(ALPHABET)
 _TAIL_LENGTH = 1 + ID_LENGTH + 1 + SECRET_LENGTH + CHECK_LENGTH
@@ -111,6 +114,15 @@ def digester(pepper: bytes) -> Callable[[bytes], bytes]:
         return outside.digest()
 
     return digest_of
+
+
+def parse_peppers(text: str) -> tuple[bytes, ...]:
+    """Peppers from 64 hex digits each, in their order, with commas or space between them.
+    ValueError with what was expected."""
+    words = text.replace(",", " ").split()
+    if not all(len(word) == 2 * PEPPER_BYTES and _HEX.issuperset(word) for word in words):
+        raise ValueError(f"expected {2 * PEPPER_BYTES} hex digits, or several times as many")
+    return tuple(map(bytes.fromhex, words))
 
 
 def pepper_mark(pepper: bytes) -> str:

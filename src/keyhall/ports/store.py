@@ -55,7 +55,12 @@ class LaneStore(Protocol):
 
     async def changes_since(self, number: int) -> Sequence[Change]:
         """Changes after `number`, oldest first; `number` 0 with an empty table gives none. Cheap:
-        asked ten times a second."""
+        SQLite is asked ten times a second."""
+        ...
+
+    async def changed(self) -> None:
+        """Returns when there may be changes that were not asked for yet: at once when somebody
+        tells of them, and after a few seconds anyway. Never raises."""
         ...
 
     async def last_change(self) -> int: ...

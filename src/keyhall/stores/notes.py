@@ -17,9 +17,11 @@ from keyhall.ports.records import Actor, AuditRow
 from keyhall.ports.store import ChangeKind
 from keyhall.stores.tables import audit, changes, meta
 
+CHANNEL = "keyhall_changes"  # of PostgreSQL: wakes everybody who follows changes
+NOTHING = bytes(32)  # before the first row of the chain
+
 _CHAINED = ("at_us", "who", "origin", "action", "target", "before", "after")
 _SHOWN = tuple(column for column in audit.c if column.name != "digest")
-NOTHING = bytes(32)  # before the first row of the chain
 
 
 def chained(previous: bytes, row: Sequence[int | str | None]) -> bytes:
@@ -71,6 +73,8 @@ async def record(
     await connection.execute(insert(audit).values(digest=chained(previous, row), **values))
     if changed is not None:
         await connection.execute(insert(changes).values(kind=changed, id=target))
+        if connection.dialect.name == "postgresql":  # Told to others when this commits.
+            await connection.execute(select(func.pg_notify(CHANNEL, "")))
 
 
 async def audit_rows(

@@ -2,7 +2,8 @@
 
 So a stolen database can neither mint keys nor be compared with lists of leaked ones. Losing the
 file makes every key useless: it belongs into the backup, apart from the database. One pepper per
-line as 64 hex digits; the last is used for new keys, those before it still recognise theirs.
+line as 64 hex digits; the last is used for new keys, those before it still recognise theirs. Many
+machines on one database need the same: there the settings give it, and no file is looked at.
 """
 
 import contextlib
@@ -11,7 +12,9 @@ import secrets
 import stat
 from pathlib import Path
 
-BYTES = 32
+from keyhall.policy.keys import PEPPER_BYTES, parse_peppers
+
+FILE = "pepper"
 _HEAD = (
     "# The pepper of this Keyhall. Without it no key works: back it up, apart from the database.\n"
 )
@@ -21,9 +24,14 @@ class PepperRefused(Exception):
     """The file cannot be used; the sentence says why and what to do."""
 
 
+def find_peppers(given: str, folder: Path) -> tuple[bytes, ...]:
+    """Those that the settings give, else those of the folder; newest first."""
+    return parse_peppers(given) or load_peppers(folder)
+
+
 def load_peppers(folder: Path) -> tuple[bytes, ...]:
     """The folder's peppers, newest first. A folder without any gets one."""
-    path = folder / "pepper"
+    path = folder / FILE
     if not path.exists():
         _create(path)
     return _read(path)
@@ -43,7 +51,7 @@ def _read(path: Path) -> tuple[bytes, ...]:
         found = [bytes.fromhex(line) for line in lines if line and not line.startswith("#")]
     except ValueError:
         found = []
-    if not found or any(len(pepper) != BYTES for pepper in found):
+    if not found or any(len(pepper) != PEPPER_BYTES for pepper in found):
         raise PepperRefused(
             f"{path} is damaged: every line should be 64 hex digits. Restore it from a backup; "
             "without it no key works."
@@ -58,7 +66,7 @@ def _create(path: Path) -> None:
     descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(_HEAD + secrets.token_hex(BYTES) + "\n")
+            file.write(_HEAD + secrets.token_hex(PEPPER_BYTES) + "\n")
             file.flush()
             os.fsync(file.fileno())
         with contextlib.suppress(FileExistsError):

@@ -7,7 +7,8 @@ noticing changes), is left to `SqliteStore` and its like.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Literal, Self
 
@@ -15,12 +16,14 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from keyhall.policy.access import Grant
 from keyhall.policy.catalogue import Catalogue, Version
 from keyhall.policy.metering import Usage
 from keyhall.policy.tiers import Tier
+from keyhall.ports.quotas import Held, Line, Short
 from keyhall.ports.records import Actor, EngineRecord
-from keyhall.ports.store import StoreAway
-from keyhall.stores import catalogue, grants, keys, notes, usage
+from keyhall.ports.store import Change, QuotaUse, StoreAway
+from keyhall.stores import catalogue, grants, keys, migrate, notes, usage
 from keyhall.stores.spending import quotas
 
 # How a transaction begins: `one` needs none, for a single statement is its own snapshot.
@@ -40,8 +43,10 @@ def translated() -> Iterator[None]:
         raise StoreAway("all connections to the database are busy") from error
 
 
-class SqlStore:
+class SqlStore(ABC):
     """Everything kept for good. Made by the dialect's `open_store`."""
+
+    place: str  # which database this is, for people; without secrets
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -70,6 +75,33 @@ class SqlStore:
             yield connection
 
     # --- The lane's store (ports/store.py) ------------------------------------------------------
+
+    @abstractmethod
+    async def find_grant(self, digest: bytes) -> Grant | None: ...
+
+    @abstractmethod
+    async def find_grant_by_id(self, key_id: str) -> Grant | None: ...
+
+    @abstractmethod
+    async def record_usage(self, batch: Sequence[Usage]) -> Sequence[QuotaUse]: ...
+
+    @abstractmethod
+    async def hold_quotas(self, held: Held, lines: Sequence[Line]) -> Short | None: ...
+
+    @abstractmethod
+    async def end_quota_holds(self, request_ids: Sequence[str]) -> int: ...
+
+    @abstractmethod
+    async def end_quota_holds_of(self, writer: str) -> int: ...
+
+    @abstractmethod
+    async def touch_keys(self, last_used: Mapping[str, int]) -> None: ...
+
+    @abstractmethod
+    async def changes_since(self, number: int) -> Sequence[Change]: ...
+
+    @abstractmethod
+    async def changed(self) -> None: ...
 
     async def load_catalogue(self) -> Catalogue:
         async with self.reading() as connection:
@@ -120,6 +152,16 @@ class SqlStore:
         """The tiers as the last start declared them."""
         async with self._connection("one") as connection:
             return await grants.load_tiers(connection)
+
+    async def schema(self) -> str | None:
+        """The revision of the database's schema; None for an empty database."""
+        async with self._connection("one") as connection:
+            return await migrate.current(connection)
+
+    async def upgrade(self) -> None:
+        """Bring the schema to this release's. Raises SchemaTooNew. Repeatable."""
+        async with self.writing() as connection:
+            await migrate.upgrade(connection)
 
     async def close(self) -> None:
         await self._engine.dispose()

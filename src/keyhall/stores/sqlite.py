@@ -30,6 +30,7 @@ from keyhall.stores.sql import SqlStore
 BUSY_SECONDS = 5.0  # how long a write waits for another process's
 CONNECTIONS_MAX = 4
 WRITER_BYTES = 8
+ASK_SECONDS = 0.1  # between looks at what other processes have changed: R14 allows 200 ms
 
 Asked = TypeVar("Asked")
 Found = TypeVar("Found")
@@ -42,6 +43,7 @@ class SqliteStore(SqlStore):
 
     def __init__(self, engine: AsyncEngine, path: Path, busy_seconds: float) -> None:
         super().__init__(engine)
+        self.place = str(path)
         self._lookups = Lookups(str(path), busy_seconds, "lookups")
         writer = os.urandom(WRITER_BYTES).hex()  # The chain of this process's life (R24).
         self._batches = Batches(str(path), busy_seconds, "batches", writer)
@@ -82,6 +84,9 @@ class SqliteStore(SqlStore):
         with _translated():
             return self._watch.changes_since(number)
 
+    async def changed(self) -> None:
+        await asyncio.sleep(ASK_SECONDS)
+
     async def close(self) -> None:
         self._watch.close()
         for direct in (self._lookups, self._batches):
@@ -104,8 +109,11 @@ def _translated() -> Iterator[None]:
         raise StoreAway(str(error)) from error
 
 
-async def open_store(path: Path, busy_seconds: float = BUSY_SECONDS) -> SqliteStore:
-    """The store in this file, made and brought to this release's schema if need be.
+async def open_store(
+    path: Path, busy_seconds: float = BUSY_SECONDS, *, as_it_is: bool = False
+) -> SqliteStore:
+    """The store in this file, made and brought to this release's schema if need be; with
+    `as_it_is` no schema is touched.
 
     A write waits `busy_seconds` for another process's. Raises StoreAway with a sentence when the
     file cannot be used, SchemaTooNew when a later release made it.
@@ -113,11 +121,8 @@ async def open_store(path: Path, busy_seconds: float = BUSY_SECONDS) -> SqliteSt
     _make_private(path)
     store = SqliteStore(_engine(path, busy_seconds), path, busy_seconds)
     try:
-        async with store._connection("one") as connection:
-            found = await migrate.current(connection)
-        if found != migrate.HEAD:
-            async with store.writing() as connection:
-                await migrate.upgrade(connection)
+        if await store.schema() != migrate.HEAD and not as_it_is:
+            await store.upgrade()
     except StoreAway as error:
         await store.close()
         raise StoreAway(_explained(path, str(error))) from error

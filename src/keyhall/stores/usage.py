@@ -90,11 +90,17 @@ def totals(after: int, up_to: int) -> Select[Any]:
     return _totals_of(select().where(usage.c.number > after, usage.c.number <= up_to))
 
 
-async def roll_up(connection: AsyncConnection) -> int:
-    """Add the rows that came since the last time; returns how many. In a writing transaction:
-    no other writer may commit rows with smaller numbers meanwhile."""
+async def newest_number(connection: AsyncConnection) -> int:
+    return await connection.scalar(select(func.max(usage.c.number))) or 0
+
+
+async def roll_up(connection: AsyncConnection, newest: int | None = None) -> int:
+    """Add the rows that came since the last time, up to the `newest` if given; returns how many.
+    In a writing transaction: no other writer may commit rows with smaller numbers later."""
     after = int(await notes.fact(connection, _ROLLED_UP) or 0)
     fresh = select(func.count(), func.max(usage.c.number)).where(usage.c.number > after)
+    if newest is not None:
+        fresh = fresh.where(usage.c.number <= newest)
     count, up_to = (await connection.execute(fresh)).one()
     if count:
         await connection.execute(_add_to_hours(connection.dialect.name, totals(after, up_to)))

@@ -188,6 +188,19 @@ def test_i15_a_rotation_is_two_acts_in_one_transaction(house) -> None:
     assert json.loads(ended.after) == {"expires_at_us": house.now_us + 5}
 
 
+NO_AUDIT = {
+    "sqlite": (
+        "CREATE TRIGGER no_audit BEFORE INSERT ON audit "
+        "BEGIN SELECT RAISE(ABORT, 'no audit today'); END",
+    ),
+    "postgresql": (
+        "CREATE FUNCTION no_audit() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'no audit today'; END $$",
+        "CREATE TRIGGER no_audit BEFORE INSERT ON audit EXECUTE FUNCTION no_audit()",
+    ),
+}
+
+
 @pytest.mark.parametrize("action", ["key.create", "key.revoke", "engine.add", "alias.move"])
 def test_i15_an_act_whose_audit_cannot_be_written_is_not_done(house, action) -> None:
     """One transaction: no act without its witness."""
@@ -195,12 +208,8 @@ def test_i15_an_act_whose_audit_cannot_be_written_is_not_done(house, action) -> 
     async def work(store):
         await prepared(house, store)
         async with store.writing() as connection:
-            await connection.execute(
-                text(
-                    "CREATE TRIGGER no_audit BEFORE INSERT ON audit "
-                    "BEGIN SELECT RAISE(ABORT, 'no audit today'); END"
-                )
-            )
+            for statement in NO_AUDIT[connection.dialect.name]:
+                await connection.execute(text(statement))
         before = await everything(store)
         with pytest.raises(Exception, match="no audit today"):
             await ACTS[action][0](house, store)

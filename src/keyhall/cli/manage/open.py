@@ -9,7 +9,7 @@ import asyncio
 import functools
 import os
 import pwd
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypedDict, TypeVar
@@ -24,9 +24,10 @@ from keyhall.flows.manage.checks import Refused
 from keyhall.policy.tiers import BUILT_IN, Tier
 from keyhall.ports.records import Actor
 from keyhall.ports.store import StoreAway
-from keyhall.stores.migrate import SchemaTooNew
-from keyhall.stores.pepper import PepperRefused, load_peppers
-from keyhall.stores.sqlite import SqliteStore, open_store
+from keyhall.stores.migrate import NothingThere, SchemaUnfit
+from keyhall.stores.opening import open_database
+from keyhall.stores.pepper import PepperRefused
+from keyhall.stores.sql import SqlStore
 
 Given = ParamSpec("Given")
 Found = TypeVar("Found")
@@ -44,7 +45,7 @@ class House:
     """The open data folder, for the time of one command."""
 
     config: Config
-    store: SqliteStore
+    store: SqlStore
     peppers: tuple[bytes, ...]
     tiers: Mapping[str, Tier]
     by: By
@@ -60,15 +61,20 @@ class NoData(Refused):
 
 @asynccontextmanager
 async def open_house(config: Config, *, prepares: bool) -> AsyncIterator[House]:
-    if not prepares and not (config.data / "keyhall.db").exists():
+    if prepares:
+        config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        opened = await open_database(config.database.url, config.data, makes=prepares)
+    except NothingThere as error:
+        advice = "look at [database] url" if config.database.url else "name its folder with --data"
         raise NoData(
-            f"There is no Keyhall data in {config.data}: name its folder with --data. "
+            f"There is no Keyhall data in {error}: {advice}. "
             "`keyhall serve` or `keyhall keys create` makes a new one."
-        )
+        ) from None
     config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    peppers = load_peppers(config.data)
     clock = SystemClock()
-    async with await open_store(config.data / "keyhall.db") as store:
+    async with opened as store:
+        peppers = await first_run.peppers_of(store, config.keys.pepper, config.data)
         now_us = clock.now_us()
         await first_run.prepare_without_key(store, peppers, now_us, os.urandom)
         # The server's settings may name tiers that this shell's do not, and the other way round.
@@ -102,9 +108,25 @@ def act(
         async with open_house(config, prepares=prepares) as house:
             return await work(house)
 
+    return _done(config, inside())
+
+
+def on_database(where: Where, work: Callable[[SqlStore], Awaitable[Found]]) -> Found:
+    """As `act`, on the database alone and whatever its schema."""
+    config = load_config(where["data"], where["config"])
+
+    async def inside() -> Found:
+        config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        async with await open_database(config.database.url, config.data, as_it_is=True) as store:
+            return await work(store)
+
+    return _done(config, inside())
+
+
+def _done(config: Config, work: Coroutine[Any, Any, Found]) -> Found:
     try:
-        return asyncio.run(inside())
-    except (Refused, PepperRefused, SchemaTooNew, StoreAway) as error:
+        return asyncio.run(work)
+    except (Refused, PepperRefused, SchemaUnfit, StoreAway) as error:
         fail(str(error))
     except PermissionError as error:
         fail(f"{error.filename}: {error.strerror}. Whoever runs the server may run its commands.")

@@ -21,6 +21,8 @@ import msgspec
 import platformdirs
 from msgspec import Meta
 
+from keyhall.config.sections import Database, Keys, Section
+from keyhall.policy.keys import parse_peppers
 from keyhall.policy.proxies import TrustedProxies
 from keyhall.policy.secrets import MASK, Secret
 from keyhall.policy.tiers import Tier, parse_tiers
@@ -30,17 +32,13 @@ class ConfigError(Exception):
     """The settings do not make sense; the message has one line per mistake."""
 
 
-class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    pass
-
-
 Source = Literal["default", "file", "environment", "option"]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Positive = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 
 
-class Server(_Section, frozen=True):
+class Server(Section, frozen=True):
     """Where Keyhall listens and how it is reached."""
 
     host: Annotated[str, Meta(min_length=1, description="Address to listen on.")] = "127.0.0.1"
@@ -53,7 +51,7 @@ class Server(_Section, frozen=True):
     trusted_proxies: Annotated[
         list[str],
         Meta(description="Addresses or networks of proxies whose X-Forwarded-For is believed."),
-    ] = []
+    ] = msgspec.field(default_factory=list)
     body_bytes_max: Annotated[
         Positive, Meta(description="Largest request body; larger ones get 413.")
     ] = 10 * 1024 * 1024
@@ -71,7 +69,7 @@ class Server(_Section, frozen=True):
     ] = 600
 
 
-class Log(_Section, frozen=True):
+class Log(Section, frozen=True):
     """What is written to standard error, as JSON or for people. Never text of a conversation."""
 
     level: Annotated[
@@ -90,7 +88,7 @@ class Log(_Section, frozen=True):
     ] = "errors"
 
 
-class Sandbox(_Section, frozen=True):
+class Sandbox(Section, frozen=True):
     """The embedded engine that is no AI."""
 
     tokens_per_second: Annotated[
@@ -98,7 +96,7 @@ class Sandbox(_Section, frozen=True):
     ] = 50
 
 
-class Upstream(_Section, frozen=True):
+class Upstream(Section, frozen=True):
     """Deadlines towards upstream engines, in seconds, and the engine from the environment."""
 
     connect_seconds: Annotated[Seconds, Meta(description="To connect, with TLS.")] = 5.0
@@ -127,6 +125,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     log: Log = Log()
     sandbox: Sandbox = Sandbox()
     upstream: Upstream = Upstream()
+    database: Database = Database()
+    keys: Keys = Keys()
     tiers: dict[str, Tier] = {}
     environ: dict[str, str] = {}  # for `--key-env NAME` of engines
     sources: dict[tuple[str, str], Source] = {}  # of settings that are not left to their default
@@ -154,13 +154,16 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return self.upstream.model or self.environ.get("KEYHALL_UPSTREAM_MODEL", "")
 
 
-SECTIONS: dict[str, type[_Section]] = {
+SECTIONS: dict[str, type[Section]] = {
     "server": Server,
     "log": Log,
     "sandbox": Sandbox,
     "upstream": Upstream,
+    "database": Database,
+    "keys": Keys,
 }
-SECRETS = {("upstream", "api_key")}  # settings whose value is never shown
+# Settings whose value is never shown.
+SECRETS = {("upstream", "api_key"), ("database", "url"), ("keys", "pepper")}
 
 # Environment names that begin with KEYHALL_ and are no setting of a section.
 _OTHER_NAMES = {"KEYHALL_DATA", "KEYHALL_CONFIG", "KEYHALL_CORPORA"}
@@ -282,7 +285,7 @@ class _Given:
                 near = _nearest(variable, variables())
                 self.problems.append(f"{variable} is not a setting; {near}")
 
-    def sections(self) -> dict[str, _Section]:
+    def sections(self) -> dict[str, Section]:
         """Each value in its type, then what only several values together can say."""
         found: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
         for section, kind in SECTIONS.items():
@@ -294,6 +297,7 @@ class _Given:
         server = sections["server"]
         assert isinstance(server, Server)
         self._check_server(server)
+        self._check_shared(sections["database"], sections["keys"])
         return sections
 
     def _convert(self, place: tuple[str, str], kind: Any, into: dict[str, Any]) -> None:
@@ -324,6 +328,17 @@ class _Given:
             self.problems.append(
                 f"{said}: '{server.url}' is not an address such as https://keys.example.org."
             )
+
+    def _check_shared(self, database: Section, keys: Section) -> None:
+        assert isinstance(database, Database)
+        assert isinstance(keys, Keys)
+        if database.url and not database.url.startswith(("postgresql://", "postgres://")):
+            said = self._said["database", "url"]
+            self.problems.append(f"{said} is {MASK}; expected postgresql://user@host/name.")
+        try:
+            parse_peppers(keys.pepper)
+        except ValueError as error:
+            self.problems.append(f"{self._said['keys', 'pepper']} is {MASK}; {error}.")
 
 
 def variables() -> list[str]:
