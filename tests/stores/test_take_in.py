@@ -75,7 +75,7 @@ def test_r24_each_batch_is_chained_to_the_one_before_it(run) -> None:
         assert one[4] == NOTHING
         assert one[5] == two[4] == digest(NOTHING, first)
         assert two[5] == digest(one[5], second)
-        assert await ask("SELECT batch, count(*) FROM usage GROUP BY batch") == [
+        assert await ask("SELECT batch, count(*) FROM usage GROUP BY batch ORDER BY 1") == [
             (one[0], 2), (two[0], 1),
         ]  # fmt: skip
 
