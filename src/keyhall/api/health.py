@@ -54,6 +54,10 @@ class Health:
             for name, engine in self.hall.engines.items():
                 checks.append(self._check(f"engine {name}", engine, ENGINE_SECONDS, engine.check))
             known = dict(await asyncio.gather(*checks))
+            for name, engine in self.hall.engines.items():
+                trouble = self.hall.breakers.trouble(engine, self.hall.clock.now_us())
+                if trouble is not None and known.get(f"engine {name}") == OK:
+                    known[f"engine {name}"] = trouble
         server = "shutting down" if self.is_stopping else OK
         ledger = self.ledger_problem() or self.ledger_delay() or OK
         return {"server": server, "ledger": ledger, **known}
