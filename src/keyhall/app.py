@@ -34,6 +34,7 @@ from keyhall.lane.state import LaneState
 from keyhall.ledger.journal import JournalError
 from keyhall.ledger.ledger import JournalLedger
 from keyhall.ledger.recovery import Progress, Recovered, open_ledger
+from keyhall.ledger.spool import PATTERN as SPOOLS
 from keyhall.policy.catalogue import Catalogue
 from keyhall.policy.proxies import TrustedProxies
 from keyhall.ports.ledger import UsageSink
@@ -41,10 +42,11 @@ from keyhall.ports.store import LaneStore, StoreAway
 from keyhall.stores.migrate import SchemaTooNew
 from keyhall.stores.pepper import PepperRefused, load_peppers
 from keyhall.stores.sql import SqlStore
-from keyhall.stores.sqlite import open_store
+from keyhall.stores.sqlite import SqliteStore, open_store, refuse_damaged
 from keyhall.turn import Turn
 
 ROLL_UP_SECONDS = 60.0
+DAMAGE_SECONDS = 2.0  # A restart is to be ready in 5 s; `keyhall doctor` looks at the whole file.
 HOP_BYTES = 16
 
 _log = logging.getLogger("keyhall")
@@ -113,7 +115,7 @@ async def _open(
 ) -> House:
     config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     stack.enter_context(locked(config.data))
-    store = await open_store(config.data / "keyhall.db")
+    store = await store_of(config.data)
     stack.push_async_callback(store.close)
     peppers = await peppers_of(config.data, store)
     clock.not_before(await store.newest_admitted_us())
@@ -174,6 +176,16 @@ def as_configured(config: Config, clock: AdjustableClock) -> dict[str, Any]:
         "failed_requests": RequestLog(clock) if said == "errors" else None,
         "every_request": RequestLog(clock) if said == "all" else None,
     }
+
+
+async def store_of(folder: Path) -> SqliteStore:
+    """The store of this folder. After a stop that was none (a kill, a power cut: a journal or a
+    spool was left) its file is looked through first, for what a damaged one answers is anything."""
+    database = folder / "keyhall.db"
+    is_left = any(folder.glob("journal-*.bin")) or any(folder.glob(SPOOLS))
+    if is_left and database.exists():
+        await refuse_damaged(database, DAMAGE_SECONDS)
+    return await open_store(database)
 
 
 async def catalogue_of(store: LaneStore) -> Catalogue:

@@ -29,11 +29,15 @@ from keyhall.flows import first_run
 from keyhall.flows.engines.run_engines import NAMES_SHOWN, REFUSED, Engines, Unserved
 from keyhall.flows.engines.use_upstream import some
 from keyhall.flows.manage.checks import Refused
+<<<<<<< HEAD
+=======
+from keyhall.ledger.spool import PATTERN as SPOOLS
+>>>>>>> 69e76af (Bridge locked, hanging and corrupt databases)
 from keyhall.policy.catalogue import Catalogue, status_at
 from keyhall.ports.store import StoreAway
 from keyhall.stores.migrate import SchemaTooNew
 from keyhall.stores.pepper import PepperRefused, load_peppers
-from keyhall.stores.sqlite import SqliteStore, open_store
+from keyhall.stores.sqlite import SqliteStore, open_store, refuse_damaged
 
 State = Literal["ok", "warning", "error"]
 
@@ -66,6 +70,7 @@ def doctor(data: str | None, path: str | None, as_json: bool) -> None:
     """
     config = load_config(data, path)
     findings = [each(config) for each in (clock, disk, permissions, port, certificate)]
+    findings += usage(config)
     findings += asyncio.run(inside(config))
     is_ill = any(finding.state == "error" for finding in findings)
     if as_json:
@@ -192,6 +197,27 @@ def certificate(config: Config) -> Finding:
     return Finding("tls", "ok", f"{server.tls_cert} is good until {day}")
 
 
+def usage(config: Config) -> list[Finding]:
+    """Usage that is not in the database yet, and what could not be read."""
+    findings = []
+    spools = sorted(config.data.glob(SPOOLS))
+    if spools:
+        mib = sum(path.stat().st_size for path in spools) / (1 << 20)
+        names = some([path.name for path in spools], NAMES_SHOWN)
+        says = f"{mib:,.1f} MiB of usage wait for the database, in {names}."
+        advice = "`/readyz` says what is wrong with it; they come in by themselves."
+        if serving(config.data) is None:
+            advice = "The next `keyhall serve` takes them in. Do not delete them."
+        findings.append(Finding("usage", "warning", says, advice))
+    damaged = sorted(config.data.glob("*.bin.damaged-*"))
+    if damaged:
+        names = some([path.name for path in damaged], NAMES_SHOWN)
+        says = f"Part of {names} could not be read: nobody was charged for it."
+        advice = "Look at the disk. Delete it when you need it no more."
+        findings.append(Finding("usage", "warning", says, advice))
+    return findings
+
+
 # --- The hall -------------------------------------------------------------------------------------
 
 
@@ -201,6 +227,7 @@ async def inside(config: Config) -> list[Finding]:
     if not database.exists():
         return [Finding("store", "ok", "none yet; the first `keyhall serve` makes it")]
     try:
+        await refuse_damaged(database)
         store = await open_store(database)
     except (StoreAway, SchemaTooNew) as error:
         return [Finding("store", "error", str(error))]
