@@ -30,10 +30,6 @@ class _Sum(msgspec.Struct, eq=False):
     held: int = 0
     loading: "asyncio.Task[None] | None" = None
 
-    @property
-    def place(self) -> tuple[str, int]:
-        return self.quota.id, self.span.begins_us
-
     def is_idle(self) -> bool:
         return not (self.settled or self.held or self.loading)
 
@@ -111,15 +107,11 @@ class MemoryQuotas:
 
     def committed(self, batch: Sequence[Usage], used: Sequence[QuotaUse]) -> None:
         if self._holds:
-            told = {(use.quota_id, use.begins_us) for use in used}
             for usage in batch:
                 hold = self._holds.pop(usage.request_id, None)
                 if hold is not None:
                     for line in hold.lines:
                         line.sum.settled -= line.amount
-                        if line.amount and line.sum.place not in told:
-                            # It came in before, with a commit whose answer was lost (F-7).
-                            line.sum.used = None
         for use in used:
             found = self._sums.get((use.quota_id, use.begins_us))
             if found is not None:
