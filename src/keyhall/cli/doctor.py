@@ -29,10 +29,7 @@ from keyhall.flows import first_run
 from keyhall.flows.engines.run_engines import NAMES_SHOWN, REFUSED, Engines, Unserved
 from keyhall.flows.engines.use_upstream import some
 from keyhall.flows.manage.checks import Refused
-<<<<<<< HEAD
-=======
 from keyhall.ledger.spool import PATTERN as SPOOLS
->>>>>>> 69e76af (Bridge locked, hanging and corrupt databases)
 from keyhall.policy.catalogue import Catalogue, status_at
 from keyhall.ports.store import StoreAway
 from keyhall.stores.migrate import SchemaTooNew
