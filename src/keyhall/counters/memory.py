@@ -10,13 +10,14 @@ that nothing needs any more are forgotten together with their windows.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from operator import attrgetter
 
 import msgspec
 
 from keyhall.clock import Clock
-from keyhall.policy.limits import WINDOW_US, Facts, Refused, Resource, WindowLimits
+from keyhall.policy.limits import WINDOW_US, Facts, Refused, WindowLimits
+from keyhall.policy.refusal import refuse
 from keyhall.policy.window import Window
 from keyhall.ports.counters import Hold, Past
 
@@ -24,8 +25,6 @@ from keyhall.ports.counters import Hold, Past
 # below 2^60, where CPython's integers take a third digit and slow down.
 _NO_LIMIT = 1 << 59
 _UNLIMITED = 1 << 58
-
-IN_FLIGHT_WAIT_US = 1_000_000  # Nobody knows when an open request ends; a second is a fair guess.
 
 _SWEEP = 4  # Old plans looked at per new one: more than two, so that forgetting outruns making.
 
@@ -59,19 +58,6 @@ class MemoryHold(msgspec.Struct, eq=False, gc=False):
     windows: tuple[Window, ...] | None
 
 
-class _Short(msgspec.Struct, frozen=True, gc=False):
-    """One limit that a request does not fit."""
-
-    asked: WindowLimits
-    resource: Resource
-    limit: int
-    used: int
-    held: int
-    requested: int
-    never: bool
-    wait_us: int
-
-
 class MemoryCounters:
     """`keyhall.ports.counters.Counters` for one event loop."""
 
@@ -103,7 +89,7 @@ class MemoryCounters:
                 or tokens_left < 0
                 or window.past_open + window.open >= in_flight_max
             ):
-                return _refuse(plan, tokens, now_us)
+                return refuse(plan.asked, plan.windows, tokens, now_us)
             if requests_left < least_requests:
                 least_requests, limit_requests = requests_left, requests_max
             if tokens_left < least_tokens:
@@ -217,73 +203,3 @@ def _is_needed(window: _Shared, now_us: int) -> bool:
     if now_us >= window.turn_us:
         window.turn(now_us)
     return not window.is_idle()
-
-
-def _refuse(plan: _Plan, tokens: int, now_us: int) -> Refused:
-    """Name the limit that binds longest; the wait is the longest of all, so that a retry fits."""
-    for window in plan.windows:
-        if now_us >= window.turn_us:
-            window.turn(now_us)
-    shorts = [
-        short
-        for asked, window in zip(plan.asked, plan.windows, strict=True)
-        for short in _shorts(asked, window, tokens, now_us)
-    ]
-    facts = _facts(plan, now_us)
-    binding = max(shorts, key=lambda short: (short.never, short.wait_us))
-    only_tokens = all(short.resource == "tokens" for short in shorts)
-    return Refused(
-        resource=binding.resource,
-        scope=binding.asked.scope,
-        limit=binding.limit,
-        used=binding.used,
-        held=binding.held,
-        requested=binding.requested,
-        remaining=max(0, binding.limit - binding.used - binding.held),
-        fits_now=facts.remaining_tokens if only_tokens else 0,
-        wait_us=binding.wait_us,
-        never=binding.never,
-        facts=facts,
-    )
-
-
-def _shorts(asked: WindowLimits, window: Window, tokens: int, now_us: int) -> Iterator[_Short]:
-    """The limits of one window that a request of `tokens` does not fit."""
-    limits = asked.limits
-    limit = limits.requests_per_minute
-    counted = window.past_requests + window.requests
-    if limit is not None and counted >= limit:
-        held = window.held_requests()
-        never = limit < 1
-        wait_us = 0 if never else window.requests_free_at_us(counted + 1 - limit) - now_us
-        yield _Short(asked, "requests", limit, counted - held, held, 1, never, wait_us)
-    limit = limits.tokens_per_minute
-    counted = window.past_tokens + window.tokens
-    if limit is not None and counted + tokens > limit:
-        held = window.held_tokens()
-        never = tokens > limit
-        wait_us = 0 if never else window.tokens_free_at_us(counted + tokens - limit) - now_us
-        yield _Short(asked, "tokens", limit, counted - held, held, tokens, never, wait_us)
-    limit = limits.in_flight
-    counted = window.open_holds()
-    if limit is not None and counted >= limit:
-        never = limit < 1
-        wait_us = 0 if never else IN_FLIGHT_WAIT_US
-        yield _Short(asked, "in_flight", limit, counted, 0, 1, never, wait_us)
-
-
-def _facts(plan: _Plan, now_us: int) -> Facts:
-    """R20 for a request that was not admitted."""
-    limit_requests = limit_tokens = None
-    requests_left = tokens_left = reset_requests_us = reset_tokens_us = 0
-    for window, requests_max, tokens_max, _ in plan.parts:
-        reset_us = max(0, window.empty_at_us() - now_us)
-        left = max(0, requests_max - window.past_requests - window.requests)
-        if left < _UNLIMITED and (limit_requests is None or left < requests_left):
-            limit_requests, requests_left, reset_requests_us = requests_max, left, reset_us
-        left = max(0, tokens_max - window.past_tokens - window.tokens)
-        if left < _UNLIMITED and (limit_tokens is None or left < tokens_left):
-            limit_tokens, tokens_left, reset_tokens_us = tokens_max, left, reset_us
-    return Facts(
-        limit_requests, requests_left, reset_requests_us, limit_tokens, tokens_left, reset_tokens_us
-    )
