@@ -1,21 +1,16 @@
 """Counters in this process's memory: the default, for one process.
 
-A hold is checked and taken without suspending, so on one event loop it is atomic. The windows and
-limits of a caller are looked up once per tuple of `WindowLimits` and kept as a plan, because
-callers pass the same tuple until something about them changes. What a restart forgets, `rebuild`
-brings back from ledger and journal (R6). Nothing here can be away or fail.
-
-Memory is bounded by what is in use: with every new plan a few old ones are looked at, and those
-that nothing needs any more are forgotten together with their windows.
+A hold is checked and taken without suspending, so on one event loop it is atomic. What a restart
+forgets, `rebuild` brings back from ledger and journal (R6). Nothing here can be away or fail.
 """
 
-from collections import deque
 from collections.abc import Iterable
 from operator import attrgetter
 
 import msgspec
 
 from keyhall.clock import Clock
+from keyhall.counters.plans import Plan, Plans, Shared
 from keyhall.policy.limits import WINDOW_US, Facts, Refused, WindowLimits
 from keyhall.policy.refusal import refuse
 from keyhall.policy.window import Window
@@ -26,27 +21,24 @@ from keyhall.ports.counters import Hold, Past
 _NO_LIMIT = 1 << 59
 _UNLIMITED = 1 << 58
 
-_SWEEP = 4  # Old plans looked at per new one: more than two, so that forgetting outruns making.
+
+class _Plan(Plan[Shared]):
+    """The same again in the hot path's shape: window, requests, tokens, in flight."""
+
+    parts: tuple[tuple[Shared, int, int, int], ...] = ()
 
 
-class _Shared(Window):
-    """A window, its name, and how many plans use it."""
-
-    __slots__ = ("id", "plans")
-
-    def __init__(self, id: str) -> None:
-        super().__init__()
-        self.id = id
-        self.plans = 0
-
-
-class _Plan(msgspec.Struct, eq=False):
-    """One caller's windows with their limits, and the same again in the hot path's shape."""
-
-    asked: tuple[WindowLimits, ...]  # The caller's tuple; kept alive, so that its id stays its own.
-    windows: tuple[_Shared, ...]
-    parts: tuple[tuple[_Shared, int, int, int], ...]  # window, requests, tokens, in flight
-    is_used: bool = True  # since the sweep last came by
+def _plan(asked: tuple[WindowLimits, ...], windows: tuple[Shared, ...]) -> _Plan:
+    parts = tuple(
+        (
+            window,
+            _or_none(each.limits.requests_per_minute),
+            _or_none(each.limits.tokens_per_minute),
+            _or_none(each.limits.in_flight),
+        )
+        for each, window in zip(asked, windows, strict=True)
+    )
+    return _Plan(asked, windows, parts=parts)
 
 
 class MemoryHold(msgspec.Struct, eq=False, gc=False):
@@ -64,9 +56,8 @@ class MemoryCounters:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._now_us = clock.now_us
-        self._windows: dict[str, _Shared] = {}
-        self._plans: dict[int, _Plan] = {}  # By the id() of the tuple that a plan keeps alive.
-        self._rounds: deque[_Plan] = deque()  # The same plans, in the order of the sweep.
+        self._table = Plans(Shared, _plan)
+        self._plans = self._table.by_id
         self._open_holds = 0
 
     async def hold(self, windows: tuple[WindowLimits, ...], tokens: int) -> MemoryHold | Refused:
@@ -75,7 +66,7 @@ class MemoryCounters:
         Written out rather than split into calls, because it runs for every request.
         """
         now_us = self._now_us()
-        plan = self._plans.get(id(windows)) or self._make_plan(windows, now_us)
+        plan = self._plans.get(id(windows)) or self._table.make(windows, now_us)
         plan.is_used = True
         limit_requests = limit_tokens = None
         least_requests = least_tokens = _UNLIMITED
@@ -137,7 +128,9 @@ class MemoryCounters:
         newest_us = 0
         for record in sorted(past, key=attrgetter("admitted_at_us")):
             newest_us = record.admitted_at_us
-            plan = self._plans.get(id(record.windows)) or self._make_plan(record.windows, newest_us)
+            plan = self._plans.get(id(record.windows)) or self._table.make(
+                record.windows, newest_us
+            )
             for window in plan.windows:
                 window.turn(newest_us)
                 window.take(newest_us, record.tokens)
@@ -152,54 +145,8 @@ class MemoryCounters:
 
     def kept_windows(self) -> int:
         """Windows in memory: those that count something, and a few that will be forgotten."""
-        return len(self._windows)
-
-    def _make_plan(self, asked: tuple[WindowLimits, ...], now_us: int) -> _Plan:
-        self._sweep(now_us)
-        parts = []
-        for each in asked:
-            window = self._windows.get(each.id)
-            if window is None:
-                window = self._windows[each.id] = _Shared(each.id)
-            window.plans += 1
-            limits = each.limits
-            parts.append(
-                (
-                    window,
-                    _or_none(limits.requests_per_minute),
-                    _or_none(limits.tokens_per_minute),
-                    _or_none(limits.in_flight),
-                )
-            )
-        plan = _Plan(asked, tuple(part[0] for part in parts), tuple(parts))
-        self._plans[id(asked)] = plan
-        self._rounds.append(plan)
-        return plan
-
-    def _sweep(self, now_us: int) -> None:
-        """Forget a plan that was not used for a round, unless its windows still count something
-        and nobody else would keep them. While windows are rebuilt, now is the record's time."""
-        for _ in range(min(_SWEEP, len(self._rounds))):
-            plan = self._rounds.popleft()
-            if plan.is_used or any(_is_needed(window, now_us) for window in plan.windows):
-                plan.is_used = False
-                self._rounds.append(plan)
-                continue
-            del self._plans[id(plan.asked)]
-            for window in plan.windows:
-                window.plans -= 1
-                if not window.plans:
-                    del self._windows[window.id]
+        return len(self._table.windows)
 
 
 def _or_none(limit: int | None) -> int:
     return _NO_LIMIT if limit is None else limit
-
-
-def _is_needed(window: _Shared, now_us: int) -> bool:
-    """Only this plan keeps the window, and it counts something."""
-    if window.plans > 1:
-        return False
-    if now_us >= window.turn_us:
-        window.turn(now_us)
-    return not window.is_idle()

@@ -33,12 +33,15 @@ class WindowLimits:
     """One window that a request is held against.
 
     `id` names the counters: `key:<lineage>`, `project:<id>` or `organization:<id>`, with `test:`
-    before it for test keys (R19). A rotated key and its successor share the lineage (R10).
+    before it for test keys (R19). A rotated key and its successor share the lineage (R10). `group`
+    is the organization: the windows of one group are kept in one place, so that one step can hold
+    over all of them.
     """
 
     scope: Scope
     id: str
     limits: Limits
+    group: str = ""
 
 
 class Facts(msgspec.Struct, frozen=True, gc=False):
