@@ -14,10 +14,13 @@ from typing import IO, Any
 from keyhall import tokenizers
 from keyhall.api.app import web
 from keyhall.api.health import Health
-from keyhall.clock import AdjustableClock, SystemClock
-from keyhall.config import Config
+from keyhall.clock import AdjustableClock, Clock, SystemClock
+from keyhall.config import Config, Redis
 from keyhall.counters.memory import MemoryCounters
 from keyhall.counters.quotas import MemoryQuotas, QuotaSink
+from keyhall.counters.redis.address import AddressError
+from keyhall.counters.redis.address import parse as parse_address
+from keyhall.counters.redis.counters import RedisCounters
 from keyhall.engines.upstream.address import Endpoint
 from keyhall.flows import first_run, restart
 from keyhall.flows.callers import Callers
@@ -37,6 +40,7 @@ from keyhall.ledger.recovery import Progress, Recovered, open_ledger
 from keyhall.ledger.spool import PATTERN as SPOOLS
 from keyhall.policy.catalogue import Catalogue
 from keyhall.policy.proxies import TrustedProxies
+from keyhall.ports.counters import Counters
 from keyhall.ports.ledger import UsageSink
 from keyhall.ports.store import LaneStore, StoreAway
 from keyhall.stores.migrate import SchemaTooNew
@@ -135,8 +139,9 @@ async def _open(
     ledger, recovered = await ledger_of(config.data, sink, catalogue, clock.now_us())
     stack.push_async_callback(close_ledger, ledger)
     clock.not_before(await store.newest_admitted_us())
-    counters = MemoryCounters(clock)
-    await restart.rebuild(counters, store, tiers, clock.now_us())
+    counters = counters_of(config.redis, clock, turn)
+    stack.callback(counters.close)
+    await restart.fill(counters, store, tiers, clock.now_us())
     callers = Callers(store, tiers, peppers, clock, url)
     stack.push_async_callback(note_last_use, store, callers)
     hall = Hall(
@@ -186,6 +191,23 @@ async def store_of(folder: Path) -> SqliteStore:
     if is_left and database.exists():
         await refuse_damaged(database, DAMAGE_SECONDS)
     return await open_store(database)
+
+
+def counters_of(redis: Redis, clock: Clock, turn: Turn) -> Counters:
+    """In memory, for one process; in Redis for many."""
+    if not redis.url:
+        return MemoryCounters(clock)
+    try:
+        address = parse_address(redis.url)
+    except AddressError as error:
+        raise StartRefused(f"[redis] url: {error}.") from None
+    return RedisCounters(
+        address,
+        clock,
+        turn.outbox,
+        degraded=redis.degraded,
+        expected_processes=redis.expected_processes,
+    )
 
 
 async def catalogue_of(store: LaneStore) -> Catalogue:

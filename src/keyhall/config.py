@@ -119,6 +119,20 @@ class Upstream(_Section, frozen=True):
         return f"Upstream(base_url={self.base_url!r}, model={self.model!r}, ...)"
 
 
+class Redis(_Section, frozen=True):
+    """Counters for many processes: Redis or Valkey, from version 6 on."""
+
+    url: Annotated[str, Meta(description="`redis://`, `rediss://` or `unix://`; empty: none.")] = ""
+    degraded: Annotated[
+        Literal["share", "open"],
+        Meta(description="While Redis is away: `share` passes no limit, `open` may do so once."),
+    ] = "share"
+    expected_processes: Annotated[Positive, Meta(description="Processes, at least.")] = 1
+
+    def __repr__(self) -> str:
+        return f"Redis(degraded={self.degraded!r}, ...)"
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """All settings, and where they came from."""
 
@@ -127,6 +141,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     log: Log = Log()
     sandbox: Sandbox = Sandbox()
     upstream: Upstream = Upstream()
+    redis: Redis = Redis()
     tiers: dict[str, Tier] = {}
     environ: dict[str, str] = {}  # for `--key-env NAME` of engines
     sources: dict[tuple[str, str], Source] = {}  # of settings that are not left to their default
@@ -159,8 +174,9 @@ SECTIONS: dict[str, type[_Section]] = {
     "log": Log,
     "sandbox": Sandbox,
     "upstream": Upstream,
+    "redis": Redis,
 }
-SECRETS = {("upstream", "api_key")}  # settings whose value is never shown
+SECRETS = {("upstream", "api_key"), ("redis", "url")}  # settings whose value is never shown
 
 # Environment names that begin with KEYHALL_ and are no setting of a section.
 _OTHER_NAMES = {"KEYHALL_DATA", "KEYHALL_CONFIG", "KEYHALL_CORPORA"}

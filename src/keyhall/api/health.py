@@ -31,6 +31,7 @@ ENGINE_SECONDS = 5.0
 Check = Callable[[], Awaitable[str | None]]
 
 OK = "ok"
+COUNTERS = "counters"
 _ILL = "not ready"
 
 
@@ -60,7 +61,8 @@ class Health:
                     known[f"engine {name}"] = trouble
         server = "shutting down" if self.is_stopping else OK
         ledger = self.ledger_problem() or self.ledger_delay() or OK
-        return {"server": server, "ledger": ledger, **known}
+        counters = self.hall.counters.degraded() or OK
+        return {"server": server, "ledger": ledger, "counters": counters, **known}
 
     def is_ready(self, parts: dict[str, str]) -> bool:
         """Requests can be answered: usage is recorded or spooled, and an engine is there. One ill

@@ -85,6 +85,11 @@ class HallCollector:
                 "Usage records on disk that the database did not take yet.",
                 hall.ledger.spooled(),
             ),
+            (
+                "limits_degraded",
+                "1 while this process counts by itself, because Redis is away or has forgotten.",
+                hall.counters.degraded() is not None,
+            ),
             ("callers_known", "Keys in memory.", len(hall.callers.known)),
         ):
             yield GaugeMetricFamily(f"keyhall_{name}", says, value=value)

@@ -11,8 +11,8 @@ import msgspec
 
 from keyhall.clock import Clock
 from keyhall.counters.plans import Plan, Plans, Shared
+from keyhall.counters.refusal import refuse
 from keyhall.policy.limits import WINDOW_US, Facts, Refused, WindowLimits
-from keyhall.policy.refusal import refuse
 from keyhall.policy.window import Window
 from keyhall.ports.counters import Hold, Past
 
@@ -136,6 +136,12 @@ class MemoryCounters:
                 window.take(newest_us, record.tokens)
                 window.settle(newest_us, record.tokens, record.tokens)
         self._clock.not_before(newest_us)
+
+    async def start(self) -> None:
+        """There is nothing to wait for."""
+
+    def degraded(self) -> str | None:
+        return None
 
     def open_holds(self) -> int:
         return self._open_holds

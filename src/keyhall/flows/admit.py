@@ -237,6 +237,10 @@ def limited(refused: Refused, version: Version, caller: Caller, hall: Hall) -> A
         "url": hall.url,
     }
     shown = _header_pairs(refused.facts)
+    if refused.is_degraded:
+        shown += headers.retry_headers(refused.wait_us)
+        wait = headers.wait_duration(refused.wait_us)
+        return ApiError(errors.LIMITS_AWAY, headers=shown, model=version.name, wait=wait)
     if refused.never and refused.resource != "tokens":
         return ApiError(errors.RATE_NONE, headers=shown, resource=refused.resource, **facts)
     if refused.never:
