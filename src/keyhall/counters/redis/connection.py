@@ -10,7 +10,7 @@ anything that is no reply ends the connection: then nobody gets anything from it
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from keyhall.counters.redis import resp
 from keyhall.counters.redis.address import Address
@@ -41,6 +41,13 @@ class Ask(Signal):
     reply: Any = None  # bytes, int, list, None; or LOST
 
 
+async def fired(signal: Signal) -> None:
+    """Wait for a signal in an asyncio task, which cannot await it itself."""
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    signal.arm(lambda: None if future.done() else future.set_result(None))
+    await future
+
+
 class Connection(asyncio.Protocol):
     """Made by `connect`. `lost` is called once, before anybody is woken: the reason, and for how
     long the oldest command has waited, in seconds."""
@@ -60,8 +67,7 @@ class Connection(asyncio.Protocol):
         self._has_looked_twice = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's are of no such class.
 
     @property
     def is_open(self) -> bool:
@@ -83,11 +89,9 @@ class Connection(asyncio.Protocol):
 
     async def call(self, command: bytes) -> Any:
         """The same for an asyncio task. Raises Away."""
-        future: asyncio.Future[None] = self._loop.create_future()
         ask = Ask()
         self.ask(command, ask)
-        ask.arm(lambda: None if future.done() else future.set_result(None))
-        await future
+        await fired(ask)
         if ask.reply is LOST:
             raise Away("the connection was lost")
         return ask.reply

@@ -387,5 +387,4 @@ class RedisCounters:
 
     async def start(self) -> None:
         """Connect, and return once it is known whether Redis is there."""
-        if self.link.mode == "looking":
-            await self.link.decided()
+        await self.link.first_decided()

@@ -93,10 +93,20 @@ class Link:
 
     async def decided(self) -> None:
         """Wait until the mode is no longer `looking`, a few milliseconds. The first one starts."""
+        await self._decision()
+
+    async def first_decided(self) -> None:
+        """The same for an asyncio task."""
+        await connections.fired(self._decision())
+
+    def _decision(self) -> Signal:
         self.start()
         signal = Signal()
-        self._waiting.append(signal)
-        await signal
+        if self.mode == "looking":
+            self._waiting.append(signal)
+        else:
+            signal.fire()
+        return signal
 
     async def beat_now(self) -> None:
         """The epoch may be another: requests wait until it was read."""
