@@ -1,4 +1,4 @@
-"""What holding and settling costs: in memory, in Redis by a script per request, and in leased blocks.
+"""What holding and settling costs: in memory, by a script per request, in leased blocks.
 
     python bench/counters.py [--seconds 2] [--runs 5]
 
@@ -128,9 +128,8 @@ async def measure(socket: str, pid: int, seconds: float, runs: int) -> None:
         "script": redis,
         "blocks": Blocks(redis, 20),
     }
-    print(
-        f"{'':10}{'at a time':>10}{'us/request':>12}{'less loop':>11}{'of Redis':>10}{'per s':>9}"
-    )
+    row = "{:10}{:>10}{:>12}{:>11}{:>10}{:>9}"
+    print(row.format("", "at a time", "us/request", "less loop", "of Redis", "per s"))
     for at_a_time in AT_A_TIME:
         found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in kinds}
         for _ in range(runs):
@@ -142,9 +141,8 @@ async def measure(socket: str, pid: int, seconds: float, runs: int) -> None:
         idle = statistics.median(each[0] for each in found["nothing"])
         for name, all_ in found.items():
             own, theirs, rate = (statistics.median(column) for column in zip(*all_, strict=True))
-            print(
-                f"{name:10}{at_a_time:>10}{own:>12.1f}{own - idle:>11.1f}{theirs:>10.1f}{rate:>9.0f}"
-            )
+            numbers = f"{own:.1f}", f"{own - idle:.1f}", f"{theirs:.1f}", f"{rate:.0f}"
+            print(row.format(name, at_a_time, *numbers))
     connection = await connect(
         address.parse(f"unix://{socket}"), turn.outbox, lambda *_: None, [], 1.0
     )

@@ -118,6 +118,8 @@ class RedisCounters:
         link = self.link
         if link.mode == "looking":
             await link.decided()
+            if link.mode == "looking":
+                return mirror.away(None, "requests", 0, 0, 1, 0)
         if link.mode == "away":
             return self._hold_alone(plan, tokens, self._now_us())
         if link.mode == "joining" and self._degraded == "share":

@@ -69,6 +69,7 @@ class Link:
         self.epoch_argument = self.memory_argument = b""
         self.processes = max(1, expected)
         self.outage = 1  # numbers the times without Redis, or with one that knows too little
+        self._told: str = ""  # the mode that the last line in the log named
         self.outage_began: float | None = None  # loop time
         self._redis_us, self._read_at = 0, 0.0
         self._lost_at_us = 0
@@ -92,7 +93,8 @@ class Link:
         return began is None or monotonic() < began + WINDOW_US / 1_000_000
 
     async def decided(self) -> None:
-        """Wait until the mode is no longer `looking`, a few milliseconds. The first one starts."""
+        """Wait until the mode is no longer `looking`, a few milliseconds. It still is for whoever
+        has waited long enough. The first one starts."""
         await self._decision()
 
     async def first_decided(self) -> None:
@@ -156,6 +158,8 @@ class Link:
         self.reason = reason
         if self.mode != "away":
             self.mode = "looking"
+        if self.was_late:
+            self._wake()
         self._wanted.set()
 
     async def _follow(self, connection: Connection) -> None:
@@ -206,37 +210,34 @@ class Link:
         """From here on settlements go to Redis again, behind what is pushed now."""
         if self.mode not in ("away", "joining"):
             self._begin_outage()
+        is_first = not self.epoch and self.mode == "looking"  # It starts: nobody is in a hurry.
         self.epoch = epoch
         self.epoch_argument = resp.arguments(epoch)
         self.memory_argument = resp.arguments(_memory(epoch) + ":")
         self.connection = connection
+        if not is_first:
+            self._set("joining", "processes tell it what they have counted", is_told=False)
 
     def _begin_outage(self) -> None:
         self.outage += 1
         self.outage_began = monotonic()
 
-    def _set(self, mode: Mode, reason: str) -> None:
+    def _set(self, mode: Mode, reason: str, *, is_told: bool = True) -> None:
         if mode == "away" and self.mode != "away":
             self._lost_at_us = self._lost_at_us or self.now_us()
             if self.mode != "joining":
                 self._begin_outage()
-        changed = mode != self.mode
         self.mode, self.reason = mode, reason
-        if changed:
-            self._tell()
+        if is_told and mode != self._told:  # A connection that was found again at once is no news.
+            self._told = mode
+            facts = {"mode": mode, "reason": reason, "processes": self.processes}
+            (_log.info if mode == "shared" else _log.warning)("limits_mode", facts)
+        self._wake()
+
+    def _wake(self) -> None:
         waiting, self._waiting = self._waiting, []
         for signal in waiting:
             signal.fire()
-
-    _told = ""
-
-    def _tell(self) -> None:
-        """One line at each change; a connection that was found again at once is none."""
-        if self.mode == self._told:
-            return
-        self._told = self.mode
-        facts = {"mode": self.mode, "reason": self.reason, "processes": self.processes}
-        (_log.info if self.mode == "shared" else _log.warning)("limits_mode", facts)
 
 
 def _memory(epoch: str) -> str:
