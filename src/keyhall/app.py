@@ -307,6 +307,7 @@ def reload_engines(house: House) -> Reload:
         engines = house.engines
         engines.refresh(await house.store.list_engines())
         house.hall.engines = engines.table
+        house.hall.breakers.keep(engines.table)
         _log.info("engines_changed", {"engines": list(engines.table)})
         for note in engines.notes:
             _log.warning("engine_note", {"note": note})

@@ -203,5 +203,7 @@ def test_a_fallback_that_a_command_names_is_taken_up_by_the_running_server(door,
             await asyncio.sleep(0.005)
         assert inside.hall.catalogue.fallbacks == {"v1": ("v1.1-sandbox-1",)}
         await versions.set_fallbacks(inside.house.store, "v1", [], **told)
+        while inside.hall.catalogue.fallbacks:
+            await asyncio.sleep(0.005)
 
     door.run(story())

@@ -359,6 +359,38 @@ def test_i16_a_request_that_an_engine_refused_shows_that_it_works(on_stage):
     on_stage(main)
 
 
+def test_engines_that_are_gone_are_forgotten(on_stage):
+    async def main(stage):
+        key = await stage.known_key()
+        stage.upstream.script = [failure()]
+        await stage.ask(key)
+        breakers = stage.hall.breakers
+        breakers.keep(stage.hall.engines)
+        assert list(breakers) == ["upstream"]
+        assert breakers.trouble(stage.upstream, stage.clock.now_us()) is None
+        breakers.keep({"own": stage.own})
+        assert not breakers
+
+    on_stage(main)
+
+
+def test_the_operator_is_told_when_an_engine_is_tried_again(on_stage):
+    async def main(stage):
+        key = await stage.known_key()
+        stage.upstream.script = [failure()]
+        for _ in range(FAILURES_MAX):
+            await stage.ask(key)
+        told = stage.hall.breakers.trouble
+        assert told(stage.upstream, stage.clock.now_us()) == (
+            "requests failed 10 times in a row; it is tried again in 1 s"
+        )
+        stage.clock.advance(5)
+        assert told(stage.upstream, stage.clock.now_us()).endswith("again by the next request")
+        assert told(stage.own, stage.clock.now_us()) is None
+
+    on_stage(main)
+
+
 def test_the_sandbox_fails_on_purpose_and_is_never_left_alone(on_stage):
     async def main(stage):
         key = await stage.known_key()

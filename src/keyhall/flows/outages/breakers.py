@@ -5,6 +5,7 @@ breaker's state is one line in the log. The sandbox has none: it fails on purpos
 """
 
 import logging
+from collections.abc import Mapping
 
 import msgspec
 
@@ -54,6 +55,12 @@ class Breakers(dict[str, _Watched]):
             del self[engine.name]
             watched.breaker.answered()
             self._tell(watched, now_us)
+
+    def keep(self, engines: Mapping[str, Engine]) -> None:
+        """Forget engines that are not there any more."""
+        for name, watched in list(self.items()):
+            if engines.get(name) is not watched.engine:
+                del self[name]
 
     def state(self, engine: Engine, now_us: int) -> State:
         watched = self._of(engine)
