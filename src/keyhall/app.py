@@ -32,6 +32,7 @@ from keyhall.flows.follow_changes import Follower, Reload
 from keyhall.flows.hall import Hall
 from keyhall.flows.manage.checks import Refused
 from keyhall.flows.observe.request_log import RequestLog
+from keyhall.flows.verify.anchors import Anchors
 from keyhall.lane.protocol import lane_of
 from keyhall.lane.state import LaneState
 from keyhall.ledger.journal import JournalError
@@ -111,16 +112,13 @@ async def open_house(
 
 
 async def _open(
-    stack: AsyncExitStack,
-    config: Config,
-    url: str,
-    clock: AdjustableClock,
-    own: Sequence[Endpoint],
+    stack: AsyncExitStack, config: Config, url: str, clock: AdjustableClock, own: Sequence[Endpoint]
 ) -> House:
     config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     stack.enter_context(locked(config.data))
     store = await store_of(config.data)
     stack.push_async_callback(store.close)
+    anchors = anchoring(stack, store, clock)
     peppers = await peppers_of(config.data, store)
     clock.not_before(await store.newest_admitted_us())
     tiers = await first_run.sync_tiers(store, config.tiers, clock.now_us())
@@ -163,7 +161,7 @@ async def _open(
     health = Health(hall, ledger.problem, ledger.delay)
     notes = engines.told(catalogue, clock.now_us()) + offered.notes
     house = House(hall, store, engines, LaneState(), health, first, recovered, notes)
-    keep_up(stack, house, seen)
+    keep_up(stack, house, seen, anchors)
     if given is not None and not offered.is_complete:
         asking = use_upstream.keep_offering(store, given, wanted, clock.now_us)
         background(stack, "offer models", asking)
@@ -268,12 +266,14 @@ def locked(folder: Path) -> Iterator[IO[str]]:
 # --- In the background ----------------------------------------------------------------------------
 
 
-def keep_up(stack: AsyncExitStack, house: House, seen: int) -> None:
-    """Follow what commands change behind the change numbered `seen`, and sum up what was used."""
+def keep_up(stack: AsyncExitStack, house: House, seen: int, anchors: Anchors) -> None:
+    """Follow what commands change behind the change numbered `seen`; sum up what was used, and
+    anchor its chain."""
     stack.push_async_callback(house.hall.drains.close)
     follower = Follower(house.hall, seen, reload_engines(house), reload_tiers(house))
     background(stack, "follow changes", follower.run())
     background(stack, "roll up", roll_up(house.store))
+    background(stack, "anchor chains", anchors.keep())
 
 
 def background(stack: AsyncExitStack, name: str, work: Coroutine[Any, Any, None]) -> None:
@@ -320,6 +320,13 @@ def reload_tiers(house: House) -> Reload:
         house.hall.callers.tiers_changed(await house.store.load_tiers())
 
     return reload
+
+
+def anchoring(stack: AsyncExitStack, store: SqlStore, clock: Clock) -> Anchors:
+    """The stack ends with an anchor of its own, behind what the ledger commits last (R24)."""
+    anchors = Anchors(store, clock)
+    stack.push_async_callback(anchors.last)
+    return anchors
 
 
 # --- The end --------------------------------------------------------------------------------------

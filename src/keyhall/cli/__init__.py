@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Suspend, resume, limit and bill organizations.",
     ),
     "projects": ("keyhall.cli.manage.projects:projects", "Create projects and set their limits."),
+    "verify": ("keyhall.cli.verify:verify", "Compute everything again and compare."),
     "config": ("keyhall.cli.settings:config", "Show every setting and where it came from."),
     "doctor": ("keyhall.cli.doctor:doctor", "Check port, clock, disk, permissions and engines."),
     "completion": ("keyhall.cli.completion:completion", "Print the shell completion script."),

@@ -5,7 +5,6 @@ that it listens on counts as its own.
 """
 
 import asyncio
-import fcntl
 import json
 import os
 import shutil
@@ -23,6 +22,7 @@ import click
 from keyhall.cli import tls
 from keyhall.cli.options import load_config
 from keyhall.cli.serve import address_of, url_of, why_not_listening
+from keyhall.cli.serving import serving
 from keyhall.clock import SystemClock
 from keyhall.config import Config
 from keyhall.flows import first_run
@@ -160,19 +160,6 @@ def port(config: Config) -> Finding:
             f"Cannot listen on {where}: {why_not_listening(error)}",
         )
     return Finding("port", "ok", f"{where} is free" if server.port else "takes any that is free")
-
-
-def serving(folder: Path) -> str | None:
-    """The process that serves this folder, if one does."""
-    try:
-        with open(folder / "server.lock", encoding="ascii") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return file.read().strip() or "unknown"
-    except OSError:
-        pass
-    return None
 
 
 def certificate(config: Config) -> Finding:

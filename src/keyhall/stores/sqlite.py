@@ -44,10 +44,9 @@ class SqliteStore(SqlStore):
     """One file. Every process that opens it sees the others' writes."""
 
     def __init__(self, engine: AsyncEngine, path: Path, busy_seconds: float) -> None:
-        super().__init__(engine)
+        super().__init__(engine, os.urandom(WRITER_BYTES).hex())
         self._lookups = Lookups(str(path), busy_seconds, "lookups")
-        writer = os.urandom(WRITER_BYTES).hex()  # The chain of this process's life (R24).
-        self._batches = Batches(str(path), busy_seconds, "batches", writer)
+        self._batches = Batches(str(path), busy_seconds, "batches", self.writer)
         self._watch = Watch(str(path))
 
     async def find_grant(self, digest: bytes) -> Grant | None:
