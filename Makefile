@@ -25,7 +25,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet install
 EXPLAIN = || { echo "Installing failed, see $(VENV)/install.log: $$(tail -n 1 $(VENV)/install.log)" >&2; \
 	exit 1; }
 
-.PHONY: help install install-dev serve test test-slow check coverage bench bench-peers lock docs clean
+.PHONY: help install install-dev serve test test-slow faults check coverage bench bench-peers lock docs clean
 .DEFAULT_GOAL := help
 
 help: ## Print these words.
@@ -42,6 +42,9 @@ test: install-dev ## Run every test that takes seconds. ARGS="-k word" are passe
 
 test-slow: install-dev ## Run the tests that take minutes or real time.
 	@$(TEST_ENV) $(BIN)/python -m pytest -m slow $(ARGS)
+
+faults: install-dev ## Kill a server a thousand times, run ten thousand simulated worlds. ARGS="--seed 7".
+	@$(TEST_ENV) $(BIN)/python tests/faults/run.py $(ARGS)
 
 check: install-dev ## Format, lint, types, imports, sizes, generated pages, coverage of the core.
 	$(BIN)/ruff format --check .

@@ -203,6 +203,61 @@ def test_a_stop_notes_when_keys_were_last_used(house):
     connection.close()
 
 
+def spoil_a_page(house):
+    """Of a table that no start reads."""
+    with sqlite3.connect(house.database) as connection:
+        connection.execute("CREATE TABLE padding AS SELECT hex(randomblob(20000)) AS text")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    with house.database.open("r+b") as file:
+        file.seek(-4096, 2)
+        file.write(b"\xa5" * 4096)
+
+
+@pytest.mark.parametrize("left", ["journal-1.bin", "spool-1.bin"])
+def test_f8_a_start_after_a_crash_refuses_a_corrupt_file(house, left):
+    """F-8: after a stop that was one there is nothing to look for, and a start takes no longer."""
+    spoil_a_page(house)
+    opened(house, nothing)
+    (house.data / left).touch()
+    assert "is damaged" in refusal(house)
+    assert "Restore it from a backup" in refusal(house)
+    assert (house.data / left).exists(), "what was used is kept"
+
+
+def test_f8_a_journal_without_a_database_is_no_damage(house, tmp_path):
+    house.data = tmp_path / "fresh"
+    house.data.mkdir()
+    (house.data / "journal-1.bin").touch()
+    opened(house, nothing)
+
+
+def test_i8_a_large_spool_that_is_taken_in_at_start_is_told(house, monkeypatch, caplog):
+    from keyhall.ledger import recovery
+    from keyhall.ledger.spool import Spool
+    from keyhall.policy.metering import Endpoint, Outcome, Usage, UsageSource
+
+    def row(number):
+        ids = ("key_000000000000", "proj_000000000000", "org_000000000000", "v1-sandbox-1")
+        numbers = (house.now_us, house.now_us, 0, 1, 1, 2, 1, 0)
+        about = (Outcome.ANSWERED, UsageSource.ENGINE)
+        return Usage(f"{number:032x}", *ids, Endpoint.CHAT, False, True, *numbers, *about)
+
+    spool = Spool(house.data)
+    spool.append([row(number) for number in range(5_000)])
+    spool.close()
+    monkeypatch.setattr(recovery, "PROGRESS_ROWS", 2_000)
+    caplog.set_level("INFO", "keyhall")
+
+    async def story(hall):
+        return hall.recovered.spooled, len(await hall.store.usage_since(0))
+
+    assert opened(house, story) == (5_000, 5_000)
+    told = [record.args for record in caplog.records if record.msg == "spool_replayed"]
+    assert [each["records"] for each in told] == [2_000, 4_000]
+    assert told[1] == {"file": "spool-1.bin", "records": 4_000, "percent": 80}
+
+
 def test_usage_that_the_store_did_not_take_at_the_end_is_told(house, caplog):
     async def story(hall):
         hall.hall.ledger._flusher.sink_error = "StoreAway: database or disk is full"

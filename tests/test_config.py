@@ -106,7 +106,7 @@ def test_all_mistakes_are_told_at_once_each_with_its_place():
         "KEYHALL_SERVER_BODY_BYTES_MAX": "0",
     }
     assert mistakes(text, environ, server={"port": 70_000, "host": ""}) == [
-        "'x' is not a section; expected one of server, log, sandbox, upstream, database, "
+        "'x' is not a section; expected one of server, log, sandbox, upstream, redis, database, "
         "keys, tiers.",
         "'log' is a section: write [log].",
         "[sever] is not a section; did you mean server?",

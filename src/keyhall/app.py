@@ -14,10 +14,13 @@ from typing import IO, Any
 from keyhall import tokenizers
 from keyhall.api.app import web
 from keyhall.api.health import Health
-from keyhall.clock import AdjustableClock, SystemClock
-from keyhall.config import Config
+from keyhall.clock import AdjustableClock, Clock, SystemClock
+from keyhall.config import Config, Redis
 from keyhall.counters.memory import MemoryCounters
 from keyhall.counters.quotas import MemoryQuotas, QuotaSink
+from keyhall.counters.redis.address import AddressError
+from keyhall.counters.redis.address import parse as parse_address
+from keyhall.counters.redis.counters import RedisCounters
 from keyhall.engines.upstream.address import Endpoint
 from keyhall.flows import first_run, restart
 from keyhall.flows.callers import Callers
@@ -29,13 +32,16 @@ from keyhall.flows.follow_changes import Follower, Reload
 from keyhall.flows.hall import Hall
 from keyhall.flows.manage.checks import Refused
 from keyhall.flows.observe.request_log import RequestLog
+from keyhall.flows.verify.anchors import Anchors
 from keyhall.lane.protocol import lane_of
 from keyhall.lane.state import LaneState
 from keyhall.ledger.journal import JournalError
 from keyhall.ledger.ledger import JournalLedger
 from keyhall.ledger.recovery import Progress, Recovered, open_ledger
+from keyhall.ledger.spool import PATTERN as SPOOLS
 from keyhall.policy.catalogue import Catalogue
 from keyhall.policy.proxies import TrustedProxies
+from keyhall.ports.counters import Counters
 from keyhall.ports.ledger import UsageSink
 from keyhall.ports.store import LaneStore, StoreAway
 from keyhall.stores.migrate import SchemaUnfit
@@ -45,6 +51,7 @@ from keyhall.stores.sql import SqlStore
 from keyhall.turn import Turn
 
 ROLL_UP_SECONDS = 60.0
+DAMAGE_SECONDS = 2.0  # A restart is to be ready in 5 s; `keyhall doctor` looks at the whole file.
 HOP_BYTES = 16
 
 _log = logging.getLogger("keyhall")
@@ -105,16 +112,13 @@ async def open_house(
 
 
 async def _open(
-    stack: AsyncExitStack,
-    config: Config,
-    url: str,
-    clock: AdjustableClock,
-    own: Sequence[Endpoint],
+    stack: AsyncExitStack, config: Config, url: str, clock: AdjustableClock, own: Sequence[Endpoint]
 ) -> House:
     config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     stack.enter_context(locked(config.data))
-    store = await open_database(config.database.url, config.data)
+    store = await store_of(config)
     stack.push_async_callback(store.close)
+    anchors = anchoring(stack, store, clock)
     peppers = await first_run.peppers_of(store, config.keys.pepper, config.data)
     clock.not_before(await store.newest_admitted_us())
     tiers = await first_run.sync_tiers(store, config.tiers, clock.now_us())
@@ -133,8 +137,9 @@ async def _open(
     ledger, recovered = await ledger_of(config.data, sink, catalogue, clock.now_us())
     stack.push_async_callback(close_ledger, ledger)
     clock.not_before(await store.newest_admitted_us())
-    counters = MemoryCounters(clock)
-    await restart.rebuild(counters, store, tiers, clock.now_us())
+    counters = counters_of(config.redis, clock, turn)
+    stack.callback(counters.close)
+    await restart.fill(counters, store, tiers, clock.now_us())
     callers = Callers(store, tiers, peppers, clock, url)
     stack.push_async_callback(note_last_use, store, callers)
     hall = Hall(
@@ -156,7 +161,7 @@ async def _open(
     health = Health(hall, ledger.problem, ledger.delay)
     notes = engines.told(catalogue, clock.now_us()) + offered.notes + shared_notes(config)
     house = House(hall, store, engines, LaneState(), health, first, recovered, notes)
-    keep_up(stack, house, seen)
+    keep_up(stack, house, seen, anchors)
     if given is not None and not offered.is_complete:
         asking = use_upstream.keep_offering(store, given, wanted, clock.now_us)
         background(stack, "offer models", asking)
@@ -174,6 +179,33 @@ def as_configured(config: Config, clock: AdjustableClock) -> dict[str, Any]:
         "failed_requests": RequestLog(clock) if said == "errors" else None,
         "every_request": RequestLog(clock) if said == "all" else None,
     }
+
+
+async def store_of(config: Config) -> SqlStore:
+    """The store that the settings name. After a stop that was none (a kill, a power cut: a journal
+    or a spool was left) a file is looked through first, for what a damaged one answers is
+    anything."""
+    folder = config.data
+    is_left = any(folder.glob("journal-*.bin")) or any(folder.glob(SPOOLS))
+    damage_seconds = DAMAGE_SECONDS if is_left else None
+    return await open_database(config.database.url, folder, damage_seconds=damage_seconds)
+
+
+def counters_of(redis: Redis, clock: Clock, turn: Turn) -> Counters:
+    """In memory, for one process; in Redis for many."""
+    if not redis.url:
+        return MemoryCounters(clock)
+    try:
+        address = parse_address(redis.url)
+    except AddressError as error:
+        raise StartRefused(f"[redis] url: {error}.") from None
+    return RedisCounters(
+        address,
+        clock,
+        turn.outbox,
+        degraded=redis.degraded,
+        expected_processes=redis.expected_processes,
+    )
 
 
 async def catalogue_of(store: LaneStore) -> Catalogue:
@@ -237,12 +269,14 @@ def locked(folder: Path) -> Iterator[IO[str]]:
 # --- In the background ----------------------------------------------------------------------------
 
 
-def keep_up(stack: AsyncExitStack, house: House, seen: int) -> None:
-    """Follow what commands change behind the change numbered `seen`, and sum up what was used."""
+def keep_up(stack: AsyncExitStack, house: House, seen: int, anchors: Anchors) -> None:
+    """Follow what commands change behind the change numbered `seen`; sum up what was used, and
+    anchor its chain."""
     stack.push_async_callback(house.hall.drains.close)
     follower = Follower(house.hall, seen, reload_engines(house), reload_tiers(house))
     background(stack, "follow changes", follower.run())
     background(stack, "roll up", roll_up(house.store))
+    background(stack, "anchor chains", anchors.keep())
 
 
 def background(stack: AsyncExitStack, name: str, work: Coroutine[Any, Any, None]) -> None:
@@ -276,6 +310,7 @@ def reload_engines(house: House) -> Reload:
         engines = house.engines
         engines.refresh(await house.store.list_engines())
         house.hall.engines = engines.table
+        house.hall.breakers.keep(engines.table)
         _log.info("engines_changed", {"engines": list(engines.table)})
         for note in engines.notes:
             _log.warning("engine_note", {"note": note})
@@ -288,6 +323,13 @@ def reload_tiers(house: House) -> Reload:
         house.hall.callers.tiers_changed(await house.store.load_tiers())
 
     return reload
+
+
+def anchoring(stack: AsyncExitStack, store: SqlStore, clock: Clock) -> Anchors:
+    """The stack ends with an anchor of its own, behind what the ledger commits last (R24)."""
+    anchors = Anchors(store, clock)
+    stack.push_async_callback(anchors.last)
+    return anchors
 
 
 # --- The end --------------------------------------------------------------------------------------

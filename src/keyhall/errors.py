@@ -511,6 +511,13 @@ QUOTA_HELD = _row(
     "at once.",
     _LIMIT, retry=True,
 )  # fmt: skip
+LIMITS_AWAY = _row(
+    "limits_away", 503, "server_error", "limits_away",
+    "The counters that all servers share cannot be reached, and what this server may admit by "
+    "itself for {model} is used up. Please try again in {wait}.",
+    "Retry after `retry-after-ms`: it returns by itself. Operator: `/readyz` says why.",
+    _SERVER, retry=True,
+)  # fmt: skip
 BILLING_INACTIVE = _row(
     "billing_inactive", 429, "billing_not_active", "billing_not_active",
     "Your account is not active, please check your billing details on our website.",

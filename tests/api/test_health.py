@@ -52,7 +52,13 @@ def test_a_hall_whose_parts_all_work_is_ready(inside):
         assert answer.json == {
             "ready": True,
             "degraded": [],
-            "parts": {"server": "ok", "ledger": "ok", "store": "ok", "engine sandbox": "ok"},
+            "parts": {
+                "server": "ok",
+                "ledger": "ok",
+                "counters": "ok",
+                "store": "ok",
+                "engine sandbox": "ok",
+            },
         }
 
     inside(story)

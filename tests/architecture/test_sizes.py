@@ -9,7 +9,7 @@ SOURCE = Path(__file__).parents[2] / "src"
 MODULES = sorted(SOURCE.rglob("*.py"))
 LINES_PER_MODULE = 400
 LINES_PER_FUNCTION = 60
-FILES_PER_FOLDER = 14
+FILES_PER_FOLDER = 16
 
 # Tables, where being long is the point: one row of the error table after the other.
 TABLES = {"keyhall/errors.py"}

@@ -89,6 +89,41 @@ def test_a_damaged_database_is_an_error(examine, house):
     assert "Restore it from a backup" in found["store"][0]["says"]
 
 
+def test_f8_doctor_looks_through_the_whole_file(examine, house):
+    with sqlite3.connect(house.database) as connection:
+        connection.execute("CREATE TABLE padding AS SELECT hex(randomblob(20000)) AS text")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    with house.database.open("r+b") as file:
+        file.seek(-4096, 2)
+        file.write(b"\xa5" * 4096)
+    found, status = examine()
+    assert (states(found)["store"], status) == (["error"], 1)
+    assert "Restore it from a backup" in found["store"][0]["says"]
+
+
+def test_i8_a_spool_that_waits_is_told_and_what_becomes_of_it(examine, house):
+    (house.data / "spool-1.bin").write_bytes(bytes(3 << 20))
+    found, status = examine()
+    assert (states(found)["usage"], status) == (["warning"], 0)
+    [finding] = found["usage"]
+    assert finding["says"] == "3.0 MiB of usage wait for the database, in spool-1.bin."
+    assert finding["advice"] == "The next `keyhall serve` takes them in. Do not delete them."
+    with app.locked(house.data):
+        [finding] = examine()[0]["usage"]
+    assert finding["advice"].endswith("they come in by themselves.")
+
+
+def test_usage_that_could_not_be_read_is_told(examine, house):
+    for name in ("spool-1", "journal-1"):
+        (house.data / f"{name}.bin.damaged-1800000000000000").touch()
+    [finding] = examine()[0]["usage"]
+    assert finding["says"] == (
+        "Part of journal-1.bin.damaged-1800000000000000, spool-1.bin.damaged-1800000000000000 "
+        "could not be read: nobody was charged for it."
+    )
+
+
 @pytest.mark.parametrize("ill", ["missing", "another", "damaged"])
 def test_a_pepper_that_is_not_the_keys_own_is_an_error(examine, house, ill):
     pepper = house.data / "pepper"

@@ -194,6 +194,24 @@ def test_i6_what_is_settled_counts_before_during_and_after_its_commit(run) -> No
     run(story)
 
 
+def test_f7_a_commit_whose_answer_was_lost_is_counted_once(run) -> None:
+    """F-7: the rows are there; offered again, nothing of them is new."""
+
+    async def story(world):
+        quota = await world.quota(100)
+        admitted = await world.admit(quota, tokens=100)
+        nothing = await world.admit(quota, tokens=0)
+        world.settle(admitted, 70)
+        world.settle(nothing, 0)
+        await world.store.record_usage(world.uncommitted)
+        assert (await world.ask(quota, tokens=31))[1].used == 70
+        await world.commit()
+        assert (await world.ask(quota, tokens=31))[1].used == 70
+        await world.admit(quota, tokens=30)
+
+    run(story)
+
+
 def test_a_request_is_held_in_every_quota_or_in_none(run) -> None:
     async def story(world):
         roomy = await world.quota(100, resource="requests", scope="organization")

@@ -240,6 +240,20 @@ def test_the_newest_price_of_a_version_counts(run) -> None:
     assert run(work) == Price(4, 4)
 
 
+def test_the_versions_that_answer_instead_come_back_in_their_order(run) -> None:
+    async def work(store):
+        async def said(*names):
+            await manage_versions.set_fallbacks(store, "v1", names, **BY)
+            return (await store.load_catalogue()).fallbacks
+
+        return [await said("v1.1", "sandbox/long"), await said("sandbox/long"), await said()]
+
+    first, second, none = run(work)
+    assert first == {"v1": ("v1.1-sandbox-1", "sandbox/long")}
+    assert second == {"v1": ("sandbox/long",)}
+    assert none == {}
+
+
 def test_r14_changes_are_told_in_their_order_from_any_number_on(run) -> None:
     async def work(store):
         before = await store.last_change()

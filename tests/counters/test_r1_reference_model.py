@@ -4,18 +4,22 @@ The model is slow and obvious. Random histories run through it and the real coun
 decide alike, say the same numbers, and in no interval of 60 s may more be admitted than allowed.
 """
 
+import asyncio
+import contextlib
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from keyhall.clock import ManualClock
+from keyhall.clock import Clock, ManualClock
 from keyhall.counters.memory import MemoryCounters, MemoryHold
+from keyhall.lane.steps import drive
 from keyhall.policy.limits import WINDOW_US, Facts, Limits, Refused, WindowLimits
-from keyhall.ports.counters import Past
+from keyhall.ports.counters import Counters, Hold, Past
 
 SECOND_US = 1_000_000
 
@@ -29,7 +33,7 @@ class Logged:
     at_us: int
     windows: Windows
     counted: int
-    hold: MemoryHold
+    hold: Hold
     is_open: bool = True
 
 
@@ -89,18 +93,31 @@ class Model:
 class Trial:
     """The real counters and the model, side by side."""
 
-    def __init__(self) -> None:
+    def __init__(self, make: Callable[[Clock], Counters] = MemoryCounters) -> None:
         self.clock = ManualClock()
-        self.counters = MemoryCounters(self.clock)
+        self._make = make
+        self._runner = asyncio.Runner()
+        self.counters = make(self.clock)
         self.model = Model()
+
+    def close(self) -> None:
+        self.counters.close()
+        self._runner.close()
+
+    def hold(self, windows: Windows, tokens: int) -> Hold | Refused:
+        async def ask() -> Hold | Refused:
+            taken: Hold | Refused = await drive(self.counters.hold(windows, tokens))
+            return taken
+
+        return self._runner.run(ask())
 
     def ask(self, windows: Windows, tokens: int) -> Refused | None:
         now_us = self.clock.now_us()
         before = {window.id: self.model.left(window, now_us) for window in windows}
         fits = self.model.has_room(windows, tokens, now_us) and self.model.has_lanes(windows)
-        taken = hold(self.counters, windows, tokens)
-        assert isinstance(taken, MemoryHold) == fits
-        if isinstance(taken, MemoryHold):
+        taken = self.hold(windows, tokens)
+        assert isinstance(taken, Refused) != fits
+        if not isinstance(taken, Refused):
             self.model.log.append(Logged(now_us, windows, tokens, taken))
             self.model.check_theorem(windows)
             self.check_facts(taken.facts, windows)
@@ -172,7 +189,8 @@ class Trial:
             if each.is_open:
                 each.is_open = False
                 each.counted = each.counted * used_percent // 100
-        self.counters = MemoryCounters(self.clock)
+        self.counters.close()
+        self.counters = self._make(self.clock)
         since_us = self.clock.now_us() - 61 * SECOND_US
         self.counters.rebuild(
             Past(each.windows, each.at_us, each.counted)
@@ -230,7 +248,25 @@ def test_r1_no_interval_of_sixty_seconds_admits_more_than_the_limits(
 ):
     """For key, project and organization at once, whatever is asked, settled, cancelled, waited
     for or restarted; and nothing is refused that the window of slots has room for."""
-    trial = Trial()
+    go_through(Trial(), callers, steps)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(callers=callers(), steps=steps)
+def test_r1_one_script_in_redis_decides_as_the_model_does(
+    redis_server: Any, callers: list[Windows], steps: list[tuple[str, int, int]]
+):
+    go_through(Trial(redis_server.counters), callers, steps)
+
+
+def go_through(trial: Trial, callers: list[Windows], steps: list[tuple[str, int, int]]) -> None:
+    with contextlib.closing(trial):
+        take(trial, callers, steps)
+
+
+def take(trial: Trial, callers: list[Windows], steps: list[tuple[str, int, int]]) -> None:
     for step, one, two in steps:
         match step:
             case "ask":

@@ -81,7 +81,7 @@ def check(premises: Premises, load: Load, produced: Mapping[str, int], report: R
     for request_id, sent in known.items():
         row = rows.get(request_id)
         if row is not None:
-            check_one(sent, row, produced, report)
+            check_one(sent, row, produced, report, load)
     check_totals(premises, all_rows)
     for tier, limits in (("tiny", TINY), ("bound", BOUND)):
         (key,) = premises.query("SELECT id FROM keys WHERE tier = ?", tier)
@@ -91,7 +91,9 @@ def check(premises: Premises, load: Load, produced: Mapping[str, int], report: R
     assert not list(premises.data.glob("journal-*")), "a journal, or a part of one, was left"
 
 
-def check_one(sent: Sent, row: Row, produced: Mapping[str, int], report: Report) -> None:
+def check_one(
+    sent: Sent, row: Row, produced: Mapping[str, int], report: Report, load: Load
+) -> None:
     """One request of a server that was killed, stopped or left in peace."""
     where = f"{sent}: {dict(row)}"
     assert sent.reply is not None
@@ -103,7 +105,7 @@ def check_one(sent: Sent, row: Row, produced: Mapping[str, int], report: Report)
         report.over_max = max(report.over_max, over)
         report.cut += 1
         report.over += over > 0
-        assert over <= max(sent.step_max, sent.choices), where
+        assert over <= load.steps_at_once(sent), where
 
 
 def check_sums(sent: Sent, row: Any, produced: Mapping[str, int], where: str) -> None:

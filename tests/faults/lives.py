@@ -52,8 +52,10 @@ async def one_life(premises: Premises, load: Load, report: Report) -> None:
         await asyncio.sleep(dice.uniform(0, LIFE_SECONDS_MAX))
         if load.life % STOPPED_EACH == STOPPED_EACH - 1:
             report.stops += 1
+            load.stopped.add(load.life)
             await pause(process, dice.uniform(*STOP_SECONDS))
             await asyncio.sleep(dice.uniform(0, 0.1))
+        load.killed_at[load.life] = time.monotonic()
         process.kill()
         await asyncio.gather(*workers)
     process.end()

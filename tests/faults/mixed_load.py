@@ -5,11 +5,14 @@ Everything is drawn from one seed. `Sent` is one side of the books that `books.p
 """
 
 import asyncio
+import json
 import os
 import random
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from command_line import keyhall
 from hall_process import CONFIG, Premises
 from plain_http import Cut, Line, Reply, chat, said, streamed
 
@@ -25,6 +28,8 @@ limits = { requests_per_minute = 3 }
 """
 TIERS_USED = ("roomy", "bound", "tiny")
 WORKERS = 14
+OWN_PER_SECOND = 50  # tokens: the sandbox's usual pace
+UPSTREAM_PER_SECOND = 1_000  # without a pause between them
 OWN = ("v1", "v1.1", "sandbox/long")
 UPSTREAM = ("up-counts-1", "up-mute-1")
 
@@ -48,6 +53,7 @@ class Sent:
     is_stream: bool
     reply: Reply | None = None  # once the head has come
     step_max: int = 0  # most events in one write
+    last_at: float = 0.0  # when the last of them was read
     is_whole: bool = False  # the answer came to its end
     has_left: bool = False  # the client left in the middle
 
@@ -82,6 +88,18 @@ class Load:
     extra: int = 0  # requests beside those in `sent`
     refused: int = 0
     life: int = 0
+    killed_at: dict[int, float] = field(default_factory=dict)  # by life
+    stopped: set[int] = field(default_factory=set)  # lives with a SIGSTOP
+
+    def steps_at_once(self, sent: Sent) -> float:
+        """Tokens of one step at most: as many as in any that was seen, or as were due since the
+        last, because an engine that got no processor for a while has to catch up."""
+        if sent.life in self.stopped:
+            return sent.cap * sent.choices
+        silent = max(0.0, self.killed_at[sent.life] - sent.last_at)
+        pace = OWN_PER_SECOND if sent.is_own else UPSTREAM_PER_SECOND
+        due = (pace * silent + 1) * sent.choices
+        return max(sent.step_max, due)
 
     def draw(self) -> tuple[Sent, dict[str, Any], str, int | None]:
         """A request, its body, its key, and after how many events its client leaves."""
@@ -156,6 +174,7 @@ async def ask(
     try:
         if stream.is_stream:
             async for _ in stream.writes():
+                sent.last_at = time.monotonic()
                 if leaves is not None and len(stream.reply.events) >= leaves:
                     sent.has_left = True
                     stream.abort()
@@ -172,12 +191,26 @@ def make_premises(folder: Any) -> Premises:
     return Premises(folder, CONFIG + TIERS)
 
 
+def command(premises: Premises, *arguments: str) -> str:
+    """`keyhall ARGUMENTS`, in this process: a new one takes a second, and more on a busy machine.
+    Not inside an event loop."""
+    return keyhall(premises.data, premises.config, *arguments)
+
+
+def make_key(premises: Premises, tier: str) -> str:
+    """The text of a new key of this tier."""
+    made = command(premises, "keys", "create", "--name", tier, "--tier", tier, "--json")
+    text: str = json.loads(made)["key"]
+    return text
+
+
 def furnish(premises: Premises, upstream_url: str) -> dict[str, str]:
     """A key of each tier, and the upstream's two models."""
-    keys = {tier: premises.make_key(tier, "--tier", tier)["key"] for tier in TIERS_USED}
-    premises.run("engines", "add", "up", "--url", upstream_url)
+    keys = {tier: make_key(premises, tier) for tier in TIERS_USED}
+    command(premises, "engines", "add", "up", "--url", upstream_url)
     for name in ("counts", "mute"):
-        premises.run(
+        command(
+            premises,
             *("versions", "add", f"up-{name}-1", "--engine", "up", "--engine-model", name),
             *("--count", "exact", "--price-in", "1", "--price-out", "2"),
         )

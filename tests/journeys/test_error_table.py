@@ -26,6 +26,8 @@ from plain_http import Reply, chat, encode
 from keyhall import errors
 from keyhall.clock import ManualClock
 from keyhall.config import Upstream
+from keyhall.counters.redis.address import Address
+from keyhall.counters.redis.counters import RedisCounters
 from keyhall.errors import Problem
 from keyhall.flows.manage import keys, organizations
 from keyhall.lane.state import BODIES_BYTES_MAX, Deadlines
@@ -301,6 +303,16 @@ async def a_limit_of_nothing(inside: Inside) -> Reply:
     grant = replace(caller.grant, key_limits=Limits(requests_per_minute=0))
     caller.update(grant, {}, inside.clock.now_us())
     return await ask(inside, key)
+
+
+@raises(errors.LIMITS_AWAY)
+async def counters_in_a_redis_that_is_not_there(inside: Inside) -> Reply:
+    nowhere = Address(path="/nowhere/redis.sock")
+    inside.hall.counters = RedisCounters(nowhere, inside.clock, inside.hall.turn.outbox)
+    try:
+        return await ask(inside, await key_of(inside, limits=Limits(requests_per_minute=9)))
+    finally:
+        inside.hall.counters.close()
 
 
 @raises(errors.BILLING_INACTIVE)

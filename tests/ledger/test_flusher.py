@@ -119,25 +119,79 @@ def test_i8_rows_go_to_the_spool_at_once_when_a_quarter_of_the_slots_wait(
     run(main())
 
 
-def test_f6_a_sink_that_does_not_answer_at_all_is_spooled_around(make_ledger, Sink, serve, run):
-    """Its call hangs, then succeeds after all: what it took is offered again and not doubled."""
+def test_f6_a_sink_that_does_not_answer_at_all_is_spooled_around_and_asked_again(
+    make_ledger, Sink, serve, run
+):
+    """Its connection may be dead without a word; then it is back within 5 s all the same."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        sink = Sink()
+        sink.seconds = 10_000
+        ledger = make_ledger(sink)
+        ledger.start()
+        serve(ledger, *range(1, 9))
+        await until(lambda: ledger.spooled() == 8)
+        assert loop.time() < 2
+        assert ledger.last_error == "no answer within 1 s"
+        serve(ledger, 9)
+        await until(lambda: ledger.spooled() == 9)
+        await until(lambda: len(sink.calls) > 5)
+        assert ledger.last_error == "SinkSilent: no answer within 3 s"
+        back = loop.time()
+        sink.seconds = 0
+        await until(lambda: not ledger.spooled())
+        assert loop.time() - back <= 5
+        assert numbers(sink) == [*range(1, 10)]
+        assert ledger.last_error is None
+        await ledger.close()
+
+    run(main())
+
+
+def test_a_call_that_succeeds_late_doubles_nothing(make_ledger, Sink, serve, run):
+    """Its rows are in the spool by then, and are offered again."""
 
     async def main():
         sink = Sink()
-        sink.seconds = 30
+        sink.seconds = 2.5
         ledger = make_ledger(sink, batch_rows=5)
         ledger.start()
         serve(ledger, *range(1, 9))
         await until(lambda: ledger.spooled() == 8)
-        assert ledger.last_error == "no answer within 1 s"
-        assert sink.calls == [0.0], "it is asked once"
-        serve(ledger, 9)
-        await until(lambda: ledger.spooled() == 9)
+        await until(lambda: sink.batches)
         sink.seconds = 0
         await until(lambda: not ledger.spooled())
-        assert numbers(sink) == [*range(1, 10)]
-        assert sink.batches[0] == 5
-        assert sum(sink.batches) == 14, "five rows came twice"
+        assert numbers(sink) == [*range(1, 9)]
+        assert (sink.batches[0], sum(sink.batches)) == (5, 13), "five rows came twice"
+        await ledger.close()
+
+    run(main())
+
+
+def test_a_sink_that_is_slow_gets_fewer_rows_until_it_keeps_up(make_ledger, Sink, serve, run):
+    """Else a batch that takes longer than we wait would never come in."""
+
+    class Slow(Sink):
+        per_row = 0.01
+
+        async def record_usage(self, batch):
+            self.seconds = len(batch) * self.per_row
+            await super().record_usage(batch)
+
+    async def main():
+        sink = Slow()
+        ledger = make_ledger(sink, slots=3_000)
+        ledger.start()
+        serve(ledger, *range(1, 2_001))
+        await until(lambda: len(sink.rows) == 2_000)
+        assert sink.batches[0] == 125, "2,000 and 500 took too long"
+        assert max(sink.batches) <= 300
+        sink.per_row = 0
+        for start in range(2_001, 40_000, 2_000):
+            serve(ledger, *range(start, start + 2_000))
+            await until(lambda: not ledger.depth() and not ledger.spooled())
+        assert sink.batches[-1] == 2_000
         await ledger.close()
 
     run(main())

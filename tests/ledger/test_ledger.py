@@ -11,9 +11,11 @@ from keyhall.ledger.flusher import BATCH_ROWS, FLUSH_SECONDS
 from keyhall.ledger.journal import open_journal
 from keyhall.ledger.ledger import JournalLedger
 from keyhall.ledger.recovery import open_ledger
+from keyhall.ledger.slot import read_record
 from keyhall.policy.metering import Outcome, Usage, UsageSource
 
 VERSIONS = {7: "v1-sandbox-1"}
+FIRST_SLOT = 4096
 
 
 @pytest.fixture
@@ -85,6 +87,31 @@ def test_r3_a_second_settle_changes_nothing(make_ledger, Sink, opening, settle, 
         assert found.crashed == 1
         assert [row.output_tokens for row in journal_left.rows.values()] == [3]
         assert [row.output_tokens for row in sink.rows.values()] == [5]
+
+    run(main())
+
+
+def test_r17_a_request_that_another_version_answers_is_journaled_as_that_ones(
+    make_ledger, Sink, opening, settle, run
+):
+    """What the first engine was given is forgotten: it failed before its first byte."""
+
+    async def main():
+        ledger = make_ledger(Sink(), slots=1)
+        entry = ledger.open(opening(1))
+        entry.accepted()
+        entry.reopen(version="other-1", version_number=8, input_tokens=77, price_input=5)
+        record = read_record(ledger._journal.memory, FIRST_SLOT)
+        assert (record.opening.version_number, record.opening.input_tokens) == (8, 77)
+        assert record.opening.request_id == opening(1).request_id
+        assert (record.is_accepted, record.output) == (False, 0)
+        entry.produced(3)
+        assert read_record(ledger._journal.memory, FIRST_SLOT).output == 3
+        usage = settle(entry, output=5)
+        assert usage.version == "other-1"
+        entry.reopen(version="late-1")
+        assert settle(entry) is usage
+        await ledger.close()
 
     run(main())
 

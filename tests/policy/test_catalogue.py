@@ -85,3 +85,11 @@ def test_versions_whose_engine_is_not_there_are_found_unless_they_are_retired() 
 def test_the_day_of_the_shutdown_is_told_in_utc() -> None:
     assert shutdown_date(replace(VERSION, retires_at_us=NOON_US)) == "2027-05-01"
     assert shutdown_date(VERSION) is None
+
+
+def test_an_alias_names_who_answers_instead_and_a_version_nobody() -> None:
+    other = replace(VERSION, name="other-1", fingerprint="")
+    there = {VERSION.name: VERSION, other.name: other}
+    catalogue = Catalogue(there, {"v1": VERSION.name}, fallbacks={"v1": (other.name,)})
+    assert list(catalogue.instead("v1")) == [other]
+    assert list(catalogue.instead(VERSION.name)) == []

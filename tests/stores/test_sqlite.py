@@ -11,7 +11,8 @@ from sqlalchemy import text
 from keyhall.flows.manage import keys as manage
 from keyhall.policy.tiers import BUILT_IN
 from keyhall.ports.store import StoreAway
-from keyhall.stores.sqlite import CONNECTIONS_MAX, open_store
+from keyhall.stores import sqlite as sqlite_module
+from keyhall.stores.sqlite import CONNECTIONS_MAX, open_store, refuse_damaged
 
 
 async def make(house, store, name="app"):
@@ -155,6 +156,66 @@ def test_a_damaged_file_is_named_with_what_to_do(house, damage) -> None:
     house.database.write_bytes(damaged)
     with pytest.raises(StoreAway, match=r"keyhall\.db is damaged .* Restore it from a backup"):
         house.run(lambda store: store.load_catalogue())
+
+
+def fill(house, rows=4_000):
+    with sqlite3.connect(house.database) as connection:
+        connection.execute("CREATE TABLE padding (text TEXT)")
+        text_of = "INSERT INTO padding WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 "
+        connection.execute(text_of + f"FROM n WHERE i < {rows}) SELECT hex(randomblob(500)) FROM n")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+
+
+def spoil_last_page(house):
+    """Of a table that no start reads."""
+    with house.database.open("r+b") as file:
+        file.seek(-4096, 2)
+        file.write(b"\xa5" * 4096)
+
+
+def test_f8_a_corrupt_page_that_no_start_reads_is_found_by_who_looks_through_the_file(house):
+    fill(house)
+    asyncio.run(refuse_damaged(house.database))
+    spoil_last_page(house)
+    assert house.run(lambda store: store.load_catalogue()), "opening it does not notice"
+    with pytest.raises(StoreAway, match=r"keyhall\.db is damaged .* Restore it from a backup"):
+        asyncio.run(refuse_damaged(house.database))
+
+
+def test_f8_looking_through_the_file_ends_in_time(house, monkeypatch):
+    fill(house)
+    spoil_last_page(house)
+    monkeypatch.setattr(sqlite_module, "PROGRESS_STEPS", 10)
+    asyncio.run(refuse_damaged(house.database, 0.0))
+
+
+def test_f8_a_file_that_is_no_database_or_is_locked_is_told_as_such(house, monkeypatch):
+    monkeypatch.setattr(sqlite_module, "BUSY_SECONDS", 0.01)
+    with sqlite3.connect(house.database, isolation_level=None) as other:
+        other.execute("PRAGMA locking_mode=EXCLUSIVE")
+        other.execute("PRAGMA journal_mode=DELETE")
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StoreAway, match="locked"):
+            asyncio.run(refuse_damaged(house.database))
+        other.execute("ROLLBACK")
+    other.close()
+    house.database.write_bytes(b"not a database" * 1000)
+    with pytest.raises(StoreAway, match=r"is damaged .*not a database"):
+        asyncio.run(refuse_damaged(house.database))
+
+
+def test_f8_a_connection_whose_rollback_failed_too_is_not_used_again(house):
+    """It would refuse every BEGIN for ever."""
+
+    async def work(store):
+        batches = store._batches
+        before = batches._open()
+        before.execute("BEGIN IMMEDIATE")
+        await store.touch_keys({"key_000000000000": 1})
+        assert batches._open() is not before
+
+    house.run(work)
 
 
 def test_damage_that_shows_later_is_the_store_being_away(house) -> None:

@@ -31,6 +31,7 @@ ENGINE_SECONDS = 5.0
 Check = Callable[[], Awaitable[str | None]]
 
 OK = "ok"
+COUNTERS = "counters"
 _ILL = "not ready"
 
 
@@ -54,9 +55,14 @@ class Health:
             for name, engine in self.hall.engines.items():
                 checks.append(self._check(f"engine {name}", engine, ENGINE_SECONDS, engine.check))
             known = dict(await asyncio.gather(*checks))
+            for name, engine in self.hall.engines.items():
+                trouble = self.hall.breakers.trouble(engine, self.hall.clock.now_us())
+                if trouble is not None and known.get(f"engine {name}") == OK:
+                    known[f"engine {name}"] = trouble
         server = "shutting down" if self.is_stopping else OK
         ledger = self.ledger_problem() or self.ledger_delay() or OK
-        return {"server": server, "ledger": ledger, **known}
+        counters = self.hall.counters.degraded() or OK
+        return {"server": server, "ledger": ledger, "counters": counters, **known}
 
     def is_ready(self, parts: dict[str, str]) -> bool:
         """Requests can be answered: usage is recorded or spooled, and an engine is there. One ill

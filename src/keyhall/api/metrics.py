@@ -16,6 +16,7 @@ from prometheus_client.core import (
 from keyhall import __version__, errors
 from keyhall.flows.hall import Hall
 from keyhall.flows.observe.tally import LATENCY_BOUNDS_US, Histogram
+from keyhall.policy.breaker import State
 from keyhall.policy.limits import Resource, Scope
 from keyhall.policy.metering import Outcome
 
@@ -65,6 +66,7 @@ class HallCollector:
         yield _histogram(
             "keyhall_first_byte_seconds", "Admission to an answer's first byte.", tally.first_byte
         )
+        yield self._engines()
         yield from self._at_present()
 
     def _at_present(self) -> Iterable[Metric]:
@@ -83,12 +85,30 @@ class HallCollector:
                 "Usage records on disk that the database did not take yet.",
                 hall.ledger.spooled(),
             ),
+            (
+                "limits_degraded",
+                "1 while this process counts by itself, because Redis is away or has forgotten.",
+                hall.counters.degraded() is not None,
+            ),
             ("callers_known", "Keys in memory.", len(hall.callers.known)),
         ):
             yield GaugeMetricFamily(f"keyhall_{name}", says, value=value)
         yield InfoMetricFamily(
             "keyhall_build", "Which Keyhall runs.", value={"version": __version__}
         )
+
+    def _engines(self) -> GaugeMetricFamily:
+        """One series per engine and state: 1 for the state that its breaker is in."""
+        hall = self._hall
+        now_us = hall.clock.now_us()
+        states = GaugeMetricFamily(
+            "keyhall_engine_state", "What an engine's breaker lets by.", labels=["engine", "state"]
+        )
+        for name, engine in hall.engines.items():
+            now = hall.breakers.state(engine, now_us)
+            for state in get_args(State):
+                states.add_metric([name, state], now == state)
+        return states
 
 
 def _histogram(name: str, says: str, histogram: Histogram) -> HistogramMetricFamily:

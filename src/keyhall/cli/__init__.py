@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "projects": ("keyhall.cli.manage.projects:projects", "Create projects and set their limits."),
     "database": ("keyhall.cli.database:database", "Show and upgrade the database's schema."),
+    "verify": ("keyhall.cli.verify:verify", "Compute everything again and compare."),
     "config": ("keyhall.cli.settings:config", "Show every setting and where it came from."),
     "doctor": ("keyhall.cli.doctor:doctor", "Check port, clock, disk, permissions and engines."),
     "completion": ("keyhall.cli.completion:completion", "Print the shell completion script."),

@@ -5,8 +5,8 @@ that it listens on counts as its own.
 """
 
 import asyncio
-import fcntl
 import json
+import math
 import os
 import shutil
 import socket
@@ -23,12 +23,14 @@ import click
 from keyhall.cli import tls
 from keyhall.cli.options import load_config
 from keyhall.cli.serve import address_of, url_of, why_not_listening
+from keyhall.cli.serving import serving
 from keyhall.clock import SystemClock
 from keyhall.config import Config
 from keyhall.flows import first_run
 from keyhall.flows.engines.run_engines import NAMES_SHOWN, REFUSED, Engines, Unserved
 from keyhall.flows.engines.use_upstream import some
 from keyhall.flows.manage.checks import Refused
+from keyhall.ledger.spool import PATTERN as SPOOLS
 from keyhall.policy.catalogue import Catalogue, status_at
 from keyhall.ports.store import StoreAway
 from keyhall.stores.migrate import NothingThere, SchemaUnfit
@@ -67,6 +69,7 @@ def doctor(data: str | None, path: str | None, as_json: bool) -> None:
     """
     config = load_config(data, path)
     findings = [each(config) for each in (clock, disk, permissions, port, certificate)]
+    findings += usage(config)
     findings += asyncio.run(inside(config))
     is_ill = any(finding.state == "error" for finding in findings)
     if as_json:
@@ -161,19 +164,6 @@ def port(config: Config) -> Finding:
     return Finding("port", "ok", f"{where} is free" if server.port else "takes any that is free")
 
 
-def serving(folder: Path) -> str | None:
-    """The process that serves this folder, if one does."""
-    try:
-        with open(folder / "server.lock", encoding="ascii") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return file.read().strip() or "unknown"
-    except OSError:
-        pass
-    return None
-
-
 def certificate(config: Config) -> Finding:
     server = config.server
     if not server.tls_cert:
@@ -193,13 +183,36 @@ def certificate(config: Config) -> Finding:
     return Finding("tls", "ok", f"{server.tls_cert} is good until {day}")
 
 
+def usage(config: Config) -> list[Finding]:
+    """Usage that is not in the database yet, and what could not be read."""
+    findings = []
+    spools = sorted(config.data.glob(SPOOLS))
+    if spools:
+        mib = sum(path.stat().st_size for path in spools) / (1 << 20)
+        names = some([path.name for path in spools], NAMES_SHOWN)
+        says = f"{mib:,.1f} MiB of usage wait for the database, in {names}."
+        advice = "`/readyz` says what is wrong with it; they come in by themselves."
+        if serving(config.data) is None:
+            advice = "The next `keyhall serve` takes them in. Do not delete them."
+        findings.append(Finding("usage", "warning", says, advice))
+    damaged = sorted(config.data.glob("*.bin.damaged-*"))
+    if damaged:
+        names = some([path.name for path in damaged], NAMES_SHOWN)
+        says = f"Part of {names} could not be read: nobody was charged for it."
+        advice = "Look at the disk. Delete it when you need it no more."
+        findings.append(Finding("usage", "warning", says, advice))
+    return findings
+
+
 # --- The hall -------------------------------------------------------------------------------------
 
 
 async def inside(config: Config) -> list[Finding]:
     """What only an open store can tell. A folder without one is fine: `serve` makes it."""
     try:
-        store = await open_database(config.database.url, config.data, makes=False)
+        store = await open_database(
+            config.database.url, config.data, makes=False, damage_seconds=math.inf
+        )
     except NothingThere:
         return [Finding("store", "ok", "none yet; the first `keyhall serve` makes it")]
     except (StoreAway, SchemaUnfit) as error:

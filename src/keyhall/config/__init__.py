@@ -14,18 +14,22 @@ import tomllib
 import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 import platformdirs
-from msgspec import Meta
 
-from keyhall.config.sections import Database, Keys, Section
+from keyhall.config.sections import Database, Keys, Log, Redis, Sandbox, Section, Server, Upstream
 from keyhall.policy.keys import parse_peppers
 from keyhall.policy.proxies import TrustedProxies
 from keyhall.policy.secrets import MASK, Secret
 from keyhall.policy.tiers import Tier, parse_tiers
+
+__all__ = [
+    "Config", "ConfigError", "Database", "Keys", "Log", "Redis", "SECRETS", "SECTIONS", "Sandbox",
+    "Server", "Source", "Upstream", "load", "parse", "variables",
+]  # fmt: skip
 
 
 class ConfigError(Exception):
@@ -33,88 +37,6 @@ class ConfigError(Exception):
 
 
 Source = Literal["default", "file", "environment", "option"]
-Port = Annotated[int, Meta(ge=0, le=65535)]
-Positive = Annotated[int, Meta(ge=1)]
-Seconds = Annotated[float, Meta(gt=0, le=86_400)]
-
-
-class Server(Section, frozen=True):
-    """Where Keyhall listens and how it is reached."""
-
-    host: Annotated[str, Meta(min_length=1, description="Address to listen on.")] = "127.0.0.1"
-    port: Annotated[Port, Meta(description="Port to listen on; 0 takes a free one.")] = 8484
-    url: Annotated[
-        str, Meta(description="Address that people use, for messages; empty: made from the above.")
-    ] = ""
-    tls_cert: Annotated[str, Meta(description="PEM file of the certificate chain.")] = ""
-    tls_key: Annotated[str, Meta(description="PEM file of the certificate's key.")] = ""
-    trusted_proxies: Annotated[
-        list[str],
-        Meta(description="Addresses or networks of proxies whose X-Forwarded-For is believed."),
-    ] = msgspec.field(default_factory=list)
-    body_bytes_max: Annotated[
-        Positive, Meta(description="Largest request body; larger ones get 413.")
-    ] = 10 * 1024 * 1024
-    grace_seconds: Annotated[
-        int, Meta(ge=0, le=86_400, description="How long running answers may go on after SIGTERM.")
-    ] = 30
-    drain_seconds: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=86_400,
-            description="How long an answer may go on whose client has left, if "
-            "its version drains.",
-        ),
-    ] = 600
-
-
-class Log(Section, frozen=True):
-    """What is written to standard error, as JSON or for people. Never text of a conversation."""
-
-    level: Annotated[
-        Literal["debug", "info", "warning", "error"], Meta(description="Least serious level.")
-    ] = "info"
-    format: Annotated[
-        Literal["auto", "json", "console"],
-        Meta(description="`auto` is for people on a terminal and JSON elsewhere."),
-    ] = "auto"
-    requests: Annotated[
-        Literal["none", "errors", "all"],
-        Meta(
-            description="Requests that leave a line; `errors`: 401, 403 and from 500 on. Every "
-            "admitted one is in the ledger."
-        ),
-    ] = "errors"
-
-
-class Sandbox(Section, frozen=True):
-    """The embedded engine that is no AI."""
-
-    tokens_per_second: Annotated[
-        int, Meta(ge=0, description="Pace of its streams; 0 sends everything at once.")
-    ] = 50
-
-
-class Upstream(Section, frozen=True):
-    """Deadlines towards upstream engines, in seconds, and the engine from the environment."""
-
-    connect_seconds: Annotated[Seconds, Meta(description="To connect, with TLS.")] = 5.0
-    first_byte_seconds: Annotated[Seconds, Meta(description="To an answer's first byte.")] = 600.0
-    idle_seconds: Annotated[Seconds, Meta(description="Between two pieces of an answer.")] = 120.0
-    connections_max: Annotated[Positive, Meta(description="Open connections per engine.")] = 1024
-    base_url: Annotated[
-        str, Meta(description="Engine from the environment; `OPENAI_BASE_URL` if empty.")
-    ] = ""
-    api_key: Annotated[
-        str, Meta(description="Its key, best written `${NAME}`; `OPENAI_API_KEY` if empty.")
-    ] = ""
-    model: Annotated[
-        str, Meta(description="The upstream model behind `v1`; `KEYHALL_UPSTREAM_MODEL` too.")
-    ] = ""
-
-    def __repr__(self) -> str:
-        return f"Upstream(base_url={self.base_url!r}, model={self.model!r}, ...)"
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,6 +47,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     log: Log = Log()
     sandbox: Sandbox = Sandbox()
     upstream: Upstream = Upstream()
+    redis: Redis = Redis()
     database: Database = Database()
     keys: Keys = Keys()
     tiers: dict[str, Tier] = {}
@@ -159,11 +82,12 @@ SECTIONS: dict[str, type[Section]] = {
     "log": Log,
     "sandbox": Sandbox,
     "upstream": Upstream,
+    "redis": Redis,
     "database": Database,
     "keys": Keys,
 }
 # Settings whose value is never shown.
-SECRETS = {("upstream", "api_key"), ("database", "url"), ("keys", "pepper")}
+SECRETS = {("upstream", "api_key"), ("redis", "url"), ("database", "url"), ("keys", "pepper")}
 
 # Environment names that begin with KEYHALL_ and are no setting of a section.
 _OTHER_NAMES = {"KEYHALL_DATA", "KEYHALL_CONFIG", "KEYHALL_CORPORA"}

@@ -1,22 +1,18 @@
 """Counters in this process's memory: the default, for one process.
 
-A hold is checked and taken without suspending, so on one event loop it is atomic. The windows and
-limits of a caller are looked up once per tuple of `WindowLimits` and kept as a plan, because
-callers pass the same tuple until something about them changes. What a restart forgets, `rebuild`
-brings back from ledger and journal (R6). Nothing here can be away or fail.
-
-Memory is bounded by what is in use: with every new plan a few old ones are looked at, and those
-that nothing needs any more are forgotten together with their windows.
+A hold is checked and taken without suspending, so on one event loop it is atomic. What a restart
+forgets, `rebuild` brings back from ledger and journal (R6). Nothing here can be away or fail.
 """
 
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from operator import attrgetter
 
 import msgspec
 
 from keyhall.clock import Clock
-from keyhall.policy.limits import WINDOW_US, Facts, Refused, Resource, WindowLimits
+from keyhall.counters.plans import Plan, Plans, Shared
+from keyhall.counters.refusal import refuse
+from keyhall.policy.limits import WINDOW_US, Facts, Refused, WindowLimits
 from keyhall.policy.window import Window
 from keyhall.ports.counters import Hold, Past
 
@@ -25,29 +21,24 @@ from keyhall.ports.counters import Hold, Past
 _NO_LIMIT = 1 << 59
 _UNLIMITED = 1 << 58
 
-IN_FLIGHT_WAIT_US = 1_000_000  # Nobody knows when an open request ends; a second is a fair guess.
 
-_SWEEP = 4  # Old plans looked at per new one: more than two, so that forgetting outruns making.
+class _Plan(Plan[Shared]):
+    """The same again in the hot path's shape: window, requests, tokens, in flight."""
 
-
-class _Shared(Window):
-    """A window, its name, and how many plans use it."""
-
-    __slots__ = ("id", "plans")
-
-    def __init__(self, id: str) -> None:
-        super().__init__()
-        self.id = id
-        self.plans = 0
+    parts: tuple[tuple[Shared, int, int, int], ...] = ()
 
 
-class _Plan(msgspec.Struct, eq=False):
-    """One caller's windows with their limits, and the same again in the hot path's shape."""
-
-    asked: tuple[WindowLimits, ...]  # The caller's tuple; kept alive, so that its id stays its own.
-    windows: tuple[_Shared, ...]
-    parts: tuple[tuple[_Shared, int, int, int], ...]  # window, requests, tokens, in flight
-    is_used: bool = True  # since the sweep last came by
+def _plan(asked: tuple[WindowLimits, ...], windows: tuple[Shared, ...]) -> _Plan:
+    parts = tuple(
+        (
+            window,
+            _or_none(each.limits.requests_per_minute),
+            _or_none(each.limits.tokens_per_minute),
+            _or_none(each.limits.in_flight),
+        )
+        for each, window in zip(asked, windows, strict=True)
+    )
+    return _Plan(asked, windows, parts=parts)
 
 
 class MemoryHold(msgspec.Struct, eq=False, gc=False):
@@ -59,28 +50,14 @@ class MemoryHold(msgspec.Struct, eq=False, gc=False):
     windows: tuple[Window, ...] | None
 
 
-class _Short(msgspec.Struct, frozen=True, gc=False):
-    """One limit that a request does not fit."""
-
-    asked: WindowLimits
-    resource: Resource
-    limit: int
-    used: int
-    held: int
-    requested: int
-    never: bool
-    wait_us: int
-
-
 class MemoryCounters:
     """`keyhall.ports.counters.Counters` for one event loop."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._now_us = clock.now_us
-        self._windows: dict[str, _Shared] = {}
-        self._plans: dict[int, _Plan] = {}  # By the id() of the tuple that a plan keeps alive.
-        self._rounds: deque[_Plan] = deque()  # The same plans, in the order of the sweep.
+        self._table = Plans(Shared, _plan)
+        self._plans = self._table.by_id
         self._open_holds = 0
 
     async def hold(self, windows: tuple[WindowLimits, ...], tokens: int) -> MemoryHold | Refused:
@@ -89,7 +66,7 @@ class MemoryCounters:
         Written out rather than split into calls, because it runs for every request.
         """
         now_us = self._now_us()
-        plan = self._plans.get(id(windows)) or self._make_plan(windows, now_us)
+        plan = self._plans.get(id(windows)) or self._table.make(windows, now_us)
         plan.is_used = True
         limit_requests = limit_tokens = None
         least_requests = least_tokens = _UNLIMITED
@@ -103,7 +80,7 @@ class MemoryCounters:
                 or tokens_left < 0
                 or window.past_open + window.open >= in_flight_max
             ):
-                return _refuse(plan, tokens, now_us)
+                return refuse(plan.asked, plan.windows, tokens, now_us)
             if requests_left < least_requests:
                 least_requests, limit_requests = requests_left, requests_max
             if tokens_left < least_tokens:
@@ -151,12 +128,20 @@ class MemoryCounters:
         newest_us = 0
         for record in sorted(past, key=attrgetter("admitted_at_us")):
             newest_us = record.admitted_at_us
-            plan = self._plans.get(id(record.windows)) or self._make_plan(record.windows, newest_us)
+            plan = self._plans.get(id(record.windows)) or self._table.make(
+                record.windows, newest_us
+            )
             for window in plan.windows:
                 window.turn(newest_us)
                 window.take(newest_us, record.tokens)
                 window.settle(newest_us, record.tokens, record.tokens)
         self._clock.not_before(newest_us)
+
+    async def start(self) -> None:
+        """There is nothing to wait for."""
+
+    def degraded(self) -> str | None:
+        return None
 
     def open_holds(self) -> int:
         return self._open_holds
@@ -166,124 +151,8 @@ class MemoryCounters:
 
     def kept_windows(self) -> int:
         """Windows in memory: those that count something, and a few that will be forgotten."""
-        return len(self._windows)
-
-    def _make_plan(self, asked: tuple[WindowLimits, ...], now_us: int) -> _Plan:
-        self._sweep(now_us)
-        parts = []
-        for each in asked:
-            window = self._windows.get(each.id)
-            if window is None:
-                window = self._windows[each.id] = _Shared(each.id)
-            window.plans += 1
-            limits = each.limits
-            parts.append(
-                (
-                    window,
-                    _or_none(limits.requests_per_minute),
-                    _or_none(limits.tokens_per_minute),
-                    _or_none(limits.in_flight),
-                )
-            )
-        plan = _Plan(asked, tuple(part[0] for part in parts), tuple(parts))
-        self._plans[id(asked)] = plan
-        self._rounds.append(plan)
-        return plan
-
-    def _sweep(self, now_us: int) -> None:
-        """Forget a plan that was not used for a round, unless its windows still count something
-        and nobody else would keep them. While windows are rebuilt, now is the record's time."""
-        for _ in range(min(_SWEEP, len(self._rounds))):
-            plan = self._rounds.popleft()
-            if plan.is_used or any(_is_needed(window, now_us) for window in plan.windows):
-                plan.is_used = False
-                self._rounds.append(plan)
-                continue
-            del self._plans[id(plan.asked)]
-            for window in plan.windows:
-                window.plans -= 1
-                if not window.plans:
-                    del self._windows[window.id]
+        return len(self._table.windows)
 
 
 def _or_none(limit: int | None) -> int:
     return _NO_LIMIT if limit is None else limit
-
-
-def _is_needed(window: _Shared, now_us: int) -> bool:
-    """Only this plan keeps the window, and it counts something."""
-    if window.plans > 1:
-        return False
-    if now_us >= window.turn_us:
-        window.turn(now_us)
-    return not window.is_idle()
-
-
-def _refuse(plan: _Plan, tokens: int, now_us: int) -> Refused:
-    """Name the limit that binds longest; the wait is the longest of all, so that a retry fits."""
-    for window in plan.windows:
-        if now_us >= window.turn_us:
-            window.turn(now_us)
-    shorts = [
-        short
-        for asked, window in zip(plan.asked, plan.windows, strict=True)
-        for short in _shorts(asked, window, tokens, now_us)
-    ]
-    facts = _facts(plan, now_us)
-    binding = max(shorts, key=lambda short: (short.never, short.wait_us))
-    only_tokens = all(short.resource == "tokens" for short in shorts)
-    return Refused(
-        resource=binding.resource,
-        scope=binding.asked.scope,
-        limit=binding.limit,
-        used=binding.used,
-        held=binding.held,
-        requested=binding.requested,
-        remaining=max(0, binding.limit - binding.used - binding.held),
-        fits_now=facts.remaining_tokens if only_tokens else 0,
-        wait_us=binding.wait_us,
-        never=binding.never,
-        facts=facts,
-    )
-
-
-def _shorts(asked: WindowLimits, window: Window, tokens: int, now_us: int) -> Iterator[_Short]:
-    """The limits of one window that a request of `tokens` does not fit."""
-    limits = asked.limits
-    limit = limits.requests_per_minute
-    counted = window.past_requests + window.requests
-    if limit is not None and counted >= limit:
-        held = window.held_requests()
-        never = limit < 1
-        wait_us = 0 if never else window.requests_free_at_us(counted + 1 - limit) - now_us
-        yield _Short(asked, "requests", limit, counted - held, held, 1, never, wait_us)
-    limit = limits.tokens_per_minute
-    counted = window.past_tokens + window.tokens
-    if limit is not None and counted + tokens > limit:
-        held = window.held_tokens()
-        never = tokens > limit
-        wait_us = 0 if never else window.tokens_free_at_us(counted + tokens - limit) - now_us
-        yield _Short(asked, "tokens", limit, counted - held, held, tokens, never, wait_us)
-    limit = limits.in_flight
-    counted = window.open_holds()
-    if limit is not None and counted >= limit:
-        never = limit < 1
-        wait_us = 0 if never else IN_FLIGHT_WAIT_US
-        yield _Short(asked, "in_flight", limit, counted, 0, 1, never, wait_us)
-
-
-def _facts(plan: _Plan, now_us: int) -> Facts:
-    """R20 for a request that was not admitted."""
-    limit_requests = limit_tokens = None
-    requests_left = tokens_left = reset_requests_us = reset_tokens_us = 0
-    for window, requests_max, tokens_max, _ in plan.parts:
-        reset_us = max(0, window.empty_at_us() - now_us)
-        left = max(0, requests_max - window.past_requests - window.requests)
-        if left < _UNLIMITED and (limit_requests is None or left < requests_left):
-            limit_requests, requests_left, reset_requests_us = requests_max, left, reset_us
-        left = max(0, tokens_max - window.past_tokens - window.tokens)
-        if left < _UNLIMITED and (limit_tokens is None or left < tokens_left):
-            limit_tokens, tokens_left, reset_tokens_us = tokens_max, left, reset_us
-    return Facts(
-        limit_requests, requests_left, reset_requests_us, limit_tokens, tokens_left, reset_tokens_us
-    )

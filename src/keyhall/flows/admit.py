@@ -16,8 +16,10 @@ from keyhall.policy import access, catalogue, holds
 from keyhall.policy.catalogue import Price, Version
 from keyhall.policy.limits import Facts, Refused
 from keyhall.policy.tokens import EXACT_FACTOR, Tokenizer, told
+from keyhall.ports.counters import Hold
 from keyhall.ports.engine import Engine
 from keyhall.ports.exchange import Exchange
+from keyhall.ports.quotas import QuotaHold
 from keyhall.wire import chat_count, chat_truncate, headers
 from keyhall.wire.chat import ChatRequest
 
@@ -122,7 +124,7 @@ async def fit(request: ChatRequest, version: Version, caller: Caller, hall: Hall
     effective = caller.effective
     needed = count
     if version.count != "exact":
-        needed = holds.input_tokens(version, count, _tools(request))
+        needed = holds.input_tokens(version, count, tools(request))
     cap = holds.output_cap(
         asked,
         version_max=version.max_output_tokens,
@@ -137,6 +139,24 @@ async def fit(request: ChatRequest, version: Version, caller: Caller, hall: Hall
     return Fit(count, cap, choices, holds.hold_tokens(needed, choices, cap), lines)
 
 
+async def count(request: ChatRequest, version: Version, hall: Hall) -> int:
+    """The input as a version counts it: exact up to four times its limit. (Likewise.)"""
+    tokenizer = hall.tokenizer(version.tokenizer)
+    plain = chat_count.count_plain(request, tokenizer)
+    if plain is not None:
+        return plain
+    return await _count_any(request, tokenizer, version.max_input_tokens * EXACT_FACTOR)
+
+
+def lines_of(version: Version, cap: int) -> bytes:
+    """What a caller is told of the version that answers and its output cap. (Written out in
+    `fit`, which every request runs.)"""
+    lines = b"x-keyhall-output-cap: %d\r\n" % cap
+    if version.status == "deprecated":
+        lines += _deprecation(version)
+    return lines
+
+
 async def _count_any(request: ChatRequest, tokenizer: Tokenizer, ceiling: int) -> int:
     """In a thread where it may take long, so that nobody else waits for it."""
     if not chat_count.is_long(request):
@@ -146,7 +166,7 @@ async def _count_any(request: ChatRequest, tokenizer: Tokenizer, ceiling: int) -
     return await loop.run_in_executor(None, count, request, tokenizer, ceiling)
 
 
-def _tools(request: ChatRequest) -> int:
+def tools(request: ChatRequest) -> int:
     """How many functions an estimated count has a margin for."""
     return len(request.tools or ()) + len(request.functions or ())
 
@@ -196,6 +216,16 @@ def _deprecation(version: Version) -> bytes:
     return lines
 
 
+async def hold(
+    exchange: Exchange, caller: Caller, version: Version, fit: Fit, hall: Hall
+) -> tuple[Hold, QuotaHold | None]:
+    """Hold it in every window of the minute, or refuse. (`spend.hold` where there are quotas.)"""
+    taken = await hall.counters.hold(caller.effective.windows, fit.held_tokens)
+    if isinstance(taken, Refused):
+        raise limited(taken, version, caller, hall)
+    return taken, None
+
+
 def limited(refused: Refused, version: Version, caller: Caller, hall: Hall) -> ApiError:
     """Which limit stands in the way of a hold, and until when (R2)."""
     hall.tally.limited(refused.resource, refused.scope)
@@ -207,6 +237,10 @@ def limited(refused: Refused, version: Version, caller: Caller, hall: Hall) -> A
         "url": hall.url,
     }
     shown = _header_pairs(refused.facts)
+    if refused.is_degraded:
+        shown += headers.retry_headers(refused.wait_us)
+        wait = headers.wait_duration(refused.wait_us)
+        return ApiError(errors.LIMITS_AWAY, headers=shown, model=version.name, wait=wait)
     if refused.never and refused.resource != "tokens":
         return ApiError(errors.RATE_NONE, headers=shown, resource=refused.resource, **facts)
     if refused.never:

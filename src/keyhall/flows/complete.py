@@ -10,8 +10,8 @@ from keyhall.flows import admit, spend
 from keyhall.flows.authenticate import authenticate, authenticate_again
 from keyhall.flows.callers import Caller
 from keyhall.flows.hall import Hall
+from keyhall.flows.outages import fallbacks
 from keyhall.flows.tab import Tab
-from keyhall.policy.limits import Refused
 from keyhall.policy.metering import Outcome
 from keyhall.ports.engine import Answer
 from keyhall.ports.exchange import ClientLeft, Exchange, KeyRevoked, Stalled, Stopped
@@ -26,35 +26,32 @@ async def complete(exchange: Exchange, hall: Hall) -> None:
     admit.require_json(exchange)
     request = chat_read.read(exchange.whole_body or await _late_body(caller, exchange, hall))
     version = admit.choose_version(request.model, caller, exchange, hall)
-    engine = admit.engine_of(version, hall)
-    fit = await admit.fit(request, version, caller, hall)
+    engine = hall.engines.get(version.engine)
+    if engine is None or hall.breakers:
+        version, engine, fit = await fallbacks.choose(request, version, caller, hall)
+    else:
+        fit = await admit.fit(request, version, caller, hall)
     await hall.turn.hold
     if caller.until_us <= exchange.started_us:  # It changed while the input was counted.
         await authenticate_again(caller, exchange, hall, "chat", request.model)
-    quota_hold = None
-    if caller.quotas:
-        hold, quota_hold = await spend.hold(exchange, caller, version, fit, hall)
-    else:
-        taken = await hall.counters.hold(caller.effective.windows, fit.held_tokens)
-        if isinstance(taken, Refused):
-            raise admit.limited(taken, version, caller, hall)
-        hold = taken
+    holding = spend.hold if caller.quotas else admit.hold
+    hold, quota_hold = await holding(exchange, caller, version, fit, hall)
     is_stream = bool(request.stream)
     tab = Tab.open(exchange, hall, caller, version, engine, fit, hold, quota_hold, is_stream)
     try:
         await hall.turn.start
         answer = tab.start(request)
-        if request.stream:
-            await _stream(exchange, tab, answer, request)
-        else:
-            await _whole(exchange, hall, tab, answer, request)
+        try:
+            if request.stream:
+                await _stream(exchange, tab, answer, request)
+            else:
+                await _whole(exchange, hall, tab, answer, request)
+        except ApiError as failure:
+            await _instead(failure, exchange, hall, caller, tab, request)
         await hall.turn.settle
         tab.settle(Outcome.ANSWERED)
     except ClientLeft:
-        if tab.drains:
-            hall.drains.begin(tab, hall, exchange.request_id)
-        else:
-            tab.settle(Outcome.CLIENT_LEFT)
+        _left(exchange, hall, tab)
         raise
     except Stalled:
         tab.settle(Outcome.STALLED)
@@ -76,6 +73,40 @@ async def _late_body(caller: Caller, exchange: Exchange, hall: Hall) -> bytes:
     body = await exchange.body()
     await authenticate_again(caller, exchange, hall, "chat", None)
     return body
+
+
+def _left(exchange: Exchange, hall: Hall, tab: Tab) -> None:
+    """The client is gone: its version says what becomes of the answer."""
+    if tab.drains:
+        hall.drains.begin(tab, hall, exchange.request_id)
+    else:
+        tab.settle(Outcome.CLIENT_LEFT)
+
+
+async def _instead(
+    failure: ApiError,
+    exchange: Exchange,
+    hall: Hall,
+    caller: Caller,
+    tab: Tab,
+    request: ChatRequest,
+) -> None:
+    """The engine failed: let those answer that the alias falls back to. Raises the failure if its
+    answer had begun, or nobody else can."""
+    attempts = fallbacks.Attempts(request, tab, caller, hall)
+    latest: ApiError | None = failure
+    while latest is not None:
+        if not attempts.failed(latest) or exchange.has_started or not await attempts.next():
+            raise failure
+        answer = tab.start(request)
+        latest = None
+        try:
+            if request.stream:
+                await _stream(exchange, tab, answer, request)
+            else:
+                await _whole(exchange, hall, tab, answer, request)
+        except ApiError as error:
+            latest = error.with_traceback(None)  # Its frames are ours: let neither keep the other.
 
 
 async def _whole(

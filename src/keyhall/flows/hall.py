@@ -10,6 +10,7 @@ from keyhall.flows.callers import Callers
 from keyhall.flows.drain import Drains
 from keyhall.flows.observe.request_log import RequestLog
 from keyhall.flows.observe.tally import Tally
+from keyhall.flows.outages.breakers import Breakers
 from keyhall.policy.catalogue import Catalogue
 from keyhall.ports.counters import Counters
 from keyhall.ports.engine import Engine
@@ -42,6 +43,7 @@ class Hall:
     url: str  # where people find this hall, for messages
     turn: Turn
     tally: Tally = field(default_factory=Tally)
+    breakers: Breakers = field(default_factory=Breakers)  # of engines that fail; else empty
     drains: Drains = field(default_factory=Drains)
     body_bytes_max: int = 10 * 1024 * 1024
     trusted_proxies: TrustedProxies | None = None

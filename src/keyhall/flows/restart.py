@@ -14,6 +14,14 @@ SPAN_US = 61_000_000
 Windows = tuple[WindowLimits, ...]
 
 
+async def fill(
+    counters: Counters, store: LaneStore, tier_table: Mapping[str, Tier], now_us: int
+) -> None:
+    """Fill the windows and start counting."""
+    await rebuild(counters, store, tier_table, now_us)
+    await counters.start()
+
+
 async def rebuild(
     counters: Counters, store: LaneStore, tier_table: Mapping[str, Tier], now_us: int
 ) -> int:

@@ -15,7 +15,6 @@ from keyhall.flows.callers import Caller
 from keyhall.flows.hall import Hall
 from keyhall.policy.access import at
 from keyhall.policy.catalogue import Price, Version
-from keyhall.policy.limits import Refused
 from keyhall.policy.pricing import cost_nano
 from keyhall.policy.quotas import Exhausted, Quota
 from keyhall.ports.counters import Hold
@@ -30,15 +29,13 @@ _FREE = Price(0, 0)
 
 async def hold(
     exchange: Exchange, caller: Caller, version: Version, fit: Fit, hall: Hall
-) -> tuple[Hold, QuotaHold]:
+) -> tuple[Hold, QuotaHold | None]:
     """Hold everything that the request may use, or refuse. What is held is given back on refusal
     and when the client leaves meanwhile."""
     wanted = _wanted(exchange, version, fit, hall)
     held = await _in_quotas(caller, wanted, hall.clock.now_us(), hall)
     try:
-        taken = await hall.counters.hold(caller.effective.windows, fit.held_tokens)
-        if isinstance(taken, Refused):
-            raise admit.limited(taken, version, caller, hall)
+        taken, _ = await admit.hold(exchange, caller, version, fit, hall)
         if taken.admitted_at_us >= held.ends_us:
             hall.quotas.release(held)
             try:

@@ -33,8 +33,8 @@ class Tab(msgspec.Struct, eq=False):
     _hall: Hall
     _caller: Caller
     version: Version
-    _engine: Engine
-    _fit: Fit
+    engine: Engine
+    fit: Fit
     _hold: Hold
     _quota_hold: QuotaHold | None
     _entry: Entry
@@ -125,19 +125,52 @@ class Tab(msgspec.Struct, eq=False):
         return "chatcmpl-" + self._id
 
     def start(self, request: ChatRequest) -> Answer:
-        answer = self._engine.start(
+        if self._hall.breakers:
+            self._hall.breakers.begin(self.engine, self._hall.clock.now_us())
+        answer = self.engine.start(
             Job(
                 self._id,
                 self._caller.grant.key_id,
                 request,
                 self.version,
-                self._fit.input_tokens,
-                self._fit.output_cap,
+                self.fit.input_tokens,
+                self.fit.output_cap,
                 self._entry.accepted,
             )
         )
         self._answer = answer
         return answer
+
+    # --- Another engine -------------------------------------------------------------------------
+
+    @property
+    def held_tokens(self) -> int:
+        return self._hold.tokens
+
+    @property
+    def has_begun(self) -> bool:
+        """The engine's first byte has come: from now on what it does is charged (R5)."""
+        answer = self._answer
+        return self._has_begun or (answer is not None and bool(answer.produced))
+
+    def turn_to(self, version: Version, engine: Engine, fit: Fit) -> None:
+        """Another version answers: this one's engine failed before its first byte. The hold stays
+        as it was taken; the journal and the record name who answers."""
+        if self._answer is not None:
+            self._answer.close()
+        price = version.price or _FREE
+        self._entry.reopen(
+            version=version.name,
+            version_number=version.number,
+            counts_tokens=engine.counts_tokens,
+            input_tokens=fit.input_tokens,
+            output_cap=fit.output_cap * fit.choices,
+            price_input=price.input,
+            price_output=price.output,
+            on_disconnect=_POLICIES[version.on_disconnect],
+        )
+        self.version, self.engine, self.fit = version, engine, fit
+        self._answer = self.shaper = self._completion = self._said = self._counts = None
 
     # --- Without its client ---------------------------------------------------------------------
 
@@ -167,7 +200,7 @@ class Tab(msgspec.Struct, eq=False):
             return  # All of it had come.
         if shaper is None:
             completion = await answer.whole()
-            chat_write.normalize_completion(completion, self._fit.choices)
+            chat_write.normalize_completion(completion, self.fit.choices)
             self.saw_completion(completion)
             self.produced(self.usage().completion_tokens)
             return
@@ -185,6 +218,8 @@ class Tab(msgspec.Struct, eq=False):
         if not self.first_byte_us:
             now_us = self._request.answered_us = self._hall.clock.now_us()
             self.first_byte_us = now_us - self._hold.admitted_at_us
+            if self._hall.breakers:
+                self._hall.breakers.answered(self.engine, now_us)
 
     def saw_completion(self, completion: Completion) -> None:
         """Keep what is about to be sent, in case that our own count is needed."""
@@ -194,7 +229,7 @@ class Tab(msgspec.Struct, eq=False):
         """The same, chunk by chunk."""
         said = self._said
         if said is None:
-            if self._engine.counts_tokens:
+            if self.engine.counts_tokens:
                 return
             usage = answer.usage
             if (
@@ -203,9 +238,9 @@ class Tab(msgspec.Struct, eq=False):
                 and chat_usage.is_possible(usage, self._hold.tokens)
             ):
                 return  # All came at once, with the upstream's own count: ours is not needed.
-            said = self._said = Said(self._fit.choices)
+            said = self._said = Said(self.fit.choices)
         said.hear(chunks)
-        if said.characters > TOKEN_BYTES_MAX * self._fit.output_cap * self._fit.choices:
+        if said.characters > TOKEN_BYTES_MAX * self.fit.output_cap * self.fit.choices:
             raise ApiError(errors.ENGINE_FAILED, detail="it says more than its cap allows")
         if answer.usage is not self._usage:
             self._usage = answer.usage
@@ -213,10 +248,10 @@ class Tab(msgspec.Struct, eq=False):
 
     def _counted(self) -> tuple[int, int, UsageSource]:
         """Input, output and who counted (R12): the engine if what it says can be true, else we."""
-        answer, fit = self._answer, self._fit
+        answer, fit = self._answer, self.fit
         if answer is None:
             return 0, 0, UsageSource.ENGINE
-        if self._engine.counts_tokens:
+        if self.engine.counts_tokens:
             return fit.input_tokens, answer.produced, UsageSource.ENGINE
         usage = answer.usage
         if (
@@ -246,14 +281,14 @@ class Tab(msgspec.Struct, eq=False):
         usage = self._answer.usage if self._answer is not None else None
         if usage is None or source is not UsageSource.ENGINE:
             return TokenUsage(inp, out, inp + out)
-        if not self._engine.counts_tokens:
+        if not self.engine.counts_tokens:
             return chat_usage.relayed(usage)
         prompt_details, details = usage.prompt_tokens_details, usage.completion_tokens_details
         return TokenUsage(inp, out, inp + out, prompt_details, details)
 
     def headers(self) -> bytes:
         """The lines that depend on this request: whose it is, its limits, its cap, its version."""
-        return b"%b%b%b" % (self._caller.lines, rate_headers(self._hold.facts), self._fit.lines)
+        return b"%b%b%b" % (self._caller.lines, rate_headers(self._hold.facts), self.fit.lines)
 
     # --- The end --------------------------------------------------------------------------------
 

@@ -23,14 +23,20 @@ from keyhall.ports.ledger import UsageSink
 
 FLUSH_SECONDS = 0.2  # R16 allows 250 ms; the commit itself takes some of it.
 BATCH_ROWS = 2_000  # Rows of one transaction: about 10 ms of SQLite.
+BATCH_ROWS_MIN = 50
+ANSWER_SECONDS = 3.0  # A connection may be dead without a word; with the pause: back within 5 s.
 SPOOL_SECONDS = 1.0  # A restart of the database or a long lock of a command is over sooner.
 SPOOL_PART = 4  # of the slots: the others are for requests that come meanwhile
 _RETRY_SECONDS_MIN = 0.1
-_RETRY_SECONDS_MAX = 2.0  # With a call that must first fail: back within 5 s (I-8).
+_RETRY_SECONDS_MAX = 2.0
 _SPOOL_RETRY_SECONDS = 1.0
 _EARLY_SECONDS = 0.001  # A timer may ring so much too soon.
 
 InThread = Callable[..., Coroutine[Any, Any, Any]]
+
+
+class SinkSilent(Exception):
+    """The sink does not answer. Whether it took the rows, nobody knows: they are offered again."""
 
 
 class Flusher:
@@ -58,6 +64,7 @@ class Flusher:
         self._flush_seconds = flush_seconds
         self._batch_rows = batch_rows
         self._in_thread = in_thread
+        self._offered_rows = batch_rows  # fewer while the sink is too slow for so many
         self._safe = 0  # rows since start that left `rows`
         self._turn = asyncio.Lock()  # One batch at a time, in order.
         self._stop = asyncio.Event()
@@ -138,11 +145,11 @@ class Flusher:
             batch: Batch | None = None
             try:
                 if self._spool.waiting:
-                    batch = await self._in_thread(self._spool.peek, self._batch_rows)
-                rows = self.rows[: self._batch_rows] if batch is None else batch.rows
+                    batch = await self._in_thread(self._spool.peek, self._offered_rows)
+                rows = self.rows[: self._offered_rows] if batch is None else batch.rows
                 up_to = self._safe + len(rows)
                 if rows:
-                    await self._sink.record_usage(rows)
+                    await self._record(rows)
             except Exception as error:
                 self.sink_error = f"{type(error).__name__}: {error}"
                 raise
@@ -151,6 +158,15 @@ class Flusher:
                 self._is_safe(up_to)
             else:
                 await self._in_thread(self._spool.advance, batch)
+
+    async def _record(self, rows: list[Usage]) -> None:
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self._sink.record_usage(rows)
+        except TimeoutError:
+            self._offered_rows = min(self._offered_rows, max(len(rows) // 4, BATCH_ROWS_MIN))
+            raise SinkSilent(f"no answer within {ANSWER_SECONDS:g} s") from None
+        self._offered_rows = min(self._offered_rows * 2, self._batch_rows)
 
     def _is_safe(self, up_to: int) -> None:
         """Rows up to this number are where no crash can take them: their slots are free."""

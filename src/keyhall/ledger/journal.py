@@ -90,6 +90,19 @@ def open_journal(path: Path, *, slots: int = SLOTS) -> Journal:
         raise JournalError(f"The journal {path} cannot be opened: {error.strerror}.") from error
 
 
+def slots_in(copy: bytes | bytearray, name: str) -> range:
+    """The bytes at which slots begin in a copy of a journal's file, for those who only look.
+    JournalUnknown if it is none, or cut short; a file that is all zeros has no slots yet."""
+    magic, version, slots, slot_bytes, _ = _HEADER.unpack(copy[: _HEADER.size].ljust(_HEADER.size))
+    if not copy.strip(b"\0"):
+        return range(0)
+    if magic != _MAGIC or (version, slot_bytes) != (FORMAT, SLOT_BYTES):
+        raise JournalUnknown(f"{name} is no journal of format {FORMAT}.")
+    if len(copy) < _file_bytes(slots):
+        raise JournalUnknown(f"{name} is cut short.")
+    return range(_HEADER_BYTES, _file_bytes(slots), SLOT_BYTES)
+
+
 def _open_locked(path: Path) -> int:
     try:
         return open_locked(path, os.O_CREAT)

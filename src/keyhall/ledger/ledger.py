@@ -9,6 +9,7 @@ refused before it starts, nothing is forgotten.
 import asyncio
 import contextlib
 import zlib
+from typing import Any
 
 import msgspec
 
@@ -21,6 +22,7 @@ from keyhall.ledger.slot import (
     FINAL_CRC_BYTE,
     FIXED,
     FIXED_CRC_BYTE,
+    FREE,
     OPEN,
     OUTPUT_BYTE,
     OUTPUT_SPREAD,
@@ -63,6 +65,14 @@ class JournalEntry(msgspec.Struct, eq=False):
     def accepted(self) -> None:
         """The engine has the request: from now on a crash charges its input (R5)."""
         self._words[self._word + _STATE_WORD] = ACCEPTED
+
+    def reopen(self, **changes: Any) -> None:
+        """Another version answers the request, of which nothing was produced: these fields of its
+        opening are others. A kill in the middle leaves a free slot, as if it had not come: nothing
+        of it is to be charged."""
+        if self._usage is None:
+            self._opening = msgspec.structs.replace(self._opening, **changes)
+            self._salt = self._ledger._reopen(self._word, self._opening)
 
     def settle(
         self,
@@ -200,6 +210,20 @@ class JournalLedger:
         words[word] = salt
         words[word + _STATE_WORD] = OPEN  # Last: a kill before this leaves a free slot.
         return JournalEntry(self, opening, words, word, salt)
+
+    def _reopen(self, word: int, opening: Opening) -> int:
+        """Write a slot anew; returns the salt of its output word."""
+        fixed = pack_fixed(opening)
+        crc = zlib.crc32(fixed)
+        salt = output_salt(crc)
+        at = (word << 3) - OUTPUT_BYTE
+        words = self._words
+        words[word + _STATE_WORD] = FREE  # First: what is written below cannot be believed.
+        self._memory[at : at + FIXED.size] = fixed
+        words[word + _CRC_WORD] = crc
+        words[word] = salt
+        words[word + _STATE_WORD] = OPEN
+        return salt
 
     def _settle(self, word: int, final: bytes, usage: Usage) -> None:
         words = self._words

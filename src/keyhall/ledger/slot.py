@@ -114,9 +114,9 @@ class Record:
     final: Final | None
 
 
-def read_record(memory: mmap, at: int) -> Record | None:
+def read_record(memory: mmap | bytearray, at: int) -> Record | None:
     """The record in the slot at byte `at`; None if the part that names the request is damaged."""
-    fixed = memory[at : at + FIXED.size]
+    fixed = bytes(memory[at : at + FIXED.size])
     crc = zlib.crc32(fixed)
     if _word(memory, at + FIXED_CRC_BYTE) != crc:
         return None
@@ -153,13 +153,13 @@ def _unpack_fixed(fixed: bytes) -> Opening:
     )
 
 
-def _read_output(memory: mmap, at: int, crc: int) -> int | None:
+def _read_output(memory: mmap | bytearray, at: int, crc: int) -> int | None:
     spread = _word(memory, at + OUTPUT_BYTE) - output_salt(crc)
     output, rest = divmod(spread, OUTPUT_SPREAD)
     return output if rest == 0 and output >= 0 else None
 
 
-def _read_final(memory: mmap, at: int, crc: int) -> Final | None:
+def _read_final(memory: mmap | bytearray, at: int, crc: int) -> Final | None:
     final = memory[at + FINAL_BYTE : at + FINAL_BYTE + FINAL.size]
     if _word(memory, at + FINAL_CRC_BYTE) != zlib.crc32(final, crc):
         return None
@@ -177,5 +177,5 @@ def _read_final(memory: mmap, at: int, crc: int) -> Final | None:
     )
 
 
-def _word(memory: mmap, at: int) -> int:
+def _word(memory: mmap | bytearray, at: int) -> int:
     return int.from_bytes(memory[at : at + 8], sys.byteorder)

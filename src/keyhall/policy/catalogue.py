@@ -1,7 +1,7 @@
 """Versions and aliases: which immutable record answers for the name a caller sent (R8, R9, R19)."""
 
 import hashlib
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
@@ -87,10 +87,17 @@ class Catalogue:
     versions: Mapping[str, Version]
     aliases: Mapping[str, str]  # alias -> version name
     default: str = "v1"
+    fallbacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # alias -> versions
 
     def find(self, name: str) -> Version | None:
         """The record for a version's own name or an alias, whatever its status."""
         return self.versions.get(self.aliases.get(name, name))
+
+    def instead(self, name: str) -> Iterator[Version]:
+        """Who may answer, in this order, if the engine behind an alias cannot. A version's own
+        name means that version alone."""
+        for version in self.fallbacks.get(name, ()):
+            yield self.versions[version]
 
     def tokenizers(self) -> set[str]:
         """The names of all that count for some version."""

@@ -33,18 +33,22 @@ class WindowLimits:
     """One window that a request is held against.
 
     `id` names the counters: `key:<lineage>`, `project:<id>` or `organization:<id>`, with `test:`
-    before it for test keys (R19). A rotated key and its successor share the lineage (R10).
+    before it for test keys (R19). A rotated key and its successor share the lineage (R10). `group`
+    is the organization: the windows of one group are kept in one place, so that one step can hold
+    over all of them.
     """
 
     scope: Scope
     id: str
     limits: Limits
+    group: str = ""
 
 
 class Facts(msgspec.Struct, frozen=True, gc=False):
     """What the `x-ratelimit-*` headers say: the scope with the least remaining (R20).
 
     `reset_*_us` is the time until that window is empty. A limit of None is not shown.
+    is_degraded: processes count by themselves, because what counts for all of them is away (R7).
     """
 
     limit_requests: int | None = None
@@ -53,6 +57,7 @@ class Facts(msgspec.Struct, frozen=True, gc=False):
     limit_tokens: int | None = None
     remaining_tokens: int = 0
     reset_tokens_us: int = 0
+    is_degraded: bool = False
 
 
 class Refused(msgspec.Struct, frozen=True, gc=False):
@@ -62,7 +67,8 @@ class Refused(msgspec.Struct, frozen=True, gc=False):
     held: those of open holds. For `in_flight` used is the number of open requests. wait_us: after
     that time a retry succeeds if no open hold is given back and nothing else is admitted (R2).
     fits_now: tokens that would fit at this moment, in all scopes; 0 if not even a request would.
-    never: the request is above the limit itself, and wait_us is 0.
+    never: the request is above the limit itself, and wait_us is 0. is_degraded: it is not the limit
+    that binds but this process's share of it (R7); wait_us is when to ask again.
     """
 
     resource: Resource
@@ -76,3 +82,4 @@ class Refused(msgspec.Struct, frozen=True, gc=False):
     wait_us: int
     never: bool
     facts: Facts
+    is_degraded: bool = False

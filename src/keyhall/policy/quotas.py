@@ -174,12 +174,14 @@ def beyond(charged: Sequence[Charge], before: int) -> Iterator[Beyond]:
         over = min(charge.units, used + charge.units - quota.amount)
         used += charge.units
         if quota.policy == "overage" and over > 0:
-            yield Beyond(charge.usage, quota, charge.begins_us, over, overage_nano(quota, over))
+            cost = beyond_nano(over, quota.overage_price)
+            yield Beyond(charge.usage, quota, charge.begins_us, over, cost)
 
 
-def overage_nano(quota: Quota, over: int) -> int:
-    """Nano-units for units beyond the amount, rounded up once per request (R18)."""
-    return (over * quota.overage_price + 999) // 1000
+def beyond_nano(over: int, price: int) -> int:
+    """Nano-units for units beyond the amount, rounded up once per request (R18). The price is in
+    micro-units per million units."""
+    return (over * price + 999) // 1000
 
 
 def reached(quota: Quota, begins_us: int, before: int, after: int) -> list[Reached]:

@@ -116,9 +116,9 @@ def tier_now(tier: Tier, billing_activated_at_us: int | None, now_us: int) -> Ti
 
 
 @lru_cache(maxsize=1024)
-def _window(scope: Scope, id: str, limits: Limits) -> WindowLimits:
+def _window(scope: Scope, id: str, limits: Limits, group: str) -> WindowLimits:
     """One object for all keys of a project or organization: ten thousand of them fit a cache."""
-    return WindowLimits(scope, id, limits)
+    return WindowLimits(scope, id, limits, group)
 
 
 def effective(grant: Grant, tiers: Mapping[str, Tier], now_us: int) -> Effective:
@@ -138,7 +138,7 @@ def effective(grant: Grant, tiers: Mapping[str, Tier], now_us: int) -> Effective
     prefix = "test:" if grant.mode == "test" else ""
     ids = (grant.lineage, grant.project_id, grant.organization_id)
     windows = tuple(
-        _window(source.scope, f"{prefix}{source.scope}:{id}", source.limits)
+        _window(source.scope, f"{prefix}{source.scope}:{id}", source.limits, ids[2])
         for source, id in zip(sources, ids, strict=True)
     )
     tokens = [window.limits.tokens_per_minute for window in windows]

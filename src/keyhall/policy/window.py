@@ -10,6 +10,7 @@ however much was admitted. The counters' hot path reads and writes the attribute
 """
 
 from bisect import bisect_left
+from collections.abc import Iterable
 from struct import Struct
 
 from keyhall.policy.limits import WINDOW_US
@@ -19,6 +20,8 @@ SECOND_US = 1_000_000
 _ROW = Struct("qqqII")  # A closed slot: last admission, tokens, held tokens, requests, open holds.
 _ROW_BYTES = _ROW.size
 _read, _rows_of = _ROW.unpack_from, _ROW.iter_unpack
+
+Slot = tuple[int, int, int, int, int]  # The same, as numbers.
 
 
 class Window:
@@ -49,6 +52,27 @@ class Window:
         self.requests = self.tokens = self.held = self.open = 0
         self.past_requests = self.past_tokens = self.past_open = 0
         self._rows = bytearray()
+
+    @classmethod
+    def of(cls, newest: Slot, closed: Iterable[Slot], begins_us: int) -> "Window":
+        """A window made of its slots, oldest first; `begins_us` is the second of the newest."""
+        window = cls()
+        for slot in closed:
+            window._rows += _ROW.pack(*slot)
+            window.past_tokens += slot[1]
+            window.past_requests += slot[3]
+            window.past_open += slot[4]
+        window.begins_us = window.turn_us = begins_us  # To be turned before it is read.
+        window.last_us, window.tokens, window.held, window.requests, window.open = newest
+        return window
+
+    def slots(self) -> list[Slot]:
+        """All slots that count something, oldest first."""
+        closed: list[Slot] = list(_rows_of(self._rows))
+        if self.requests:
+            newest = self.last_us, self.tokens, self.held, self.requests, self.open
+            closed.append(newest)
+        return closed
 
     def turn(self, now_us: int) -> None:
         """Close the newest slot if its second is over, and drop the slots whose time has come."""

@@ -47,6 +47,14 @@ class Counters(Protocol):
         """Fill the windows at start. Order does not matter; called before the first hold."""
         ...
 
+    async def start(self) -> None:
+        """After `rebuild`: be ready, or know that what counts for all processes is away."""
+        ...
+
+    def degraded(self) -> str | None:
+        """Why this process counts by itself, for the operator; None if it need not (R7)."""
+        ...
+
     def open_holds(self) -> int:
         """Holds that are neither settled nor cancelled, for the metrics."""
         ...

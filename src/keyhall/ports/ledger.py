@@ -2,7 +2,7 @@
 from it exactly once (R16, R17)."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -41,6 +41,11 @@ class Entry(Protocol):
 
     def accepted(self) -> None:
         """The engine has the request: from now on a crash charges its input (R5)."""
+        ...
+
+    def reopen(self, **changes: Any) -> None:
+        """Another version answers the request, of which nothing was produced: these fields of its
+        `Opening` are others."""
         ...
 
     def settle(

@@ -62,9 +62,11 @@ def _version(row: RowMapping) -> Version:
 
 async def load(connection: AsyncConnection) -> Catalogue:
     found = [_version(row) for row in (await connection.execute(_QUERY)).mappings()]
+    names = await list_aliases(connection)
     return Catalogue(
         versions={version.name: version for version in found},
-        aliases={alias.name: alias.version for alias in await list_aliases(connection)},
+        aliases={alias.name: alias.version for alias in names},
+        fallbacks={alias.name: alias.fallbacks for alias in names if alias.fallbacks},
     )
 
 
@@ -205,6 +207,26 @@ async def aim(
         changed="catalogue",
     )
     return after, before
+
+
+async def replace_fallbacks(
+    connection: AsyncConnection, before: Alias, after: Alias, actor: Actor, now_us: int
+) -> None:
+    """Store who answers instead, and say so in the audit."""
+    names = msgspec.json.encode(after.fallbacks).decode() if after.fallbacks else None
+    await connection.execute(
+        update(aliases).where(aliases.c.name == after.name).values(fallbacks=names)
+    )
+    await notes.record(
+        connection,
+        actor,
+        now_us,
+        action="alias.fallback",
+        target=after.name,
+        before=before,
+        after=after,
+        changed="catalogue",
+    )
 
 
 async def alias_moved_from(connection: AsyncConnection, name: str) -> str | None:

@@ -68,22 +68,32 @@ class _Direct:
         self._connection: sqlite3.Connection | None = None
 
     def _open(self) -> sqlite3.Connection:
+        if self._connection is not None and self._connection.in_transaction:
+            self._let_go()  # Its disk failed at the rollback too: it would refuse every BEGIN.
         if self._connection is None:
-            self._connection = sqlite3.connect(
+            connection = sqlite3.connect(
                 self._path,
                 timeout=self._busy_seconds,
                 isolation_level=None,
                 check_same_thread=False,
             )
-            self._connection.row_factory = sqlite3.Row
-            self._connection.execute("PRAGMA synchronous=FULL")
+            try:
+                connection.row_factory = sqlite3.Row
+                connection.execute("PRAGMA synchronous=FULL")
+            except BaseException:
+                connection.close()  # None without this setting may be used.
+                raise
+            self._connection = connection
         return self._connection
 
-    def close(self) -> None:
-        """Repeatable."""
+    def _let_go(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def close(self) -> None:
+        """Repeatable."""
+        self._let_go()
 
 
 class Threaded(_Direct):

@@ -20,11 +20,13 @@ from keyhall.policy.access import Grant
 from keyhall.policy.catalogue import Catalogue, Version
 from keyhall.policy.metering import Usage
 from keyhall.policy.tiers import Tier
+from keyhall.policy.verify.chains import ANCHOR, Anchored, Head
 from keyhall.ports.quotas import Held, Line, Short
 from keyhall.ports.records import Actor, EngineRecord
 from keyhall.ports.store import Change, QuotaUse, StoreAway
 from keyhall.stores import catalogue, grants, keys, migrate, notes, usage
 from keyhall.stores.spending import quotas
+from keyhall.stores.verify import heads
 
 # How a transaction begins: `one` needs none, for a single statement is its own snapshot.
 Begin = Literal["one", "read", "write"]
@@ -48,8 +50,9 @@ class SqlStore(ABC):
 
     place: str  # which database this is, for people; without secrets
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, writer: str) -> None:
         self._engine = engine
+        self.writer = writer  # the chain of this process's life (R24)
         self._turn = asyncio.Lock()
 
     # --- Transactions ---------------------------------------------------------------------------
@@ -63,8 +66,9 @@ class SqlStore(ABC):
                     yield connection
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """One snapshot for several queries."""
+    async def reading(self, *, is_long: bool = False) -> AsyncIterator[AsyncConnection]:
+        """One snapshot for several queries; a shared database gives them seconds, unless they
+        are known to take long."""
         async with self._connection("read") as connection:
             yield connection
 
@@ -143,6 +147,35 @@ class SqlStore(ABC):
         """Aim an alias as start-up decided."""
         async with self.writing() as connection:
             await catalogue.aim(connection, name, version, actor, now_us)
+
+    async def heads(self) -> list[Head]:
+        """The heads of this process's chain, if it has one, and of the newest other one."""
+        async with self.reading() as connection:
+            found = (
+                await heads.of_writer(connection, self.writer),
+                await heads.newest_of_others(connection, self.writer),
+            )
+        return [head for head in found if head is not None]
+
+    async def all_heads(self) -> list[Head]:
+        """Of every writer's chain, and of the audit's."""
+        async with self.reading() as connection:
+            return await heads.of_all(connection)
+
+    async def anchor(self, anchors: Sequence[Head], actor: Actor, now_us: int) -> None:
+        """Write heads of chains into the audit (R24)."""
+        async with self.writing() as connection:
+            for head in anchors:
+                anchored = Anchored(head.sequence, head.digest)
+                await notes.record(
+                    connection,
+                    actor,
+                    now_us,
+                    action=ANCHOR,
+                    target=head.writer,
+                    before=None,
+                    after=anchored,
+                )
 
     async def list_engines(self) -> list[EngineRecord]:
         async with self._connection("one") as connection:

@@ -21,7 +21,7 @@ HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
 COLUMNS = tuple(column.name for column in usage.c if column.name not in ("number", "batch"))
 
-_ROLLED_UP = "usage_rolled_up_to"
+ROLLED_UP = "usage_rolled_up_to"
 _SUMS = ("requests", "input_tokens", "output_tokens", "cost_nano", "unanswered", "estimated")
 _SINCE = select(*(usage.c[name] for name in COLUMNS)).order_by(usage.c.admitted_at_us)
 
@@ -97,14 +97,14 @@ async def newest_number(connection: AsyncConnection) -> int:
 async def roll_up(connection: AsyncConnection, newest: int | None = None) -> int:
     """Add the rows that came since the last time, up to the `newest` if given; returns how many.
     In a writing transaction: no other writer may commit rows with smaller numbers later."""
-    after = int(await notes.fact(connection, _ROLLED_UP) or 0)
+    after = int(await notes.fact(connection, ROLLED_UP) or 0)
     fresh = select(func.count(), func.max(usage.c.number)).where(usage.c.number > after)
     if newest is not None:
         fresh = fresh.where(usage.c.number <= newest)
     count, up_to = (await connection.execute(fresh)).one()
     if count:
         await connection.execute(_add_to_hours(connection.dialect.name, totals(after, up_to)))
-        await notes.set_fact(connection, _ROLLED_UP, str(up_to))
+        await notes.set_fact(connection, ROLLED_UP, str(up_to))
     return int(count)
 
 

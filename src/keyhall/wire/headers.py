@@ -38,7 +38,9 @@ def wait_duration(us: int) -> str:
 def ratelimit_headers(facts: Facts) -> bytes:
     """Ready header lines; a limit that does not exist is not shown."""
     if facts.reset_requests_us == facts.reset_tokens_us == WINDOW_US and (
-        facts.limit_requests is not None and facts.limit_tokens is not None
+        facts.limit_requests is not None
+        and facts.limit_tokens is not None
+        and not facts.is_degraded
     ):
         return _BOTH % (
             facts.limit_requests,
@@ -46,9 +48,9 @@ def ratelimit_headers(facts: Facts) -> bytes:
             facts.limit_tokens,
             facts.remaining_tokens,
         )
-    lines = b""
+    lines = b"x-keyhall-limits: degraded\r\n" if facts.is_degraded else b""
     if facts.limit_requests is not None:
-        lines = _REQUESTS % (
+        lines += _REQUESTS % (
             facts.limit_requests,
             facts.remaining_requests,
             reset_duration(facts.reset_requests_us).encode(),

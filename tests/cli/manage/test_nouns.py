@@ -137,6 +137,26 @@ def test_aliases_are_listed_and_moved(keyhall) -> None:
     assert "No version or alias nosuch" in keyhall.refused("aliases", "move", "v1", "nosuch")
 
 
+def test_an_alias_is_given_versions_that_answer_instead(keyhall) -> None:
+    said = keyhall("aliases", "fallback", "v1", "v1.1", "sandbox/long")
+    assert said == "v1 means v1-sandbox-1 and falls back to v1.1-sandbox-1, sandbox/long.\n"
+    listed = {alias["name"]: alias["fallbacks"] for alias in keyhall.json("aliases", "list")}
+    assert listed["v1"] == ["v1.1-sandbox-1", "sandbox/long"]
+    assert listed["keyhall-v1"] == []
+    assert "v1.1-sandbox-1" in keyhall("aliases", "list")
+    assert keyhall("aliases", "fallback", "v1", "--none") == (
+        "v1 means v1-sandbox-1 and falls back to nobody.\n"
+    )
+    assert keyhall.json("aliases", "fallback", "v1", "v1.1") == {
+        "name": "v1",
+        "version": "v1-sandbox-1",
+        "fallbacks": ["v1.1-sandbox-1"],
+    }
+    for given in ((), ("v1.1", "--none")):
+        said = keyhall.refused("aliases", "fallback", "v1", *given, status=2)
+        assert "or say --none" in said
+
+
 def test_engines_are_added_listed_and_removed(keyhall) -> None:
     said = keyhall("engines", "add", "vllm", "--url", "http://10.0.0.5/v1", "--key-env", "VLLM_KEY")
     assert "Added vllm at http://10.0.0.5/v1." in said

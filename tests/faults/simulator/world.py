@@ -135,9 +135,7 @@ class World:
                 said = await getattr(self, f"_do_{name}")(worker)
             except Killed:
                 said = "killed in it"
-            for each in self.workers:  # It may have burnt in a flush beside this.
-                if each.fuse.is_blown and each.state == "up":
-                    await self._dies(each)
+            await self._bury()
             if said is not None:
                 self._tell(f"{worker.number} {name} {said}")
             self._check()
@@ -146,11 +144,19 @@ class World:
     def _tell(self, what: str) -> None:
         self.trace.append(f"{asyncio.get_running_loop().time():.6f} {what}")
 
+    async def _bury(self) -> None:
+        """Whose fuse has burnt, be it in a flush beside all else, is dead."""
+        for worker in self.workers:
+            if worker.fuse.is_blown and worker.state == "up":
+                await self._dies(worker)
+
     async def _finish(self) -> None:
         """All goes well again: what is open is settled, and everybody stops."""
         self.sink.is_away, self.sink.fails_percent = False, 0
         for worker in self.workers:
             worker.fuse.writes_left = None
+        await self._bury()
+        for worker in self.workers:
             while worker.state != "up":
                 if worker.state == "down":
                     worker.start()

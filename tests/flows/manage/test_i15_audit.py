@@ -133,6 +133,10 @@ ACTS = {
         lambda house, store: versions.move_alias(store, "v1", "v1.1", **by(house)),
         ["catalogue"],
     ),
+    "alias.fallback": (
+        lambda house, store: versions.set_fallbacks(store, "v1", ["old-1"], **by(house)),
+        ["catalogue"],
+    ),
     "engine.add": (add_engine, ["engine"]),
     "engine.remove": (lambda house, store: engines.remove(store, "gone", **by(house)), ["engine"]),
 }

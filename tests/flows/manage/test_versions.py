@@ -6,7 +6,7 @@ import pytest
 
 from keyhall.flows.manage import engines
 from keyhall.flows.manage import versions as manage
-from keyhall.flows.manage.checks import Invalid, NotFound
+from keyhall.flows.manage.checks import Invalid, NotFound, Refused
 from keyhall.policy.catalogue import Price, Sampling, Version, status_at
 from keyhall.ports.records import EngineRecord
 
@@ -264,6 +264,34 @@ def test_r9_an_engine_that_may_not_be_is_refused(house, asked, sentence) -> None
         return await store.list_engines()
 
     assert house.run(work) == []
+
+
+def test_an_alias_falls_back_to_versions_that_answer_and_are_not_its_own(house) -> None:
+    async def work(store):
+        await manage.add(store, version(house), **by(house))
+        await manage.add(store, version(house, name="old-1"), **by(house))
+        await manage.retire(store, "old-1", replacement=None, **by(house))
+        for name, wanted, sentence in (
+            ("nosuch", ["house-1"], "No alias nosuch"),
+            ("house-1", ["v1"], "No alias house-1"),
+            ("v1", ["nosuch"], "No version or alias nosuch"),
+            ("v1", ["old-1"], "old-1 is retired"),
+            ("v1", ["house-1", "keyhall-v1"], "v1 means v1-sandbox-1 already"),
+            ("v1", ["house-1"] * 9, "At most 8 versions"),
+        ):
+            with pytest.raises(Refused, match=sentence):
+                await manage.set_fallbacks(store, name, wanted, **by(house))
+        await manage.set_fallbacks(store, "v1", ["v1.1", "house-1", "v1.1"], **by(house))
+        before = await store.last_change()
+        same = await manage.set_fallbacks(store, "v1", ["v1.1", "house-1"], **by(house))
+        assert await store.last_change() == before
+        await manage.move_alias(store, "v1", "house-1", **by(house))
+        return same, await store.load_catalogue()
+
+    same, catalogue = house.run(work)
+    assert same.fallbacks == ("v1.1-sandbox-1", "house-1")
+    assert catalogue.fallbacks == {"v1": ("v1.1-sandbox-1", "house-1")}, "moving keeps them"
+    assert catalogue.find("v1").name == "house-1"
 
 
 def test_an_engine_is_added_once_and_removed_when_nothing_needs_it(house) -> None:

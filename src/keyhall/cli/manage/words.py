@@ -208,8 +208,8 @@ def some(entries: Sequence[str] | None, everything: str) -> str:
     return ", ".join(entries) or "none"
 
 
-def counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def counted(number: int, noun: str, many: str | None = None) -> str:
+    return f"{number:,} {noun if number == 1 else many or noun + 's'}"
 
 
 # --- For machines ---------------------------------------------------------------------------------

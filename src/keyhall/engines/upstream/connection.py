@@ -40,8 +40,12 @@ class Owner(Protocol):
         """It can carry the next call."""
         ...
 
-    def removed(self, connection: "Connection") -> None:
-        """It is closed or closing. May be told more than once."""
+    def removed(self, connection: "Connection", carried: int) -> None:
+        """It is closed or closing, and has carried so many calls. May be told more than once."""
+        ...
+
+    def may_retry(self) -> bool:
+        """Whether the budget allows that one more call is sent again; it then counts."""
         ...
 
     def again(self, call: Call) -> None:
@@ -56,6 +60,7 @@ class Connection(asyncio.Protocol):
         "_body",
         "_body_at",
         "_call",
+        "_carried",
         "_deadlines",
         "_ends_at_eof",
         "_event_since",
@@ -65,7 +70,6 @@ class Connection(asyncio.Protocol):
         "_is_complete",
         "_is_draining",
         "_is_interim",
-        "_is_kept",
         "_keeps_alive",
         "_owner",
         "_parser",
@@ -84,7 +88,7 @@ class Connection(asyncio.Protocol):
         self._deadlines = deadlines
         self._transport: asyncio.Transport | None = None
         self._call: Call | None = None
-        self._is_kept = False  # it has carried a call before
+        self._carried = 0  # calls that were answered: from the second on it was kept
         self._is_draining = False
         self.is_paused = False
         self._body: list[bytes] = []
@@ -146,7 +150,7 @@ class Connection(asyncio.Protocol):
         """Close the socket now, whatever it is doing, without a word to its call."""
         self._call = None
         self._is_draining = False
-        self._owner.removed(self)
+        self._owner.removed(self, self._carried)
         transport, self._transport = self._transport, None
         self._parser = None  # It refers to us: let neither keep the other.
         if transport is not None:
@@ -268,7 +272,7 @@ class Connection(asyncio.Protocol):
             and transport.get_write_buffer_size() == 0  # The whole request was taken.
         ):
             self._headers.clear()
-            self._is_kept = True
+            self._carried += 1
             self._since = 0.0
             if self.is_paused:
                 self.resume()
@@ -278,7 +282,9 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         if self._call is None:
-            self._owner.removed(self)  # At once: no call may be given to it any more.
+            self._owner.removed(
+                self, self._carried
+            )  # At once: no call may be given to it any more.
 
     def connection_lost(self, error: Exception | None) -> None:
         call, self._call = self._call, None
@@ -287,7 +293,13 @@ class Connection(asyncio.Protocol):
             return
         if error is None and call.status and self._ends_at_eof and self._fault is None:
             call.end()
-        elif self._is_kept and self._read_bytes == 0 and self._since == 0.0 and not call.is_retried:
+        elif (
+            self._carried
+            and self._read_bytes == 0
+            and self._since == 0.0
+            and not call.is_retried
+            and self._owner.may_retry()
+        ):
             # It was closed as it was sent, before a sweep has looked: the server had given it up.
             # One that has worked on a request for longer may have done all of it.
             call.connection = None

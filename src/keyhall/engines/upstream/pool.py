@@ -17,6 +17,7 @@ from keyhall.engines.upstream.call import Call, Deadlines
 from keyhall.engines.upstream.connection import Connection
 from keyhall.errors import ApiError
 from keyhall.outbox import Outbox
+from keyhall.policy.breaker import RetryBudget
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class Pool:
         self._connecting: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._is_closed = False
+        self._retries = RetryBudget()
         self.trouble: str | None = None  # Why the last connection failed, for the operator.
 
     # --- For the engine ---
@@ -124,9 +126,13 @@ class Pool:
         else:
             self._idle.append(connection)
 
-    def removed(self, connection: Connection) -> None:
+    def may_retry(self) -> bool:
+        return self._retries.take()
+
+    def removed(self, connection: Connection, carried: int) -> None:
         if connection in self._open:
             self._open.discard(connection)
+            self._retries.earn(carried)
             if connection in self._idle:
                 self._idle.remove(connection)
             if self._waiting:

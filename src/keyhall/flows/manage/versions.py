@@ -5,6 +5,7 @@ given a day on which it retires, be retired, and be given another price, which i
 own and holds for requests admitted from then on.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -19,6 +20,7 @@ from keyhall.stores import notes
 from keyhall.stores.sql import SqlStore
 
 TOKENS_MAX = 10_000_000
+FALLBACKS_MAX = 8  # of an alias: a request looks at each while its engine is away
 PRICE_MAX = 10**12  # a million of the currency per million tokens
 EMBEDDED = "sandbox"
 
@@ -248,3 +250,27 @@ async def move_alias(
         if await rows.find_version(connection, name) is not None:
             raise Invalid(f"{name} is a version's own name, which cannot mean another one.")
         return await rows.aim(connection, name, version.name, actor, now_us)
+
+
+async def set_fallbacks(
+    store: SqlStore, name: str, wanted: Sequence[str], *, actor: Actor, now_us: int
+) -> Alias:
+    """Say which versions answer for an alias, in this order, while the engine of the one it means
+    cannot. None of them: nobody does."""
+    if len(wanted) > FALLBACKS_MAX:
+        raise Invalid(f"At most {FALLBACKS_MAX} versions can answer instead.")
+    async with store.writing() as connection:
+        before = await rows.find_alias(connection, name)
+        if before is None:
+            raise NotFound(f"No alias {name}. `keyhall aliases list` shows them.")
+        found = [await _version_by(connection, each) for each in wanted]
+        for version in found:
+            if status_at(version, now_us) == "retired":
+                raise Invalid(f"{version.name} is retired; name a version that answers.")
+            if version.name == before.version:
+                raise Invalid(f"{name} means {version.name} already; name another version.")
+        names = tuple(dict.fromkeys(version.name for version in found))
+        after = replace(before, fallbacks=names)
+        if after != before:
+            await rows.replace_fallbacks(connection, before, after, actor, now_us)
+        return after

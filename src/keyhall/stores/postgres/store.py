@@ -46,6 +46,7 @@ LOOKUP_SECONDS = 1.5  # A request waits for no more than this.
 HOLD_SECONDS = 2.0
 BATCH_SECONDS = 10.0
 LONG_SECONDS = 60.0  # for chores that may have much to do after an outage
+HOURS_SECONDS = 6 * 3600.0
 UPGRADE_SECONDS = 3600.0
 CLOSE_SECONDS = 2.0
 CONNECTIONS_MAX = 4  # for everything that is not a look-up, a batch or the watch
@@ -86,11 +87,10 @@ class PostgresStore(SqlStore):
             pool_pre_ping=True,  # After an outage nobody meets a connection from before it.
             hide_parameters=True,  # Values have no place in an error's text.
         )
-        super().__init__(engine)
+        super().__init__(engine, os.urandom(WRITER_BYTES).hex())
         self.place = place(url)
         self._lookups = Lines(url, LOOKUPS)
         self._holds = Lines(url, HOLDS)
-        self._writer = os.urandom(WRITER_BYTES).hex()  # The chain of this process's life (R24).
         self._batches = OneLine(url, prepare)
         self._watch = Watch(url)
 
@@ -113,6 +113,11 @@ class PostgresStore(SqlStore):
                     elif seconds is not None:
                         await _allow(connection, seconds)
                     yield connection
+
+    @asynccontextmanager
+    async def reading(self, *, is_long: bool = False) -> AsyncIterator[AsyncConnection]:
+        async with self._connection("read", HOURS_SECONDS if is_long else None) as connection:
+            yield connection
 
     @asynccontextmanager
     async def writing(self, seconds: float | None = None) -> AsyncIterator[AsyncConnection]:
@@ -146,9 +151,7 @@ class PostgresStore(SqlStore):
     async def record_usage(self, batch: Sequence[Usage]) -> Sequence[QuotaUse]:
         if not batch:
             return ()
-        return await self._batches.ask(
-            lambda line: record(line, batch, self._writer), BATCH_SECONDS
-        )
+        return await self._batches.ask(lambda line: record(line, batch, self.writer), BATCH_SECONDS)
 
     async def hold_quotas(self, held: Held, lines: Sequence[Line]) -> Short | None:
         return await self._holds.ask(
@@ -204,7 +207,7 @@ class PostgresStore(SqlStore):
 async def _allow(connection: AsyncConnection, seconds: float | None) -> None:
     """More time for this transaction than others get."""
     if seconds is not None and seconds > STATEMENT_SECONDS:
-        for name in ("statement_timeout", "lock_timeout"):
+        for name in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
             await _set(connection, name, seconds)
 
 

@@ -1,0 +1,1 @@
+"""Counters in Redis or Valkey: one set of windows for many processes."""

@@ -1,0 +1,39 @@
+-- A process says that it lives, and learns of the others and of what Redis has forgotten.
+--
+-- KEYS: the epoch, the members.
+-- ARGV: 1 the process, 2 the epoch that it has joined, 3 a name for a new memory, 4 since when it
+--   was without Redis (0: it was not), 5 how long a member is remembered, in us.
+-- The epoch is "<memory>:<round>:<born>": the memory is new whenever Redis had forgotten everything,
+-- the round whenever processes had to count by themselves.
+-- Returns: the epoch, members, members that have not joined it, the time and the epoch's age in us.
+if redis.replicate_commands then redis.replicate_commands() end
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local function stamp(at) return string.format('%.0f', at) end
+
+local epoch = redis.call('GET', KEYS[1])
+if not epoch then
+  epoch = ARGV[3] .. ':1:' .. stamp(now)
+  redis.call('SET', KEYS[1], epoch)
+elseif tonumber(ARGV[4]) > 0 then
+  local memory, round, born = epoch:match('^(.*):(%d+):(%d+)$')
+  if tonumber(born) < tonumber(ARGV[4]) then
+    epoch = memory .. ':' .. stamp(round + 1) .. ':' .. stamp(now)
+    redis.call('SET', KEYS[1], epoch)
+  end
+end
+
+redis.call('HSET', KEYS[2], ARGV[1], stamp(now) .. ' ' .. ARGV[2])
+local members, missing = 0, 0
+local all = redis.call('HGETALL', KEYS[2])
+for i = 1, #all, 2 do
+  local beat, joined = all[i + 1]:match('^(%d+) (.*)$')
+  if tonumber(beat) + ARGV[5] < now then
+    redis.call('HDEL', KEYS[2], all[i])
+  else
+    members = members + 1
+    if joined ~= epoch then missing = missing + 1 end
+  end
+end
+local born = tonumber(epoch:match(':(%d+)$'))
+return {epoch, members, missing, stamp(now), stamp(now - born)}

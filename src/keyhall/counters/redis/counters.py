@@ -1,0 +1,392 @@
+"""Counters in Redis or Valkey, for many processes: exact, one script per request.
+
+A hold is one script over the windows of key, project and organization: all or none, at Redis' time.
+Commands of all requests of a turn share one write. A settle is sent and not waited for; one that is
+lost with its connection leaves its hold counted until its slot leaves (R7). While Redis is away or
+has forgotten, `link.py` says so and `mirror.py` says how much this process may admit by itself.
+"""
+
+import secrets
+from collections import deque
+from collections.abc import Iterable
+from functools import partial
+from operator import attrgetter
+from struct import Struct
+from time import monotonic
+from typing import Any
+
+import msgspec
+
+from keyhall.clock import Clock
+from keyhall.counters.plans import Plans
+from keyhall.counters.redis import mirror, resp, scripts
+from keyhall.counters.redis.address import Address
+from keyhall.counters.redis.connection import LOST, Ask
+from keyhall.counters.redis.link import KEYS, Link
+from keyhall.counters.redis.mirror import Degraded, Mirrored, RedisPlan
+from keyhall.counters.refusal import refuse
+from keyhall.outbox import Outbox
+from keyhall.policy.limits import WINDOW_US, Facts, Refused, WindowLimits
+from keyhall.policy.window import Window
+from keyhall.ports.counters import Hold, Past
+
+LEASE_US = 30_000_000  # A process that renews none for so long is dead, and nothing of it is open.
+RENEW_SECONDS = 10.0
+UNSENT_MAX = 10_000  # settlements kept while Redis is away; of more, the holds age out
+ATTEMPTS = 4  # a new group, a new epoch and a new connection may come together
+PUSHED_TOGETHER = 50  # windows; others have their turn in between
+
+_ADMITTED = Struct("<qqqqq")
+_TIME = Struct("<d")
+_SETTLED = Struct("<ddd")
+_LEASE = Struct("<dd")
+_NOW, _NO_FLAG, _FLAG = b"$0\r\n\r\n", b"$0\r\n\r\n", b"$1\r\n1\r\n"
+
+
+class RedisHold(msgspec.Struct, eq=False, gc=False):
+    """A reservation; `plan` is None once it has ended. `outage`: it was taken without Redis, in the
+    outage of this number; 0 if Redis took it."""
+
+    admitted_at_us: int
+    tokens: int
+    facts: Facts
+    plan: RedisPlan | None
+    outage: int = 0
+
+
+class RedisCounters:
+    """`keyhall.ports.counters.Counters` for one event loop. `rebuild` first, then the first
+    `hold` connects, or `start`."""
+
+    def __init__(
+        self,
+        address: Address,
+        clock: Clock,
+        outbox: Outbox,
+        *,
+        degraded: Degraded = "share",
+        expected_processes: int = 1,
+        is_time_given: bool = False,
+    ) -> None:
+        """`is_time_given`: the clock's time is used instead of Redis', for tests."""
+        self._clock = clock
+        self._degraded = degraded
+        self._is_time_given = is_time_given
+        self._name = secrets.token_hex(8)
+        self._table = Plans(Mirrored, mirror.plan_of)
+        self._plans = self._table.by_id
+        self._open_holds = 0
+        self._newest_us = 0
+        self._unsent: deque[tuple[RedisPlan, int, int, int]] = deque(maxlen=UNSENT_MAX)
+        self._past: list[Past] = []
+        self.link = Link(
+            address,
+            outbox,
+            name=self._name,
+            expected=expected_processes,
+            push=self._push,
+            beaten=self._beaten,
+        )
+        self._renewed_at = 0.0
+
+    # --- Holds ------------------------------------------------------------------------------------
+
+    async def hold(self, windows: tuple[WindowLimits, ...], tokens: int) -> RedisHold | Refused:
+        """One script. Waits for Redis no longer than 50 ms, whatever happens to it."""
+        plan = self._plans.get(id(windows)) or self._table.make(windows, self._now_us())
+        plan.is_used = True
+        flag = _NO_FLAG
+        for _ in range(ATTEMPTS):
+            if self.link.mode != "shared":
+                decided = await self._decide(plan, tokens)
+                if decided is not None:
+                    return decided
+            ask = await self._ask(plan, tokens, flag)
+            reply = ask.reply
+            if reply.__class__ is bytes:
+                return self._admitted(plan, tokens, reply)
+            if reply.__class__ is list:
+                return self._refused(plan, tokens, reply)
+            if reply is not LOST:
+                flag = await self._flag()
+            elif self.link.was_late:
+                break
+        return mirror.away(None, "requests", 0, 0, 1, 0)
+
+    async def _decide(self, plan: RedisPlan, tokens: int) -> RedisHold | Refused | None:
+        """What this process decides by itself. None: Redis is to be asked."""
+        link = self.link
+        if link.mode == "looking":
+            await link.decided()
+            if link.mode == "looking":
+                return mirror.away(None, "requests", 0, 0, 1, 0)
+        if link.mode == "away":
+            return self._hold_alone(plan, tokens, self._now_us())
+        if link.mode == "joining" and self._degraded == "share":
+            return self._short_of_share(plan, tokens, self._now_us())
+        return None
+
+    async def _ask(self, plan: RedisPlan, tokens: int, flag: bytes) -> Ask:
+        ask = Ask()
+        connection = self.link.connection
+        if connection is None:  # It was lost again since.
+            ask.reply = LOST
+            return ask
+        connection.ask(self._hold_command(plan, tokens, flag), ask)
+        for window in plan.windows:
+            window.asking += 1
+        try:
+            await ask
+        except BaseException:
+            # Whoever asked has left. The reply keeps its place; what it grants is given back.
+            ask.arm(partial(self._give_back, plan, tokens, ask))
+            raise
+        for window in plan.windows:
+            window.asking -= 1
+        return ask
+
+    def _hold_command(self, plan: RedisPlan, tokens: int, flag: bytes) -> bytes:
+        number = b"%d" % tokens
+        time = _NOW
+        if self._is_time_given:
+            time = resp.arguments(self._clock.now_us())
+        command = b"%b%b%b$%d\r\n%b\r\n%b%b" % (
+            plan.hold,
+            self.link.epoch_argument,
+            plan.limits,
+            len(number),
+            number,
+            time,
+            flag,
+        )
+        if plan.leases:
+            open_ = [window.open_holds() + window.asking for _, window in plan.leases]
+            command += resp.arguments(self._name, LEASE_US, *open_)
+        return command
+
+    def _admitted(self, plan: RedisPlan, tokens: int, reply: bytes) -> RedisHold:
+        now_us, limit_requests, requests_left, limit_tokens, tokens_left = _ADMITTED.unpack(reply)
+        if now_us > self._newest_us:
+            self._newest_us = now_us
+        for window in plan.windows:
+            if now_us >= window.turn_us:
+                window.turn(now_us)
+            window.requests += 1
+            window.tokens += tokens
+            window.held += tokens
+            window.open += 1
+            window.last_us = now_us
+        self._open_holds += 1
+        facts = Facts(
+            None if limit_requests < 0 else limit_requests,
+            requests_left,
+            WINDOW_US,
+            None if limit_tokens < 0 else limit_tokens,
+            tokens_left,
+            WINDOW_US,
+            self.link.mode != "shared",
+        )
+        return RedisHold(now_us, tokens, facts, plan)
+
+    def _refused(self, plan: RedisPlan, tokens: int, reply: list[Any]) -> Refused:
+        count = len(plan.windows)
+        now_us = int(_TIME.unpack(reply[0])[0])
+        flying = iter(reply[count + 1 :])
+        windows = [
+            mirror.read_window(blob, None if each.limits.in_flight is None else next(flying))
+            for each, blob in zip(plan.asked, reply[1 : count + 1], strict=True)
+        ]
+        return refuse(plan.asked, windows, tokens, now_us)
+
+    async def _flag(self) -> bytes:
+        """The group is of another epoch. If the epoch is ours, the group is new: bring it in."""
+        link = self.link
+        if link.connection is not None:
+            ask = Ask()
+            link.connection.ask(resp.encode("GET", KEYS[0]), ask)
+            await ask
+            if ask.reply == link.epoch.encode():
+                return _FLAG
+            if ask.reply is not LOST:
+                await link.beat_now()
+        return _NO_FLAG
+
+    def _give_back(self, plan: RedisPlan, tokens: int, ask: Ask) -> None:
+        for window in plan.windows:
+            window.asking -= 1
+        if ask.reply.__class__ is bytes:
+            self.cancel(self._admitted(plan, tokens, ask.reply))
+
+    # --- Without Redis ----------------------------------------------------------------------------
+
+    def _hold_alone(self, plan: RedisPlan, tokens: int, now_us: int) -> RedisHold | Refused:
+        refused = self._short_of_share(plan, tokens, now_us)
+        if refused is not None:
+            return refused
+        for window in plan.windows:
+            if window.alone is None:
+                window.alone = Window()
+            window.alone.turn(now_us)
+            window.take(now_us, tokens)
+            window.alone.take(now_us, tokens)
+        self._newest_us = max(self._newest_us, now_us)
+        self._open_holds += 1
+        return RedisHold(now_us, tokens, Facts(is_degraded=True), plan, self.link.outage)
+
+    def _short_of_share(self, plan: RedisPlan, tokens: int, now_us: int) -> Refused | None:
+        link = self.link
+        return mirror.short_of_share(
+            plan,
+            tokens,
+            now_us,
+            processes=link.processes,
+            outage=link.outage,
+            is_first_minute=link.is_first_minute(),
+            degraded=self._degraded,
+        )
+
+    def _now_us(self) -> int:
+        now_us = self._clock.now_us()
+        if not self._is_time_given:
+            now_us = self.link.now_us() or now_us
+        return max(now_us, self._newest_us)
+
+    # --- The end of a hold ------------------------------------------------------------------------
+
+    def settle(self, hold: Hold, tokens: int) -> None:
+        assert isinstance(hold, RedisHold)
+        plan = hold.plan
+        if plan is None:
+            return
+        hold.plan = None
+        self._open_holds -= 1
+        admitted_at_us = hold.admitted_at_us
+        held = hold.tokens
+        for window in plan.windows:
+            if admitted_at_us >= window.begins_us:
+                window.tokens += tokens - held
+                window.held -= held
+                window.open -= 1
+            else:
+                window.settle_closed(admitted_at_us, held, tokens)
+        is_alone = hold.outage and hold.outage == self.link.outage
+        if is_alone:
+            for window in plan.windows:
+                if window.alone is not None:
+                    window.alone.settle(admitted_at_us, held, tokens)
+        connection = self.link.connection
+        if connection is not None:
+            connection.ask(self._settle_command(plan, admitted_at_us, held, tokens), None)
+        elif not is_alone:
+            self._unsent.append((plan, admitted_at_us, held, tokens))
+
+    def cancel(self, hold: Hold) -> None:
+        self.settle(hold, 0)
+
+    def _settle_command(self, plan: RedisPlan, admitted_at_us: int, held: int, used: int) -> bytes:
+        command = b"%b%b$24\r\n%b\r\n" % (
+            plan.settle,
+            self.link.memory_argument,
+            _SETTLED.pack(admitted_at_us, held, used),
+        )
+        if plan.leases:
+            open_ = [window.open_holds() + window.asking for _, window in plan.leases]
+            command += resp.arguments(self._name, self._now_us() + LEASE_US, *open_)
+        return command
+
+    # --- What Redis does not know -----------------------------------------------------------------
+
+    def rebuild(self, past: Iterable[Past]) -> None:
+        """What the ledger knows of the last minute is told to a Redis that knows nothing (R6)."""
+        self._past = sorted(past, key=attrgetter("admitted_at_us"))
+        if self._past:
+            newest_us = self._past[-1].admitted_at_us
+            self._clock.not_before(newest_us)
+            self._newest_us = max(self._newest_us, newest_us)
+
+    async def _push(self, is_new_memory: bool, is_founder: bool) -> None:
+        """Tell Redis: everything of the last minute if it has forgotten, else what was admitted
+        without it. Raises Away."""
+        if is_founder:
+            self._recall()
+        self._past = []
+        if is_new_memory:
+            self._unsent.clear()  # What they replace is pushed settled.
+        connection = self.link.connection
+        assert connection is not None
+        commands = self._untold(is_new_memory)
+        while self._unsent:
+            connection.ask(self._settle_command(*self._unsent.popleft()), None)
+        for start in range(0, len(commands), PUSHED_TOGETHER):
+            some = commands[start : start + PUSHED_TOGETHER]
+            for _, command in some[:-1]:
+                connection.ask(command, None)
+            await connection.call(some[-1][1])
+            for window, _ in some:
+                window.alone = None
+        self._renew_leases()
+
+    def _recall(self) -> None:
+        """Count what the ledger knows as if this process had admitted it."""
+        for record in self._past:
+            at_us = record.admitted_at_us
+            plan = self._plans.get(id(record.windows)) or self._table.make(record.windows, at_us)
+            for window in plan.windows:
+                window.turn(at_us)
+                window.take(at_us, record.tokens)
+                window.settle(at_us, record.tokens, record.tokens)
+
+    def _untold(self, is_new_memory: bool) -> list[tuple[Mirrored, bytes]]:
+        """Windows of which Redis does not know everything, each with the command that tells it."""
+        found: dict[Mirrored, bytes] = {}
+        for plan in self._plans.values():
+            for each, window in zip(plan.asked, plan.windows, strict=True):
+                source = window if is_new_memory else window.alone
+                if window not in found and source is not None and (slots := source.slots()):
+                    keys = [mirror.epoch_key(each.group), mirror.window_key(each)]
+                    told = mirror.slots_of(slots)
+                    found[window] = scripts.PUSH.call(keys, self.link.epoch, told)
+        return list(found.items())
+
+    def _beaten(self, redis_us: int) -> None:
+        if not self._is_time_given:
+            self._clock.not_before(redis_us)  # So that no answer ends before it was admitted.
+        if monotonic() >= self._renewed_at + RENEW_SECONDS:
+            self._renew_leases()
+
+    def _renew_leases(self) -> None:
+        """Of requests that are open for long, one lease per window and process."""
+        connection = self.link.connection
+        if connection is None:
+            return
+        self._renewed_at = monotonic()
+        until_us = self._now_us() + LEASE_US
+        for plan in self._table.by_id.values():
+            for key, window in plan.leases:
+                if window.open_holds():
+                    lease = _LEASE.pack(window.open_holds() + window.asking, until_us)
+                    connection.ask(resp.encode("HSET", key, self._name, lease), None)
+                    connection.ask(resp.encode("PEXPIRE", key, 62_000), None)
+
+    # --- Around it --------------------------------------------------------------------------------
+
+    def degraded(self) -> str | None:
+        mode, reason = self.link.mode, self.link.reason
+        return None if mode == "shared" else f"Redis is {mode}: {reason}"
+
+    def open_holds(self) -> int:
+        return self._open_holds
+
+    def kept_windows(self) -> int:
+        """Windows in this process's memory."""
+        return len(self._table.windows)
+
+    def close(self) -> None:
+        """Nothing is waited for. Other processes need not wait for this one any more."""
+        connection = self.link.stop()
+        if connection is not None:
+            connection.close(resp.encode("HDEL", KEYS[1], self._name))
+
+    async def start(self) -> None:
+        """Connect, and return once it is known whether Redis is there."""
+        await self.link.first_decided()

@@ -1,0 +1,1 @@
+"""Engines that fail: who is left alone, and who answers instead."""

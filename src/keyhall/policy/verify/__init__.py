@@ -1,0 +1,1 @@
+"""What a verification compares, as values: chains, costs, and quotas played again."""

@@ -1,0 +1,1 @@
+"""What a verification reads: pages of rows, in one snapshot, however many there are."""

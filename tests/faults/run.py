@@ -1,0 +1,71 @@
+"""The proofs at full size: what `make faults` runs.
+
+    python tests/faults/run.py                        # 1,000 kills, then 10,000 simulated worlds
+    python tests/faults/run.py --kills 50 --seeds 0   # some of it
+    python tests/faults/run.py --seed 7               # what `FAULT_SEED=7` is for the tests
+
+Ends with a summary and with 1 if anything was lost, doubled, passed or too slow. It needs no
+network, uses folders of its own, and a quiet machine: the slowest restart is a time.
+"""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+FAULTS = Path(__file__).parent
+sys.path[:0] = [str(FAULTS), str(FAULTS.parent / "running")]  # No packages in tests.
+
+from books import Report  # noqa: E402
+from lives import READY_SECONDS_MAX, live_and_die  # noqa: E402
+from simulator.run import run_many  # noqa: E402
+
+SAY_EACH = 10  # kills
+
+
+def kill(kills: int, seed: int, begun: float) -> list[str]:
+    """Lives of a real server; what went wrong."""
+
+    def progress(report: Report) -> None:
+        if report.kills % SAY_EACH == 0 or report.kills == kills:
+            print(
+                f"{report.kills} of {kills} kills in {time.monotonic() - begun:.0f} s, slowest "
+                f"restart {report.ready_seconds_max:.2f} s",
+                flush=True,
+            )
+
+    print(f"{kills} kills under mixed load, seed {seed}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="keyhall-faults-") as folder:
+        try:
+            report = asyncio.run(live_and_die(Path(folder), kills, seed, progress))
+        except AssertionError:
+            traceback.print_exc()
+            return [f"kills: see above; replay: python tests/faults/run.py --seed {seed} --seeds 0"]
+    print(*report.lines(), sep="\n", flush=True)
+    if report.ready_seconds_max > READY_SECONDS_MAX:
+        return [f"a restart took {report.ready_seconds_max:.1f} s, F-1 allows {READY_SECONDS_MAX}"]
+    return []
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=1_000)
+    parser.add_argument("--seeds", type=int, default=10_000, help="simulated worlds")
+    parser.add_argument("--seed", type=int, default=1, help="of the kills; worlds begin with it")
+    given = parser.parse_args()
+    begun = time.monotonic()
+    wrong = kill(given.kills, given.seed, begun) if given.kills else []
+    if given.seeds:
+        print(f"{given.seeds} simulated worlds from seed {given.seed} on", flush=True)
+        failed = run_many(given.seed, given.seeds, lambda line: print(line, flush=True))
+        wrong += [f"world {seed} failed" for seed in failed]
+    print(f"{time.monotonic() - begun:.0f} s in all")
+    print(*(wrong or ["Nothing lost, nothing doubled, nothing passed."]), sep="\n")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
