@@ -43,7 +43,7 @@ ERRORS = {
     "fcntl": ("ENOLCK",),
     "mmap": ("ENOMEM",),
 }
-SAMPLE = 5  # runs of `make test`: about 2 s each
+SAMPLE = 3  # runs of `make test`: about 2 s each
 
 
 def strace_works() -> bool:

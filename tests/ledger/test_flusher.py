@@ -420,7 +420,7 @@ STEPS = st.lists(
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(steps=STEPS, ends=st.sampled_from(["killed", "closed"]))
 def test_i8_whatever_sink_and_disk_do_every_request_is_recorded_once(

@@ -355,7 +355,7 @@ def test_a_record_of_another_release_is_told(left, tmp_path, adopted, monkeypatc
 
 
 @settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data(), bit=st.integers(0, 7))
 def test_a_flipped_bit_takes_one_record_at_most_and_is_told(data, bit, left, adopted, tmp_path):
