@@ -67,6 +67,7 @@ class Link:
         self.reason = "it was not asked yet"
         self.connection: Connection | None = None
         self.epoch = ""
+        self._joined = ""  # the epoch in which Redis knows all that we have counted
         self.epoch_argument = self.memory_argument = b""
         self.processes = max(1, expected)
         self.outage = 1  # numbers the times without Redis, or with one that knows too little
@@ -169,7 +170,7 @@ class Link:
     async def _follow(self, connection: Connection) -> None:
         """Beat, join, beat on. Returns or raises Away when the connection is lost."""
         was_away = self.mode == "away"
-        joined = self.epoch if self.epoch and not was_away else ""
+        joined = "" if was_away else self._joined
         lost_at_us = self._lost_at_us if was_away else 0
         known = self.processes
         is_new_memory = False
@@ -184,11 +185,11 @@ class Link:
             lost_at_us = self._lost_at_us = 0
             if epoch != joined:
                 is_founder = epoch.startswith(memory)
-                is_new_memory = _memory(epoch) != _memory(self.epoch)
+                is_new_memory = _memory(epoch) != _memory(self._joined)
                 self.processes = known = max(self.processes, members, self._expected)
                 self._join(connection, epoch)
                 await self._push(is_new_memory, is_founder)
-                joined = epoch
+                joined = self._joined = epoch  # Not before: who is cut off in between begins anew.
                 continue
             needed = max(known, self._expected) if is_new_memory else 1
             if (missing == 0 and members >= needed) or age >= WINDOW_US:
