@@ -29,6 +29,7 @@ def key(
 class Process:
     def __init__(self, url: str, clock: Clock | None = None, **options: Any) -> None:
         given = clock is not None
+        options = {"reply_seconds": 0.5} | options  # of a machine that is busy with other tests
         self.counters = RedisCounters(
             parse(url), clock or SystemClock(), Outbox(), is_time_given=given, **options
         )

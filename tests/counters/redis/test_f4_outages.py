@@ -13,6 +13,7 @@ from between import Between
 from process import Process, key, process
 
 from keyhall.clock import ManualClock
+from keyhall.counters.redis.connection import REPLY_SECONDS
 from keyhall.policy.limits import Refused
 
 RETURN_SECONDS = 5.0
@@ -95,7 +96,7 @@ async def late() -> AsyncIterator[list[float]]:
 @pytest.mark.parametrize("fault", FAULTS)
 def test_f4_nobody_waits_longer_than_fifty_milliseconds_in_time(own_redis, fault):
     async def story() -> None:
-        async with process(own_redis.url) as one:
+        async with process(own_redis.url, reply_seconds=REPLY_SECONDS) as one:
             await one.use(NOBODY, 3)
             one.longest_seconds = 0
             with fault(own_redis):
@@ -143,7 +144,7 @@ def test_f4_a_slow_or_silent_redis_is_one_that_is_away(own_redis, delay_seconds)
         async with Between(own_redis.socket) as between, process(between.url) as one:
             served = key("served", rpm=10)
             assert await one.use(served, 3) == 3
-            between.delay_seconds = delay_seconds
+            between.delay_seconds = delay_seconds and delay_seconds * 2
             await one.notices(NOBODY)
             assert await one.use(served, 9) == 0
             between.delay_seconds = 0.0

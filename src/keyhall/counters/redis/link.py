@@ -33,9 +33,10 @@ Mode = Literal["shared", "joining", "away", "looking"]
 
 BEAT_SECONDS = 1.0
 JOINING_SECONDS = 0.1  # between beats while others are waited for
-LOOK_SECONDS = 0.04  # for a new connection after a loss; requests wait no longer (F-4)
+LOOK_PART = 0.9  # of the time for a reply: so long requests wait for a new connection (F-4)
 CONNECT_SECONDS = 2.0  # when nobody waits any more
-RETRY_SECONDS = 0.25
+AGAIN_SECONDS = 0.005  # between attempts while requests wait
+RETRY_SECONDS = 0.25  # when they do not
 MEMBER_US = WINDOW_US  # so long a process that says nothing is counted, and waited for
 
 KEYS = ["kh:{keyhall}:epoch", "kh:{keyhall}:members"]
@@ -54,6 +55,7 @@ class Link:
         *,
         name: str,
         expected: int,
+        reply_seconds: float,
         push: Callable[[bool, bool], Awaitable[None]],
         beaten: Callable[[int], None],
     ) -> None:
@@ -61,6 +63,7 @@ class Link:
         self._outbox = outbox
         self._name = name
         self._expected = expected
+        self._reply_seconds = reply_seconds
         self._push = push
         self._beaten = beaten
         self.mode: Mode = "looking"
@@ -138,7 +141,7 @@ class Link:
                 await self._follow(await self._connect())
             except Away as error:
                 if self.mode == "looking" and monotonic() < self._look_until:
-                    await asyncio.sleep(LOOK_SECONDS / 10)
+                    await asyncio.sleep(AGAIN_SECONDS)
                     continue
                 self._set("away", str(error))
                 await asyncio.sleep(RETRY_SECONDS)
@@ -148,7 +151,7 @@ class Link:
         if self.mode == "looking":
             seconds = max(0.001, self._look_until - monotonic())
         return await connections.connect(
-            self._address, self._outbox, self._lost, scripts.ALL, seconds
+            self._address, self._outbox, self._lost, scripts.ALL, seconds, self._reply_seconds
         )
 
     def _lost(self, connection: Connection, reason: str, waited: float) -> None:
@@ -158,8 +161,9 @@ class Link:
         self._lost_at_us = self._lost_at_us or self.now_us()
         # Whoever waits for a reply may wait on for the rest of its time; who has no time left is
         # refused, and only new requests wait for another connection.
-        self.was_late = waited >= connections.REPLY_SECONDS
-        self._look_until = monotonic() + LOOK_SECONDS - (0 if self.was_late else waited)
+        self.was_late = waited >= self._reply_seconds
+        look_seconds = self._reply_seconds * LOOK_PART
+        self._look_until = monotonic() + look_seconds - (0 if self.was_late else waited)
         self.reason = reason
         if self.mode != "away":
             self.mode = "looking"
