@@ -196,7 +196,10 @@ class RedisServer:
     def counters(self, clock: Clock) -> RedisCounters:
         """Empty ones, whose time is the clock's."""
         self.tell("FLUSHALL")
-X
+
+        where = address.parse(self.url)
+        return RedisCounters(where, clock, Outbox(), reply_seconds=1.0, is_time_given=True)
+
 
 @pytest.fixture
 def own_redis() -> Iterator[RedisServer]:
