@@ -32,6 +32,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "projects": ("keyhall.cli.manage.projects:projects", "Create projects and set their limits."),
     "database": ("keyhall.cli.database:database", "Show and upgrade the database's schema."),
     "verify": ("keyhall.cli.verify:verify", "Compute everything again and compare."),
+    "backup": ("keyhall.cli.backup:backup", "Copy the data folder, beside a running server."),
+    "restore": ("keyhall.cli.backup:restore", "Make a data folder from a backup, and verify it."),
     "config": ("keyhall.cli.settings:config", "Show every setting and where it came from."),
     "doctor": ("keyhall.cli.doctor:doctor", "Check port, clock, disk, permissions and engines."),
     "completion": ("keyhall.cli.completion:completion", "Print the shell completion script."),
