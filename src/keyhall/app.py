@@ -21,6 +21,7 @@ from keyhall.counters.quotas import MemoryQuotas, QuotaSink
 from keyhall.counters.redis.address import AddressError
 from keyhall.counters.redis.address import parse as parse_address
 from keyhall.counters.redis.counters import RedisCounters
+from keyhall.counters.shared_quotas import SharedQuotas
 from keyhall.engines.upstream.address import Endpoint
 from keyhall.flows import first_run, restart
 from keyhall.flows.alerts import tell
@@ -31,11 +32,13 @@ from keyhall.flows.engines.run_engines import Engines
 from keyhall.flows.first_run import FirstRun
 from keyhall.flows.follow_changes import Follower, Reload
 from keyhall.flows.hall import Hall
+from keyhall.flows.lost_holds import keep_charging
 from keyhall.flows.manage.checks import Refused
 from keyhall.flows.observe.request_log import RequestLog
 from keyhall.flows.verify.anchors import Anchors
 from keyhall.lane.protocol import lane_of
 from keyhall.lane.state import LaneState
+from keyhall.ledger.files import identity
 from keyhall.ledger.journal import JournalError
 from keyhall.ledger.ledger import JournalLedger
 from keyhall.ledger.recovery import Progress, Recovered, open_ledger
@@ -133,10 +136,15 @@ async def _open(
     given, wanted = engines.of_environment, config.upstream_model
     offered = await use_upstream.offer(store, given, wanted, clock.now_us())
     catalogue = await catalogue_of(store)
-    quotas = MemoryQuotas(store)
+    shared = SharedQuotas(store) if config.database.url else None
+    quotas = shared or MemoryQuotas(store)
     sink = QuotaSink(store, quotas)
     ledger, recovered = await ledger_of(config.data, sink, catalogue, clock.now_us())
     stack.push_async_callback(close_ledger, ledger)
+    if shared is not None:
+        await shared.begin(identity(config.data), ledger.journal_name, recovered.journals)
+        stack.push_async_callback(shared.close)
+        background(stack, "lost holds", keep_charging(store, sink, clock.now_us))
     clock.not_before(await store.newest_admitted_us())
     counters = counters_of(config.redis, clock, turn)
     stack.callback(counters.close)
