@@ -76,7 +76,7 @@ class Link:
         self.epoch_argument = self.memory_argument = b""
         self.processes = max(1, expected)
         self.outage = 1  # numbers the times without Redis, or with one that knows too little
-        self._told: str = ""  # the mode that the last line in the log named
+        self._told: str = "shared"  # the mode that the log knows of
         self._outage_began_us = 0
         self._redis_us, self._read_at = 0, 0.0
         self._lost_at_us = 0
