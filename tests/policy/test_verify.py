@@ -312,6 +312,17 @@ def test_r23_overage_of_an_amount_that_was_another_is_not_judged() -> None:
     assert list(replay.overage_differs()) == []
 
 
+def test_r23_overage_of_days_that_began_at_another_time_is_not_judged() -> None:
+    """Its organization moved to another time zone: those days are none any more."""
+    elsewhere = ("quota_1", MORNING_US - 3_600_000_000)
+    moved = replay_of(quota(), counted_us=MORNING_US)
+    moved.recorded(elsewhere, 7)
+    assert list(moved.overage_differs()) == []
+    stayed = replay_of(quota())
+    stayed.recorded(elsewhere, 7)
+    assert len(list(stayed.overage_differs())) == 1
+
+
 def test_overage_that_may_be_several_sums_is_told_as_such() -> None:
     replay = replay_of(quota(), counted_us=MORNING_US + 3)
     replay.take([usage(number) for number in range(6)])

@@ -88,6 +88,8 @@ class Replay:
             quota, since = self.quotas[place[0]], self.since[place[0]]
             if since.changed_us > max(since.counted_us, place[1]):
                 continue  # The amount was another one for a part of this period.
+            if place[1] < since.counted_us and not _is_period(place, quota):
+                continue  # Recorded when days began at another time.
             found = self._recorded.get(place, 0)
             used = self.used.get(place, 0) if quota.policy == "overage" else 0
             most = max(0, used - quota.amount)
@@ -101,6 +103,11 @@ class Replay:
                     f"{found} units",
                     "overage rows were removed, added or changed",
                 )
+
+
+def _is_period(place: Place, quota: Quota) -> bool:
+    """Whether a period of the quota begins then, in the zone that it has now."""
+    return quotas.span(quota.period, place[1], quota.zone).begins_us == place[1]
 
 
 def where(place: Place, quota: Quota) -> str:
