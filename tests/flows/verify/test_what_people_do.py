@@ -1,5 +1,7 @@
 """What people do to quotas leaves books that verify: zones, amounts, credit, removal."""
 
+import pytest
+
 from keyhall.flows.manage import credit, keys, quotas
 from keyhall.flows.manage.quotas import Owner, Terms
 from keyhall.flows.verify import run
@@ -10,6 +12,12 @@ ORGANIZATION = "Default organization"
 HOUR_US = 3_600_000_000
 EVERYONE, APP = Owner("organization", ORGANIZATION), Owner("key", "app")
 ABOUT = ("quota", "overage", "audit")  # the rows' costs here are those of no price
+
+
+@pytest.fixture
+def house(any_house):
+    """On every store."""
+    return any_house
 
 
 class People:
