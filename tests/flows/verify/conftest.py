@@ -122,8 +122,9 @@ async def _fill(data):
         await organizations.suspend(store, key.organization_id, now_us=start + DAY_US, **by)
         async with store.writing() as connection:
             await connection.exec_driver_sql(
-                "INSERT INTO quota_holds SELECT 'open', quota_id, period_us, 70, 'w', 0, '{}' "
-                "FROM quota_totals WHERE quota_id = 'quota_0' ORDER BY period_us DESC LIMIT 1"
+                "INSERT INTO quota_holds SELECT 'open', quota_id, period_us, 70, 'w', "
+                f"{start + DAY_US}, '{{}}' FROM quota_totals "
+                "WHERE quota_id = 'quota_0' ORDER BY period_us DESC LIMIT 1"
             )
             await connection.exec_driver_sql(
                 "UPDATE quota_totals SET held = 70 WHERE quota_id = 'quota_0' "
