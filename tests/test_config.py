@@ -107,7 +107,7 @@ def test_all_mistakes_are_told_at_once_each_with_its_place():
     }
     assert mistakes(text, environ, server={"port": 70_000, "host": ""}) == [
         "'x' is not a section; expected one of server, log, sandbox, upstream, redis, database, "
-        "keys, tiers.",
+        "keys, alerts, tiers.",
         "'log' is a section: write [log].",
         "[sever] is not a section; did you mean server?",
         "[server] has no setting 'prot'; did you mean port?",
@@ -224,3 +224,39 @@ def test_i4_where_the_database_is_and_what_keys_are_digested_with_is_not_shown()
         "KEYHALL_DATABASE_URL is [secret]; expected postgresql://user@host/name.",
         "KEYHALL_KEYS_PEPPER is [secret]; expected 64 hex digits, or several times as many.",
     ]
+
+
+# --- Alerts ---------------------------------------------------------------------------------------
+
+SIGNING = "whsec_" + "k" * 32
+
+
+def test_alerts_are_told_by_webhook_and_mail():
+    text = f"""
+[alerts]
+webhook_url = "https://alerts.example.org/keyhall?x=y"
+webhook_secret = "{SIGNING}"
+email_to = "ada@example.org, bob@example.org"
+email_from = "hall@example.org"
+smtp_url = "smtp://hall:secret@mail.example.org:587"
+"""
+    found = parse(text).alerts
+    assert found.webhook_secret == SIGNING
+    assert "secret" not in repr(found)
+    assert "alerts.example.org" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('webhook_url = "alerts.example.org"', "is not an address such as https://alerts"),
+        ('webhook_url = "https://a.example"', "needs a webhook_secret: what is not signed"),
+        ('webhook_secret = "hunter2"', "[alerts] webhook_secret is [secret]; expected whsec_"),
+        ('email_to = "a@b.example"', "email_to needs email_from and smtp_url"),
+        ('smtp_url = "mail:hunter2@x"', "[alerts] smtp_url is [secret]; expected smtp://USER"),
+    ],
+)
+def test_what_could_tell_nobody_or_be_forged_is_refused(text, sentence):
+    told = "\n".join(mistakes(f"[alerts]\n{text}\n"))
+    assert sentence in told
+    assert "hunter2" not in told

@@ -23,6 +23,7 @@ from keyhall.counters.redis.address import parse as parse_address
 from keyhall.counters.redis.counters import RedisCounters
 from keyhall.engines.upstream.address import Endpoint
 from keyhall.flows import first_run, restart
+from keyhall.flows.alerts import tell
 from keyhall.flows.callers import Callers
 from keyhall.flows.drain import Drains
 from keyhall.flows.engines import use_upstream
@@ -170,7 +171,7 @@ async def _open(
     health = Health(hall, ledger.problem, ledger.delay)
     notes = engines.told(catalogue, clock.now_us()) + offered.notes + shared_notes(config)
     house = House(hall, store, engines, LaneState(), health, first, recovered, notes)
-    keep_up(stack, house, seen, anchors)
+    keep_up(stack, house, seen, config, anchors)
     if given is not None and not offered.is_complete:
         asking = use_upstream.keep_offering(store, given, wanted, clock.now_us)
         background(stack, "offer models", asking)
@@ -278,14 +279,20 @@ def locked(folder: Path) -> Iterator[IO[str]]:
 # --- In the background ----------------------------------------------------------------------------
 
 
-def keep_up(stack: AsyncExitStack, house: House, seen: int, anchors: Anchors) -> None:
-    """Follow what commands change behind the change numbered `seen`; sum up what was used, and
-    anchor its chain."""
+def keep_up(
+    stack: AsyncExitStack, house: House, seen: int, config: Config, anchors: Anchors
+) -> None:
+    """Follow what commands change behind the change numbered `seen`; sum up what was used, anchor
+    its chain, and tell who is to be told."""
     stack.push_async_callback(house.hall.drains.close)
     follower = Follower(house.hall, seen, reload_engines(house), reload_tiers(house))
     background(stack, "follow changes", follower.run())
     background(stack, "roll up", roll_up(house.store))
     background(stack, "anchor chains", anchors.keep())
+    channels = tell.channels_of(config.alerts)
+    if channels:
+        teller = tell.Teller(house.store, channels, house.hall.clock)
+        background(stack, "tell alerts", teller.run())
 
 
 def background(stack: AsyncExitStack, name: str, work: Coroutine[Any, Any, None]) -> None:

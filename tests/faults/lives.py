@@ -23,7 +23,7 @@ from mixed_load import WORKERS, Load, furnish, make_premises
 LIFE_SECONDS_MAX = 1.0
 READY_SECONDS_MAX = 5.0  # F-1
 START_KILLED_EACH = 5  # one kill of so many comes before the server is ready, in its recovery
-STOPPED_EACH = 6  # and one life of so many is stopped for a while (F-2)
+STOPPED_EACH = 4  # and one life of so many is stopped for a while (F-2)
 STOP_SECONDS = (0.1, 3.0)
 
 Progress = Callable[[Report], None]

@@ -173,6 +173,7 @@ def test_f3_a_clock_that_is_set_while_the_server_runs_admits_nothing_more(
     in_order(premises)
 
 
+@pytest.mark.slow  # Starting under libfaketime takes some seconds.
 def test_f3_a_clock_that_was_set_back_before_a_restart_admits_nothing_more(
     tmp_path: Path, clock: SetClock
 ) -> None:

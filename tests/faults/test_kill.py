@@ -27,7 +27,7 @@ def test_f1_kill_9_loses_nothing_and_doubles_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """F-1, I-1, R6, R16, R17: a few lives; the bound key is refused in spite of the restarts."""
-    report = run(tmp_path, 6, 1, capsys)
+    report = run(tmp_path, 5, 1, capsys)
     assert report.refused
 
 

@@ -13,7 +13,7 @@ import pytest
 from simulator.world import ODDS, run_seed
 
 RUN = Path(__file__).with_name("simulator") / "run.py"
-SEEDS = 240
+SEEDS = 160
 GROUPS = 8  # so that a failure tells more than the first of all
 # Worlds that once failed, with what was wrong. None of them was Keyhall's fault so far.
 REGRESSIONS = (65, 126, 249, 648)

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "engines" / "upstream"))
 
 from scripted_upstream import Upstream, answer, engine_for, stream
 
-ASKED = 200
+ASKED = 100
 
 
 async def fails_with_500(peer):

@@ -366,6 +366,22 @@ def test_a_flush_beside_the_spooling_doubles_and_loses_nothing(make_ledger, Sink
     run(main())
 
 
+def test_a_flush_that_a_stop_overtakes_ends(make_ledger, Sink, serve, run):
+    """It asked the closed spool for its rows again and again (found by the simulator, F-15)."""
+
+    async def main():
+        ledger = make_ledger(Sink(AWAY))
+        ledger.start()
+        serve(ledger, 1)
+        await until(lambda: ledger.spooled())
+        await ledger.close()
+        with pytest.raises(OSError, match="closed"):
+            await ledger.flush()
+        assert ledger.spooled() == 1
+
+    run(main())
+
+
 def test_the_disk_is_waited_for_in_a_thread(tmp_path, Sink, serve):
     """A disk that hangs holds up no request: only the default is looked at here."""
 
@@ -404,7 +420,7 @@ STEPS = st.lists(
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(steps=STEPS, ends=st.sampled_from(["killed", "closed"]))
 def test_i8_whatever_sink_and_disk_do_every_request_is_recorded_once(

@@ -355,7 +355,7 @@ def test_a_record_of_another_release_is_told(left, tmp_path, adopted, monkeypatc
 
 
 @settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data(), bit=st.integers(0, 7))
 def test_a_flipped_bit_takes_one_record_at_most_and_is_told(data, bit, left, adopted, tmp_path):
@@ -392,3 +392,23 @@ def test_a_mark_that_begins_no_record_is_passed_over(left, adopted):
     found, numbers = adopted()
     assert numbers == [2]
     assert found.damaged == (f"spool-1.bin: {size} bytes at byte {HEAD} are damaged",)
+
+
+def test_an_end_of_a_few_odd_bytes_is_cut(left, adopted):
+    """Less than a record's head: nothing that was ever acknowledged fits into it."""
+    path = left(1)
+    change(path, path.stat().st_size, b"odd")
+    assert adopted() == (Recovered(spooled=1), [1])
+
+
+def test_zeros_behind_the_last_record_are_cut(left, adopted):
+    path = left(1)
+    change(path, path.stat().st_size, bytes(2_000_000))
+    assert adopted() == (Recovered(spooled=1), [1])
+
+
+def test_something_else_behind_the_last_record_is_told(left, adopted):
+    path = left(1)
+    change(path, path.stat().st_size, b"x" * 40)
+    found, numbers = adopted()
+    assert (numbers, len(found.damaged)) == ([1], 1)

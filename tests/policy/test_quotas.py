@@ -158,6 +158,17 @@ def test_r19_a_test_key_counts_nowhere() -> None:
     assert quotas.charges([usage(is_test=True)], {"key_1": [quota()]}) == []
 
 
+def test_credit_pays_for_nothing_that_was_admitted_before_it() -> None:
+    """A quota for ever counts from when it was made; one of a day from the day's beginning."""
+    at_us = usage().admitted_at_us
+    credit = quota(period="ever", created_at_us=at_us)
+    today = quota(period="day", created_at_us=at_us)
+    rows = [usage(1, admitted_at_us=at_us - 1), usage(2)]
+    found = quotas.charges(rows, {"key_1": [credit, today]})
+    counted = [(each.quota.period, each.usage.request_id[-1]) for each in found]
+    assert counted == [("day", "1"), ("ever", "2"), ("day", "2")]
+
+
 def test_requests_of_one_batch_may_lie_on_both_sides_of_a_months_end() -> None:
     rows = [usage(n, admitted_at_us=us(2026, 12, 1) + step) for n, step in enumerate((-1, 0, -2))]
     found = quotas.charges(rows, {"key_1": [quota()]})

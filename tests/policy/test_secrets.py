@@ -1,5 +1,6 @@
 """A secret shows itself only when asked by name (I-4)."""
 
+import base64
 import copy
 import json
 import pickle
@@ -9,7 +10,7 @@ from dataclasses import asdict, dataclass
 import msgspec
 import pytest
 
-from keyhall.policy.secrets import MASK, Secret, encode_hook
+from keyhall.policy.secrets import MASK, Secret, encode_hook, signing_key
 
 TEXT = "sk-kh_live_not-to-be-seen"
 
@@ -75,3 +76,12 @@ def test_a_traceback_does_not_show_a_secret() -> None:
         fail(Secret(TEXT))
     shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
     assert TEXT not in "".join(shown.format())
+
+
+def test_a_signing_key_is_24_to_64_bytes_in_base64_behind_its_prefix() -> None:
+    for size, is_key in ((0, False), (23, False), (24, True), (64, True), (65, False)):
+        text = "whsec_" + base64.b64encode(b"k" * size).decode()
+        assert signing_key(text) == (b"k" * size if is_key else None)
+    for text in ("", "whsec_", "whsec_%%%", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaS", "x" * 40,
+                 "whsec_ü" + "k" * 39):  # fmt: skip
+        assert signing_key(text) is None

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keyhall.policy import quotas
-from keyhall.policy.metering import Endpoint, Outcome, Usage, UsageSource
+from keyhall.policy.metering import Disconnect, Endpoint, Outcome, Usage, UsageSource
 from keyhall.policy.pricing import cost_nano
 from keyhall.policy.quotas import Quota
 from keyhall.policy.verify import costs
@@ -124,6 +124,16 @@ def test_r24_small_batches_are_named_too(count) -> None:
     difference = sealed(broken, [encoded(usage(1))][:count])
     assert difference is not None
     assert ("it has none" if count == 0 else f"(request {usage(1).request_id}") in difference.means
+
+
+def test_i19_a_batch_that_a_release_with_fewer_columns_sealed_is_whole() -> None:
+    """It runs beside a newer one, whose column stands at its default then."""
+    old = [msgspec.msgpack.encode(take_in.values_of(usage(number))[:18]) for number in (1, 2)]
+    batch = Batch(1, "a", 1, 2, NOTHING, digest_of(NOTHING, old))
+    assert sealed(batch, [encoded(usage(1)), encoded(usage(2))]) is None
+    assert sealed(batch, [encoded(usage(1)), encoded(usage(2, output_tokens=21))]) is not None
+    drained = usage(2, on_disconnect=Disconnect.DRAIN)
+    assert sealed(batch, [encoded(usage(1)), encoded(drained)]) is not None
 
 
 # --- Costs ----------------------------------------------------------------------------------------

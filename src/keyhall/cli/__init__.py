@@ -20,6 +20,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "keys": ("keyhall.cli.manage.keys:keys", "Create, list, rotate, pause and revoke API keys."),
     "limits": ("keyhall.cli.manage.limits:limits", "Show a key's effective limits and why."),
     "usage": ("keyhall.cli.manage.usage:usage", "Tokens, requests and cost by key, model or day."),
+    "quotas": (
+        "keyhall.cli.manage.spending.quotas:quotas",
+        "Set what may be used in a day or month; credit, alerts.",
+    ),
+    "statements": (
+        "keyhall.cli.manage.spending.statements:statements",
+        "What an organization used and owes in a month.",
+    ),
     "tokens": ("keyhall.cli.tokens:tokens", "Count the tokens of a conversation, offline."),
     "tiers": ("keyhall.cli.manage.tiers:tiers", "List the tiers and their limits."),
     "versions": ("keyhall.cli.manage.versions:versions", "List, add and retire model versions."),
@@ -32,6 +40,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "projects": ("keyhall.cli.manage.projects:projects", "Create projects and set their limits."),
     "database": ("keyhall.cli.database:database", "Show and upgrade the database's schema."),
     "verify": ("keyhall.cli.verify:verify", "Compute everything again and compare."),
+    "backup": ("keyhall.cli.backup:backup", "Copy the data folder, beside a running server."),
+    "restore": ("keyhall.cli.backup:restore", "Make a data folder from a backup, and verify it."),
     "config": ("keyhall.cli.settings:config", "Show every setting and where it came from."),
     "doctor": ("keyhall.cli.doctor:doctor", "Check port, clock, disk, permissions and engines."),
     "completion": ("keyhall.cli.completion:completion", "Print the shell completion script."),

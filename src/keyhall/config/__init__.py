@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import msgspec
 import platformdirs
 
+from keyhall.config.alerts import Alerts, mistakes
 from keyhall.config.sections import Database, Keys, Log, Redis, Sandbox, Section, Server, Upstream
 from keyhall.policy.keys import parse_peppers
 from keyhall.policy.proxies import TrustedProxies
@@ -50,6 +51,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     redis: Redis = Redis()
     database: Database = Database()
     keys: Keys = Keys()
+    alerts: Alerts = Alerts()
     tiers: dict[str, Tier] = {}
     environ: dict[str, str] = {}  # for `--key-env NAME` of engines
     sources: dict[tuple[str, str], Source] = {}  # of settings that are not left to their default
@@ -85,9 +87,16 @@ SECTIONS: dict[str, type[Section]] = {
     "redis": Redis,
     "database": Database,
     "keys": Keys,
+    "alerts": Alerts,
 }
-# Settings whose value is never shown.
-SECRETS = {("upstream", "api_key"), ("redis", "url"), ("database", "url"), ("keys", "pepper")}
+SECRETS = {  # settings whose value is never shown
+    ("upstream", "api_key"),
+    ("redis", "url"),
+    ("database", "url"),
+    ("keys", "pepper"),
+    ("alerts", "webhook_secret"),
+    ("alerts", "smtp_url"),
+}
 
 # Environment names that begin with KEYHALL_ and are no setting of a section.
 _OTHER_NAMES = {"KEYHALL_DATA", "KEYHALL_CONFIG", "KEYHALL_CORPORA"}
@@ -222,6 +231,10 @@ class _Given:
         assert isinstance(server, Server)
         self._check_server(server)
         self._check_shared(sections["database"], sections["keys"])
+        alerts = sections["alerts"]
+        assert isinstance(alerts, Alerts)
+        for name, mistake in mistakes(alerts):
+            self.problems.append(f"{self._said.get(('alerts', name), f'[alerts] {name}')}{mistake}")
         return sections
 
     def _convert(self, place: tuple[str, str], kind: Any, into: dict[str, Any]) -> None:

@@ -15,7 +15,6 @@ from keyhall.ledger.journal import slots_in
 from keyhall.ledger.slot import FREE, SETTLED, SLOT_BYTES, STATE_BYTE, Record, read_record
 
 JOURNALS = "journal-*.bin"
-SPOOLS = "spool-*.bin"
 LOOKS = 5  # at a slot that does not fit itself; its writer needs some microseconds
 _FREE = FREE.to_bytes(8, sys.byteorder)
 _SETTLED = SETTLED.to_bytes(8, sys.byteorder)

@@ -262,7 +262,9 @@ class JournalLedger:
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await self.flush()
             self._spool.close()
-            if self.depth():
-                self._journal.close()
-            else:
-                self._journal.remove()  # A journal that is there tells of a stop that was none.
+            if not self.depth():
+                # A journal that is there tells of a stop that was none. If it cannot be deleted,
+                # the next start finds nothing in it.
+                with contextlib.suppress(OSError):
+                    self._journal.remove()
+            self._journal.close()

@@ -13,6 +13,7 @@ cut batch nothing is lost, for its slots were not free yet.
 """
 
 import contextlib
+import errno
 import os
 import struct
 import threading
@@ -98,9 +99,12 @@ class Spool:
             self.waiting += len(rows)
 
     def peek(self, rows_max: int) -> Batch:
-        """The oldest rows that wait; they stay until `advance`."""
+        """The oldest rows that wait; they stay until `advance`. An OSError if the file is closed:
+        who asks again until nothing waits would ask for ever."""
         with self._turn:
             if self._fd is None:
+                if self.waiting:
+                    raise OSError(errno.EBADF, "the spool is closed")
                 return Batch([], 0, file=self._files)
             found = read(self._fd, self._path.name, self._front, self._end, rows_max)
             return Batch(found.rows, found.end, found.damaged, self._files)

@@ -40,6 +40,13 @@ class Quota(msgspec.Struct, frozen=True):
     overage_price: int  # micro-units per million units beyond the amount
     thresholds: tuple[int, ...]  # percents of the amount at which somebody is told
     zone: tzinfo
+    created_at_us: int = 0
+
+    @property
+    def since_us(self) -> int:
+        """Days and months count from their beginning, `ever` from when the quota was made: credit
+        pays for what comes after it."""
+        return self.created_at_us if self.period == "ever" else 0
 
 
 class Span(msgspec.Struct, frozen=True, gc=False):
@@ -152,6 +159,8 @@ def charges(usages: Sequence[Usage], quotas: dict[str, list[Quota]]) -> list[Cha
             continue
         for owner in (usage.key_id, usage.project_id, usage.organization_id):
             for quota in quotas.get(owner, ()):
+                if usage.admitted_at_us < quota.since_us:
+                    continue
                 begins_us = _begins_us(spans, quota, usage.admitted_at_us)
                 found.append(Charge(usage, quota, begins_us, used_by(quota, usage)))
     return found

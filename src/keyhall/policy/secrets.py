@@ -5,6 +5,8 @@ pickle, a dataclass's own `repr`) gets the mask. The one way to the text is `rev
 search for that word lists every place where a secret leaves.
 """
 
+import base64
+import binascii
 import hmac
 from typing import final
 
@@ -48,6 +50,22 @@ class Secret:
 
     def __reduce__(self) -> tuple[type["Secret"], tuple[str]]:
         return Secret, (MASK,)
+
+
+SIGNING_PREFIX = "whsec_"
+SIGNING_BYTES = range(24, 65)
+
+
+def signing_key(text: str) -> bytes | None:
+    """The bytes of `whsec_` + Base64, as Standard Webhooks write the key of their signatures; None
+    for anything else. An empty key would sign what anybody can sign."""
+    if not text.startswith(SIGNING_PREFIX):
+        return None
+    try:
+        key = base64.b64decode(text.removeprefix(SIGNING_PREFIX), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return key if len(key) in SIGNING_BYTES else None
 
 
 def encode_hook(value: object) -> object:

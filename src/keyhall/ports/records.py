@@ -4,6 +4,7 @@ The lane sees a key as a `Grant`; these carry what people want to know besides. 
 a secret: a key's digest shows as a short fingerprint.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -148,6 +149,24 @@ class QuotaStanding:
     @property
     def remaining(self) -> int:
         return max(0, self.quota.amount - self.used - self.held)
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """A threshold of a quota that was reached, and how far the telling has come."""
+
+    number: int
+    quota_id: str
+    organization_id: str
+    begins_us: int  # of the quota's period
+    threshold: int  # percent
+    used: int
+    amount: int
+    at_us: int
+    told_at_us: int | None = None
+    attempts: int = 0
+    next_try_us: int = 0  # FOREVER_US: given up
+    trouble: Mapping[str, str] | None = None  # what the last try failed of, by channel
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,6 +100,12 @@ async def _first(connection: AsyncConnection, query: Select[Any]) -> Key | None:
     return None if row is None else _key(row)
 
 
+async def of_lineage(connection: AsyncConnection, lineage: str) -> list[Key]:
+    """A key and what it was rotated into, oldest first."""
+    query = _QUERY.where(keys.c.lineage == lineage).order_by(keys.c.created_at_us, keys.c.id)
+    return [_key(row) for row in (await connection.execute(query)).mappings()]
+
+
 async def named(connection: AsyncConnection, name: str, limit: int) -> list[Key]:
     """Keys of that name, newest first."""
     query = _QUERY.where(keys.c.name == name).order_by(keys.c.created_at_us.desc()).limit(limit)

@@ -72,7 +72,13 @@ async def record(
     values = dict(zip(_CHAINED, row, strict=True))
     await connection.execute(insert(audit).values(digest=chained(previous, row), **values))
     if changed is not None:
-        await connection.execute(insert(changes).values(kind=changed, id=target))
+        await announce(connection, changed, [target])
+
+
+async def announce(connection: AsyncConnection, kind: ChangeKind, ids: Sequence[str]) -> None:
+    """Tell servers what to read again."""
+    if ids:
+        await connection.execute(insert(changes), [{"kind": kind, "id": each} for each in ids])
         if connection.dialect.name == "postgresql":  # Told to others when this commits.
             await connection.execute(select(func.pg_notify(CHANNEL, "")))
 

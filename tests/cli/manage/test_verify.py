@@ -3,22 +3,28 @@
 import json
 import sqlite3
 
+from keyhall.app import locked
 from keyhall.clock import ManualClock
 from keyhall.flows.verify.anchors import Anchors
+from keyhall.ledger.ledger import JournalLedger
+from keyhall.ledger.spool import Spool
 from keyhall.policy.metering import Endpoint, Outcome, Usage, UsageSource
+from keyhall.ports.ledger import Opening
 
 NOW_US = 1_800_000_000_000_000
 
 
-def use(house, first=0, count=3):
-    rows = [
+def rows_of(first, count):
+    return [
         Usage(f"{number:032x}", "key_1", "proj_1", "org_1", "v1-sandbox-1", Endpoint.CHAT, False,
               False, NOW_US, NOW_US, 0, 1, 1, 9, 9, 0, Outcome.ANSWERED, UsageSource.COUNTED)
         for number in range(first, first + count)
     ]  # fmt: skip
 
+
+def use(house, first=0, count=3):
     async def work(store):
-        await store.record_usage(rows)
+        await store.record_usage(rows_of(first, count))
         await Anchors(store, ManualClock()).write()
 
     house.run(work)
@@ -95,10 +101,58 @@ def test_a_folder_without_data_is_refused_and_stays_empty(fresh_keyhall) -> None
 
 
 def test_what_waits_for_the_next_start_is_said(house, keyhall) -> None:
-    (house.data / "spool-1.bin").write_bytes(b"x" * 1234)
+    spooled = Spool(house.data)
+    spooled.append(rows_of(7, 40))
+    spooled.close()
     (house.data / "journal-1.bin.damaged-5").write_bytes(b"x")
-    (house.data / "journal-2.bin").write_bytes(b"no journal")
-    said = keyhall("verify", status=1)
-    assert "1,234 bytes of settled usage in spool files, waiting for the next start." in said
+    said = keyhall("verify")
+    assert "40 settled requests in spool files, waiting for the next start." in said
     assert "Put aside by an earlier start, because it was damaged: journal-1.bin.damaged-5" in said
+
+
+def test_files_that_cannot_be_read_are_differences(house, keyhall) -> None:
+    (house.data / "journal-2.bin").write_bytes(b"no journal")
+    (house.data / "spool-2.bin").write_bytes(b"no spool, whatever it is called")
+    spooled = Spool(house.data)
+    spooled.append(rows_of(7, 40))
+    spooled.close()
+    file = house.data / "spool-1.bin"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    said = keyhall("verify", status=1)
     assert "file: journal-2.bin: expected a journal; found" in said
+    assert "file: spool-2.bin: expected a journal" not in said
+    assert "file: spool-2.bin: expected a file of Keyhall; found" in said
+    assert "file: spool-1.bin: expected records that fit their checks; found" in said
+    assert "39 settled requests in spool files" in said
+
+
+def test_a_journal_with_open_settled_and_damaged_slots_is_read_beside_its_server(
+    house, keyhall
+) -> None:
+    from keyhall.ledger.journal import open_journal
+
+    journal = open_journal(house.data / "journal-1.bin", slots=8)
+    ledger = JournalLedger(journal, None)
+    for number in range(3):
+        ledger.open(opening(number))
+    settled = ledger.open(opening(9))
+    settled.settle(
+        finished_at_us=NOW_US + 10, first_byte_us=1, input_tokens=1, output_tokens=1,
+        outcome=Outcome.ANSWERED, usage_source=UsageSource.ENGINE,
+    )  # fmt: skip
+    with locked(house.data):
+        said = keyhall("verify")
+        assert "3 open and 1 settled requests in journals, in flight in the server" in said
+    at = max(set(range(4096, 4096 + 8 * 256, 256)) - {*journal.free})
+    journal.memory[at] ^= 1
+    said = keyhall("verify", status=1)
+    assert "file: journal-1.bin: expected slots that fit their checks; found a damaged slot" in said
+    journal.close()
+
+
+def opening(number):
+    return Opening(number.to_bytes(16, "big"), "key_000000000000", "proj_000000000000",
+                   "org_000000000000", "v1-sandbox-1", 1, Endpoint.CHAT, False, False, True,
+                   NOW_US, 1, 9, 9, 0, 0)  # fmt: skip

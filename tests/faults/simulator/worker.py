@@ -14,7 +14,7 @@ from keyhall.clock import Clock
 from keyhall.flows import restart
 from keyhall.ledger.journal import Journal, JournalLocked, open_journal
 from keyhall.ledger.ledger import JournalLedger
-from keyhall.ledger.recovery import adopt_folder
+from keyhall.ledger.recovery import adopt_folder, adopt_spools
 from keyhall.policy.tiers import Tier
 from keyhall.ports.counters import Counters
 
@@ -53,7 +53,7 @@ class Worker:
         self.clock: MachineClock | None = None
         self.jumped_at_us = -1  # real time of the last start with a clock that was set forward
         self.counters: Counters
-        self.ledger: JournalLedger
+        self.ledger: JournalLedger | None = None
         self.journal: Journal | None = None
         self.failed_starts = 0
 
@@ -74,10 +74,11 @@ class Worker:
         sink, clock = self._sink, MachineClock(self._wall)
         clock.not_before(await sink.newest_admitted_us())
         versions = {VERSION_NUMBER: VERSION}
-        recovered = await adopt_folder(self._folder, sink, versions, clock.now_us())
+        recovered = await adopt_spools(self._folder, sink, clock.now_us())
+        recovered += await adopt_folder(self._folder, sink, versions, clock.now_us())
         assert not recovered.damaged, recovered
         assert not recovered.lost, recovered
-        self.fuse = Fuse()
+        self.fuse, self.ledger = Fuse(), None
         self.journal = self._open_journal()
         self.journal.memory = Fused(self.journal.memory, self.fuse)  # type: ignore[assignment]
         self.journal.words = Fused(self.journal.words, self.fuse)  # type: ignore[assignment]
@@ -126,7 +127,7 @@ class Worker:
         self.state = "dying"
         self.fuse.writes_left, self.fuse.is_blown = 0, True
         tasks = {self._starting, *self._beside} - {None, asyncio.current_task()}
-        if self.journal is not None and self.ledger._task is not None:
+        if self.journal is not None and self.ledger is not None:
             tasks.add(self.ledger._task)
         for task in tasks:
             assert task is not None
@@ -135,4 +136,6 @@ class Worker:
         if self.journal is not None:
             self.journal.close()
             self.journal = None
+        if self.ledger is not None:
+            self.ledger._spool.close()
         self.state = "down"

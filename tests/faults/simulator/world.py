@@ -23,7 +23,7 @@ from simulator.worker import VERSION, VERSION_NUMBER, CounterFactory, Worker
 from virtual_loop import run_virtually
 
 from keyhall.counters.memory import MemoryCounters
-from keyhall.ledger.recovery import adopt_folder
+from keyhall.ledger.recovery import adopt_folder, adopt_spools
 from keyhall.policy import tiers
 from keyhall.policy.access import Grant
 from keyhall.policy.limits import Limits, Refused, WindowLimits
@@ -166,8 +166,10 @@ class World:
         now_us = self.wall.now_us()
         for worker in self.workers:
             folder = self._folder_of(worker.number)
+            await adopt_spools(folder, self.sink, now_us)
             await adopt_folder(folder, self.sink, {VERSION_NUMBER: VERSION}, now_us)
-        assert not list(self._folder.rglob("journal-*")), "a slot was not freed"
+        left = [*self._folder.rglob("journal-*"), *self._folder.rglob("spool-*")]
+        assert not left, "a slot was not freed, or a spool not handed over"
         self.truth.compare(self.sink.rows)
         self._tell(f"end rows {sorted(self.sink.rows)}")
 

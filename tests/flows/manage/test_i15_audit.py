@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import func, select, text
 
 from keyhall.flows import first_run
-from keyhall.flows.manage import engines, keys, organizations, versions
+from keyhall.flows.manage import credit, engines, keys, organizations, quotas, versions
 from keyhall.flows.manage.checks import Refused
 from keyhall.policy.catalogue import Price
 from keyhall.policy.limits import Limits
@@ -49,7 +49,25 @@ async def add_engine(house, store):
     return await engines.add(store, engine, **by(house))
 
 
+async def put_quota(house, store, amount, owner=None):
+    owner = owner or quotas.Owner("project", "Default project")
+    terms = quotas.Terms(amount)
+    more = {"entropy": house.entropy(), **by(house)}
+    return (await quotas.put(store, owner, "tokens", "day", terms, **more))[0].standing.quota
+
+
+async def remove_quota(house, store):
+    (found,) = await quotas.listed(store, quotas.Owner("project", "Default project"), 0)
+    return await quotas.remove(store, found.standing.quota.id, **by(house))
+
+
+async def add_credit(house, store, amount=5):
+    return await credit.add(store, ORGANIZATION, amount, "", entropy=house.entropy(), **by(house))
+
+
 async def prepared(house, store):
+    await put_quota(house, store, 1)
+    await add_credit(house, store)
     await make(house, store)
     await keys.pause(store, (await make(house, store, "paused")).key.id, **by(house))
     await organizations.suspend(store, ORGANIZATION, **by(house))
@@ -103,6 +121,18 @@ ACTS = {
         ),
         ["organization"],
     ),
+    "organization.zone": (
+        lambda house, store: quotas.set_zone(store, ORGANIZATION, "Asia/Tokyo", **by(house)),
+        ["organization"],
+    ),
+    "quota.create": (
+        lambda house, store: put_quota(house, store, 1, quotas.Owner("key", "app")),
+        ["key"],
+    ),
+    "quota.change": (lambda house, store: put_quota(house, store, 2), ["project"]),
+    "quota.remove": (remove_quota, ["project"]),
+    "credit.add": (add_credit, ["organization"]),
+    "credit.take": (lambda house, store: add_credit(house, store, -5), ["organization"]),
     "project.create": (project_of, []),
     "project.limits": (
         lambda house, store: organizations.change_project(
@@ -205,7 +235,18 @@ NO_AUDIT = {
 }
 
 
-@pytest.mark.parametrize("action", ["key.create", "key.revoke", "engine.add", "alias.move"])
+@pytest.mark.parametrize(
+    "action",
+    [
+        "key.create",
+        "key.revoke",
+        "engine.add",
+        "alias.move",
+        "quota.change",
+        "credit.add",
+        "organization.zone",
+    ],
+)
 def test_i15_an_act_whose_audit_cannot_be_written_is_not_done(house, action) -> None:
     """One transaction: no act without its witness."""
 
@@ -236,6 +277,7 @@ def test_an_act_that_changes_nothing_or_is_refused_leaves_no_trace(house) -> Non
         await prepared(house, store)
         before = await everything(store)
         await keys.resume(store, "app", **by(house))
+        await put_quota(house, store, 1)
         await organizations.suspend(store, ORGANIZATION, **by(house))
         await versions.move_alias(store, "v1", "v1-sandbox-1", **by(house))
         for act in (

@@ -15,7 +15,7 @@ from keyhall.policy.catalogue import Price
 from keyhall.policy.metering import Disconnect, Outcome
 from keyhall.policy.quotas import Quota
 from keyhall.ports.engine import Signal
-from keyhall.ports.exchange import ClientLeft
+from keyhall.ports.exchange import ClientLeft, KeyRevoked, Stalled, Stopped
 
 BUSY = ApiError(errors.ENGINE_BUSY, detail="It is busy.")
 ILL = {
@@ -429,3 +429,48 @@ def test_a_crowd_that_fails_at_once_opens_the_breaker_once(on_stage, caplog):
 
     on_stage(main)
     assert [facts["state"] for facts in told(caplog)] == ["open"]
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("policy", ["abort", "drain"])
+@pytest.mark.parametrize("reason", [ClientLeft, Stalled, Stopped, KeyRevoked])
+def test_f15_a_request_that_is_cut_at_any_wait_of_a_fallback_is_settled_once(
+    on_stage, stream, policy, reason
+):
+    """Whoever was asked when it was cut is on the record, and nothing of the other."""
+
+    async def main(stage):
+        key = await stage.known_key()
+        falls_back(stage, on_disconnect=policy)
+        stage.version("up-1", on_disconnect=policy)
+        before, seen = 0, set()
+        for at in range(1, 8):
+            first, second, third = waits = [Signal() for _ in range(3)]
+            stage.upstream.script = [first, failure()]
+            stage.own.script = [second, "Hello", third, " there"]
+            asked = stage.exchange(key, model="house", stream=stream, max_tokens=9)
+            cutting = asyncio.ensure_future(stage.ask_cut(asked, at, reason()))
+            for signal in waits:
+                for _ in range(5):
+                    await asyncio.sleep(0)
+                signal.fire()
+            await cutting
+            seen.add((at, type(asked.error)))
+            await stage.hall.drains.ended()
+            await stage.assert_nothing_is_left()
+            rows = await stage.usage()
+            assert len(rows) - before <= 1
+            for row in rows[before:]:
+                is_own = row.version == "own-1"
+                assert is_own == bool(stage.own.answers)
+                assert row.output_tokens <= (2 if is_own else 0)
+                assert row.on_disconnect == (policy == "drain") or not is_own
+                goes_on = policy == "drain" and reason is ClientLeft and is_own
+                assert not goes_on or row.output_tokens == 2
+            before = len(rows)
+            stage.hall.breakers.clear()
+            stage.upstream.answers.clear()
+            stage.own.answers.clear()
+        assert len(seen) > 3
+
+    on_stage(main)

@@ -26,6 +26,10 @@ TAMPERED = {
         "UPDATE usage SET outcome = 2 WHERE number = 3",
         {"chain", "roll-up"},
     ),
+    "another policy for clients that leave": (
+        "UPDATE usage SET on_disconnect = 1 WHERE number = 3",
+        {"chain"},
+    ),
     "an outcome that is none": ("UPDATE usage SET outcome = 77 WHERE number = 3", {"chain", "row"}),
     "text for a number": (
         "UPDATE usage SET held_tokens = 'many' WHERE number = 3",
@@ -59,15 +63,15 @@ TAMPERED = {
     "a row added": (
         "INSERT INTO usage SELECT 1000, 'new', key_id, project_id, organization_id, version, "
         "endpoint, is_test, is_stream, admitted_at_us, finished_at_us, first_byte_us, input_tokens,"
-        " output_tokens, held_tokens, output_cap, cost_nano, outcome, usage_source, batch "
-        "FROM usage WHERE number = 20",
+        " output_tokens, held_tokens, output_cap, cost_nano, outcome, usage_source, batch, "
+        "on_disconnect FROM usage WHERE number = 20",
         {"chain", "quota", "overage"},
     ),
     "a row added past the chain": (
         "INSERT INTO usage SELECT 1000, 'new', key_id, project_id, organization_id, version, "
         "endpoint, is_test, is_stream, admitted_at_us, finished_at_us, first_byte_us, input_tokens,"
-        " output_tokens, held_tokens, output_cap, cost_nano, outcome, usage_source, NULL "
-        "FROM usage WHERE number = 20",
+        " output_tokens, held_tokens, output_cap, cost_nano, outcome, usage_source, NULL, "
+        "on_disconnect FROM usage WHERE number = 20",
         {"chain", "quota", "overage"},
     ),
     "a batch deleted, its rows left": (

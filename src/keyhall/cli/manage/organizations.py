@@ -9,6 +9,7 @@ import click
 from keyhall.cli.manage import show, words
 from keyhall.cli.manage.open import House, Where, act, options
 from keyhall.flows.manage import organizations as manage
+from keyhall.flows.manage import quotas
 from keyhall.policy.limits import NO_LIMITS
 from keyhall.policy.tiers import describe
 from keyhall.ports.records import Organization, Project
@@ -42,6 +43,7 @@ def json_of(organization: Organization) -> dict[str, Any]:
         "limits": words.limits_json(organization.limits),
         "billing_activated_at": words.stamp(organization.billing_activated_at_us),
         "suspended_at": words.stamp(organization.suspended_at_us),
+        "time_zone": organization.time_zone,
         "created_at": words.stamp(organization.created_at_us),
     }
 
@@ -115,6 +117,7 @@ def show_organization(organization: str, as_json: bool, where: Where) -> None:
             ("State", state),
             ("Limits", limits_of(found)),
             ("Billing", _billing(found, now_us)),
+            ("Time zone", found.time_zone),
             ("Created", f"{words.when(found.created_at_us)} UTC"),
             ("Projects", ", ".join(f"{project.name} ({project.id})" for project in projects)),
         )
@@ -183,6 +186,23 @@ def activate_billing(
         show.as_json(json_of(found))
     else:
         show.line(f"Billing of {named(found)} is {_billing(found, now_us)}.")
+
+
+@organizations.command()
+@click.argument("organization")
+@click.argument("time_zone", metavar="ZONE")
+@options
+def zone(organization: str, time_zone: str, as_json: bool, where: Where) -> None:
+    """Let an organization's days and months begin in ZONE, such as Europe/Berlin.
+
+    From now on: what its quotas have used in the day and month that run there is summed up again.
+    """
+    _changed(
+        where,
+        as_json,
+        lambda house: quotas.set_zone(house.store, organization, time_zone, **house.by),
+        lambda found: f"Days and months of {named(found)} begin in {found.time_zone}.",
+    )
 
 
 @organizations.command()

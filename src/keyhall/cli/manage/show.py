@@ -23,6 +23,29 @@ def as_json(value: object) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
+class Shaded(str):
+    """A cell with a colour, where there are colours."""
+
+    __slots__ = ("style",)
+    style: str
+
+    def __new__(cls, text: str, style: str) -> "Shaded":
+        made = super().__new__(cls, text)
+        made.style = style
+        return made
+
+
+def bar(percent: int, width: int = 10) -> str:
+    """How much of a whole is used, for the eye: nothing where nobody looks, as in a pipe."""
+    out = console()
+    if not out.is_terminal:
+        return ""
+    full, empty = ("\u2588", "\u2591") if out.encoding.startswith("utf") else ("#", "-")
+    filled = min(width, percent * width // 100)
+    style = "red" if percent >= 100 else "yellow" if percent >= 80 else "green"
+    return Shaded(full * filled + empty * (width - filled), style)
+
+
 def console() -> "Console":
     from rich.console import Console
 
@@ -66,7 +89,7 @@ def table(
             min_width=WRAPPED_COLUMNS_MIN if kind == "wrap" else max(map(cell_len, cells)),
         )
     for row in rows:
-        made.add_row(*(Text(row[number]) for number in said))
+        made.add_row(*(Text(row[number], getattr(row[number], "style", "")) for number in said))
     out = console()
     least = Measurement.get(out, out.options.update(max_width=PIPED_COLUMNS), made).minimum
     out.width = max(out.width, least)

@@ -4,9 +4,10 @@ Times without an offset are UTC, and are shown so. A span is a number with a uni
 45s. In JSON, times are RFC 3339 and money is a whole number of its smallest unit.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
@@ -20,6 +21,7 @@ _SPAN_SECONDS_MAX = 100 * 366 * 86_400
 AMOUNT_DIGITS_MAX = 18  # what makes no sense as a limit is refused where it is understood
 MICRO_DIGITS = 6
 NANO_DIGITS = 9
+_MONEY = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,9}))?")
 
 
 def span_us(text: str) -> int | None:
@@ -137,6 +139,23 @@ class PriceType(click.ParamType):  # type: ignore[type-arg]
         return int(micro)
 
 
+class MoneyType(click.ParamType):  # type: ignore[type-arg]
+    """An amount of the currency, as nano-units: 12.50 is 12500000000. Never a float."""
+
+    name = "amount"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        found = _MONEY.fullmatch(value)
+        if found is None:
+            self.fail(
+                f"'{value}' is no amount of money: write 12 or 12.50, with at most 9 decimals."
+            )
+        whole, fraction = int(found[1]), int((found[2] or "").ljust(NANO_DIGITS, "0"))
+        return whole * int(10**NANO_DIGITS) + fraction
+
+
 def listed(text: str | None) -> tuple[str, ...] | None:
     """`a, b` as two; None stays None."""
     if text is None:
@@ -175,6 +194,12 @@ def when(at_us: int | None, otherwise: str = "never") -> str:
     return datetime.fromtimestamp(at_us // 1_000_000, tz=UTC).strftime("%Y-%m-%d %H:%M")
 
 
+def when_in(at_us: int, zone: tzinfo) -> str:
+    """`2026-12-01 00:00 CET`, for the people of a time zone."""
+    moment = datetime.fromtimestamp(at_us // 1_000_000, tz=UTC).astimezone(zone)
+    return moment.strftime("%Y-%m-%d %H:%M %Z")
+
+
 def ago(at_us: int | None, now_us: int) -> str:
     """`5 min ago`, `in 30 d`, `now`: short enough for a column; nothing for None."""
     if at_us is None:
@@ -198,8 +223,9 @@ def span(microseconds: int) -> str:
 
 def money(amount: int, digits: int) -> str:
     """Whole smallest units as a decimal with two places or as many as it has: 150000 is 0.15."""
-    whole, fraction = divmod(amount, 10**digits)
-    return f"{whole:,}.{f'{fraction:0{digits}d}'.rstrip('0').ljust(2, '0')}"
+    whole, fraction = divmod(abs(amount), 10**digits)
+    sign = "-" if amount < 0 else ""
+    return f"{sign}{whole:,}.{f'{fraction:0{digits}d}'.rstrip('0').ljust(2, '0')}"
 
 
 def some(entries: Sequence[str] | None, everything: str) -> str:

@@ -52,8 +52,14 @@ class Connection(asyncio.Protocol):
     """Made by `connect`. `lost` is called once, before anybody is woken: the reason, and for how
     long the oldest command has waited, in seconds."""
 
-    def __init__(self, outbox: Outbox, lost: Callable[["Connection", str, float], None]) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        lost: Callable[["Connection", str, float], None],
+        reply_seconds: float = REPLY_SECONDS,
+    ) -> None:
         self._outbox = outbox
+        self._reply_seconds = reply_seconds
         self._lost = lost
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
@@ -105,20 +111,20 @@ class Connection(asyncio.Protocol):
         now = self._loop.time()
         self._writes.append((self._sent, now))
         if self._timer is None:
-            self._timer = self._loop.call_at(now + REPLY_SECONDS, self._look)
+            self._timer = self._loop.call_at(now + self._reply_seconds, self._look)
 
     def _look(self) -> None:
         """Is a reply late? Looks twice: what came while we were held up is read in between."""
         self._timer = None
         if not self._writes:
             return
-        due = self._writes[0][1] + REPLY_SECONDS
+        due = self._writes[0][1] + self._reply_seconds
         now = self._loop.time()
         if now < due:
             self._has_looked_twice = False
             self._timer = self._loop.call_at(due, self._look)
         elif self._has_looked_twice:
-            self.lose("no reply within 50 ms")
+            self.lose(f"no reply within {self._reply_seconds * 1000:.0f} ms")
         else:
             self._has_looked_twice = True
             self._timer = self._loop.call_later(SECOND_LOOK_SECONDS, self._look)
@@ -193,6 +199,7 @@ async def connect(
     lost: Callable[[Connection, str, float], None],
     scripts: list[bytes],
     seconds: float,
+    reply_seconds: float = REPLY_SECONDS,
 ) -> Connection:
     """Connect, sign in and load `scripts`. Raises Away."""
     loop = asyncio.get_running_loop()
@@ -204,7 +211,7 @@ async def connect(
         lost(early, reason, waited)
 
     def make() -> Connection:
-        return Connection(outbox, early)
+        return Connection(outbox, early, reply_seconds)
 
     try:
         async with asyncio.timeout(seconds):

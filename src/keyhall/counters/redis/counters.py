@@ -21,7 +21,7 @@ from keyhall.clock import Clock
 from keyhall.counters.plans import Plans
 from keyhall.counters.redis import mirror, resp, scripts
 from keyhall.counters.redis.address import Address
-from keyhall.counters.redis.connection import LOST, Ask
+from keyhall.counters.redis.connection import LOST, REPLY_SECONDS, Ask
 from keyhall.counters.redis.link import KEYS, Link
 from keyhall.counters.redis.mirror import Degraded, Mirrored, RedisPlan
 from keyhall.counters.refusal import refuse
@@ -66,6 +66,7 @@ class RedisCounters:
         *,
         degraded: Degraded = "share",
         expected_processes: int = 1,
+        reply_seconds: float = REPLY_SECONDS,
         is_time_given: bool = False,
     ) -> None:
         """`is_time_given`: the clock's time is used instead of Redis', for tests."""
@@ -84,6 +85,7 @@ class RedisCounters:
             outbox,
             name=self._name,
             expected=expected_processes,
+            reply_seconds=reply_seconds,
             push=self._push,
             beaten=self._beaten,
         )

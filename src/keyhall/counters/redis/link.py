@@ -14,6 +14,7 @@ again.
 """
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
@@ -32,9 +33,10 @@ Mode = Literal["shared", "joining", "away", "looking"]
 
 BEAT_SECONDS = 1.0
 JOINING_SECONDS = 0.1  # between beats while others are waited for
-LOOK_SECONDS = 0.05  # for a new connection after a loss; requests wait no longer (F-4)
+LOOK_PART = 0.9  # of the time for a reply: so long requests wait for a new connection (F-4)
 CONNECT_SECONDS = 2.0  # when nobody waits any more
-RETRY_SECONDS = 0.25
+AGAIN_SECONDS = 0.005  # between attempts while requests wait
+RETRY_SECONDS = 0.25  # when they do not
 MEMBER_US = WINDOW_US  # so long a process that says nothing is counted, and waited for
 
 KEYS = ["kh:{keyhall}:epoch", "kh:{keyhall}:members"]
@@ -53,6 +55,7 @@ class Link:
         *,
         name: str,
         expected: int,
+        reply_seconds: float,
         push: Callable[[bool, bool], Awaitable[None]],
         beaten: Callable[[int], None],
     ) -> None:
@@ -60,12 +63,14 @@ class Link:
         self._outbox = outbox
         self._name = name
         self._expected = expected
+        self._reply_seconds = reply_seconds
         self._push = push
         self._beaten = beaten
         self.mode: Mode = "looking"
         self.reason = "it was not asked yet"
         self.connection: Connection | None = None
         self.epoch = ""
+        self._joined = ""  # the epoch in which Redis knows all that we have counted
         self.epoch_argument = self.memory_argument = b""
         self.processes = max(1, expected)
         self.outage = 1  # numbers the times without Redis, or with one that knows too little
@@ -135,6 +140,9 @@ class Link:
             try:
                 await self._follow(await self._connect())
             except Away as error:
+                if self.mode == "looking" and monotonic() < self._look_until:
+                    await asyncio.sleep(AGAIN_SECONDS)
+                    continue
                 self._set("away", str(error))
                 await asyncio.sleep(RETRY_SECONDS)
 
@@ -143,7 +151,7 @@ class Link:
         if self.mode == "looking":
             seconds = max(0.001, self._look_until - monotonic())
         return await connections.connect(
-            self._address, self._outbox, self._lost, scripts.ALL, seconds
+            self._address, self._outbox, self._lost, scripts.ALL, seconds, self._reply_seconds
         )
 
     def _lost(self, connection: Connection, reason: str, waited: float) -> None:
@@ -153,8 +161,9 @@ class Link:
         self._lost_at_us = self._lost_at_us or self.now_us()
         # Whoever waits for a reply may wait on for the rest of its time; who has no time left is
         # refused, and only new requests wait for another connection.
-        self.was_late = waited >= connections.REPLY_SECONDS
-        self._look_until = monotonic() + LOOK_SECONDS - (0 if self.was_late else waited)
+        self.was_late = waited >= self._reply_seconds
+        look_seconds = self._reply_seconds * LOOK_PART
+        self._look_until = monotonic() + look_seconds - (0 if self.was_late else waited)
         self.reason = reason
         if self.mode != "away":
             self.mode = "looking"
@@ -165,13 +174,13 @@ class Link:
     async def _follow(self, connection: Connection) -> None:
         """Beat, join, beat on. Returns or raises Away when the connection is lost."""
         was_away = self.mode == "away"
-        joined = self.epoch if self.epoch and not was_away else ""
+        joined = "" if was_away else self._joined
         lost_at_us = self._lost_at_us if was_away else 0
         known = self.processes
         is_new_memory = False
-        memory = secrets.token_hex(8)
         while True:
             self._wanted.clear()
+            memory = secrets.token_hex(8)
             asked = scripts.BEAT.call(KEYS, self._name, joined, memory, lost_at_us, MEMBER_US)
             reply = await connection.call(asked)
             epoch, members, missing, now, age = _read(reply)
@@ -180,11 +189,11 @@ class Link:
             lost_at_us = self._lost_at_us = 0
             if epoch != joined:
                 is_founder = epoch.startswith(memory)
-                is_new_memory = _memory(epoch) != _memory(self.epoch)
-                self.processes = known = max(known, members, self._expected)
+                is_new_memory = _memory(epoch) != _memory(self._joined)
+                self.processes = known = max(self.processes, members, self._expected)
                 self._join(connection, epoch)
                 await self._push(is_new_memory, is_founder)
-                joined = epoch
+                joined = self._joined = epoch  # Not before: who is cut off in between begins anew.
                 continue
             needed = max(known, self._expected) if is_new_memory else 1
             if (missing == 0 and members >= needed) or age >= WINDOW_US:
@@ -197,12 +206,9 @@ class Link:
             if not connection.is_open:
                 return
             pause = BEAT_SECONDS if self.mode == "shared" else JOINING_SECONDS
-            with_timeout = asyncio.timeout(pause)
-            try:
-                async with with_timeout:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
                     await self._wanted.wait()
-            except TimeoutError:
-                pass
             if self.connection is None:
                 return
 

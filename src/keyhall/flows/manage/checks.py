@@ -6,6 +6,7 @@ are rows of `keyhall.errors`.
 
 import difflib
 import unicodedata
+import zoneinfo
 from collections.abc import Collection, Sequence
 from ipaddress import ip_interface, ip_network
 
@@ -109,6 +110,38 @@ def _network(text: str) -> str:
 def _countable(entries: Sequence[str], what: str) -> None:
     if len(entries) > LIST_ENTRIES_MAX:
         raise Invalid(f"{len(entries)} {what} are too many; {LIST_ENTRIES_MAX} fit.")
+
+
+def zone(wanted: str) -> str:
+    """A time zone's name in the IANA database, which knows when its clocks change."""
+    known = zoneinfo.available_timezones() - {"localtime", "Factory"}
+    if wanted not in known:
+        near = _near_zones(wanted.strip(), known)
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        raise Invalid(
+            f"There is no time zone '{wanted}'.{hint} Names are those of the IANA database, such "
+            "as Europe/Berlin or UTC."
+        )
+    return wanted
+
+
+def _near_zones(wanted: str, known: Collection[str]) -> list[str]:
+    """In another case, the city alone, or misspelt."""
+    folded = wanted.replace(" ", "_").lower()
+    names = {name.lower(): name for name in sorted(known)}
+    if folded in names:
+        return [names[folded]]
+    cities = [name for low, name in names.items() if low.rpartition("/")[2] == folded]
+    if cities:
+        return cities[:2]
+    return [names[low] for low in difflib.get_close_matches(folded, names, 2, cutoff=0.75)]
+
+
+def note(text: str) -> str:
+    """A short remark that may be empty."""
+    if len(text) > REASON_CHARACTERS_MAX:
+        raise Invalid(f"The note has {len(text)} characters; {REASON_CHARACTERS_MAX} fit.")
+    return _printable(text.strip(), "note")
 
 
 def tier(wanted: str, known: Collection[str]) -> str:

@@ -134,7 +134,7 @@ async def _add(
 async def find(store: SqlStore, wanted: str, now_us: int) -> Key:
     """The key with this id, these 12 characters, or this name if only one in use has it."""
     async with store.reading() as connection:
-        return await _found(connection, wanted, now_us)
+        return await key_by(connection, wanted, now_us)
 
 
 async def lineage(store: SqlStore, key: Key) -> tuple[Key | None, Key | None]:
@@ -144,7 +144,8 @@ async def lineage(store: SqlStore, key: Key) -> tuple[Key | None, Key | None]:
         return before or None, await rows.successor(connection, key.id)
 
 
-async def _found(connection: AsyncConnection, wanted: str, now_us: int) -> Key:
+async def key_by(connection: AsyncConnection, wanted: str, now_us: int) -> Key:
+    """`find` inside a transaction."""
     for key_id in (wanted, f"key_{wanted}"):
         key = await rows.find(connection, key_id)
         if key is not None:
@@ -179,7 +180,7 @@ async def _change(
 ) -> Key:
     """Put a key into a new state. A change that changes nothing leaves no trace."""
     async with store.writing() as connection:
-        before = await _found(connection, wanted, now_us)
+        before = await key_by(connection, wanted, now_us)
         if before.revoked_at_us is not None:
             raise Invalid(
                 f"{before.id} was revoked on {at(before.revoked_at_us)}; a revoked key never works "
@@ -335,7 +336,7 @@ async def rotate(
     if not 0 <= overlap_us <= OVERLAP_US_MAX:
         raise Invalid("The overlap is between 0 seconds and 7 days.")
     async with store.writing() as connection:
-        old = await _found(connection, wanted, now_us)
+        old = await key_by(connection, wanted, now_us)
         state = old.state(now_us)
         if state != "active":
             raise Invalid(f"{old.id} is {state}; only an active key can be rotated.")

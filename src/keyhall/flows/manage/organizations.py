@@ -15,7 +15,7 @@ from keyhall.stores import organizations as rows
 from keyhall.stores.sql import SqlStore
 
 
-async def _organization_by(connection: AsyncConnection, wanted: str) -> Organization:
+async def organization_by(connection: AsyncConnection, wanted: str) -> Organization:
     found = await rows.find_organization(connection, wanted)
     if len(found) > 1:
         ids = ", ".join(organization.id for organization in found[:5])
@@ -46,7 +46,7 @@ async def default_project(connection: AsyncConnection) -> Project:
 
 async def find(store: SqlStore, wanted: str) -> Organization:
     async with store.reading() as connection:
-        return await _organization_by(connection, wanted)
+        return await organization_by(connection, wanted)
 
 
 async def find_project(store: SqlStore, wanted: str) -> Project:
@@ -64,7 +64,7 @@ async def _change(
     now_us: int,
 ) -> Organization:
     async with store.writing() as connection:
-        before = await _organization_by(connection, wanted)
+        before = await organization_by(connection, wanted)
         after = change(before)
         if after != before:
             await rows.replace_organization(connection, after)
@@ -165,7 +165,7 @@ async def create_project(
         if organization is None:
             owner_id = (await default_project(connection)).organization_id
         else:
-            owner_id = (await _organization_by(connection, organization)).id
+            owner_id = (await organization_by(connection, organization)).id
         same = await rows.find_project(connection, name)
         if any(project.organization_id == owner_id for project in same):
             raise Invalid(f"There is a project called '{name}' already.")

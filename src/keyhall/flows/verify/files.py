@@ -4,16 +4,20 @@ Rows move from a journal into the database, over a spool while the database is a
 file is open, or settled and not committed yet, or committed a moment ago and still in its slot.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyhall.flows.verify.findings import Findings
-from keyhall.ledger.copying import JOURNALS, SPOOLS, copy_journal, records_in
-from keyhall.ledger.journal import JournalUnknown
+from keyhall.ledger import spool
+from keyhall.ledger.copying import JOURNALS, copy_journal, records_in
+from keyhall.ledger.journal import JournalError, JournalUnknown
 from keyhall.policy.verify.chains import Difference
 from keyhall.stores.verify import rows as stored
+
+ROWS = 2_000  # of a spool at once; about 1 MB
 
 
 async def verify(
@@ -34,13 +38,37 @@ async def verify(
         except JournalUnknown as error:
             findings.add(_unreadable(path.name, str(error)))
     findings.settled_requests = len(settled) - await stored.known(connection, settled)
-    for path in folder.glob(SPOOLS):
+    for path in sorted(folder.glob(spool.PATTERN)):
         try:
-            findings.spooled_bytes += path.stat().st_size
+            _spool(path, findings, is_served=is_served)
         except FileNotFoundError:
-            continue
+            continue  # The database has all of it by now.
+        except JournalError as error:
+            findings.add(_unreadable(path.name, str(error)))
     put_aside = sorted(path.name for path in folder.glob("*.damaged-*"))
     findings.notes += _told(findings, put_aside, is_served=is_served)
+
+
+def _spool(path: Path, findings: Findings, *, is_served: bool) -> None:
+    """Count its records, a portion at a time. What its process has not written to its end yet is
+    no damage, and nobody has been told that it is there."""
+    with path.open("rb") as file:
+        end = os.fstat(file.fileno()).st_size
+        at = spool.check_head(file.fileno(), path)
+        while at < end:
+            batch = spool.read(file.fileno(), path.name, at, end, ROWS)
+            if batch.damaged is not None and not (is_served and batch.end == end):
+                findings.add(
+                    Difference(
+                        "file",
+                        path.name,
+                        "records that fit their checks",
+                        batch.damaged,
+                        "the next start hands over the others, and puts the file aside",
+                    )
+                )
+            findings.spooled += len(batch.rows)
+            at = batch.end
 
 
 def _damaged(name: str) -> Difference:
@@ -50,7 +78,8 @@ def _damaged(name: str) -> Difference:
 
 def _unreadable(name: str, said: str) -> Difference:
     means = "move it away, or start the release that wrote it"
-    return Difference("file", name, "a journal", said, means)
+    what = "a journal" if name.startswith("journal") else "a file of Keyhall"
+    return Difference("file", name, what, said, means)
 
 
 def _told(findings: Findings, put_aside: Sequence[str], *, is_served: bool) -> list[str]:
@@ -61,8 +90,8 @@ def _told(findings: Findings, put_aside: Sequence[str], *, is_served: bool) -> l
             f"{findings.open_requests:,} open and {findings.settled_requests:,} settled requests "
             f"in journals, {waits}."
         )
-    if findings.spooled_bytes:
-        said.append(f"{findings.spooled_bytes:,} bytes of settled usage in spool files, {waits}.")
+    if findings.spooled:
+        said.append(f"{findings.spooled:,} settled requests in spool files, {waits}.")
     if put_aside:
         said.append(
             f"Put aside by an earlier start, because it was damaged: {', '.join(put_aside)}."

@@ -32,7 +32,7 @@ class Findings:
     overage_rows: int = 0
     open_requests: int = 0
     settled_requests: int = 0  # in journals, and not in the database
-    spooled_bytes: int = 0
+    spooled: int = 0  # settled requests in spool files
     notes: list[str] = field(default_factory=list)  # worth knowing, nothing wrong
     differences: list[Difference] = field(default_factory=list)
     differences_more: int = 0

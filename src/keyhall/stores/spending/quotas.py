@@ -13,13 +13,16 @@ from keyhall.policy.quotas import Quota
 from keyhall.ports.records import Credit, QuotaStanding
 from keyhall.stores.spending.tables import credits, overage, quota_holds, quota_totals, quotas
 from keyhall.stores.spending.take_in import quota_of
-from keyhall.stores.tables import keys, organizations, usage
+from keyhall.stores.tables import keys, organizations, projects, usage
 from keyhall.stores.usage import COLUMNS, usage_of
 
 _FIELDS = tuple(name for name in Quota.__struct_fields__ if name != "zone")
-_QUERY = select(*(quotas.c[name] for name in _FIELDS), organizations.c.time_zone).join_from(
-    quotas, organizations, quotas.c.organization_id == organizations.c.id
-)
+_QUERY = select(
+    *(
+        organizations.c.time_zone if name == "zone" else quotas.c[name]
+        for name in Quota.__struct_fields__
+    )
+).join_from(quotas, organizations, quotas.c.organization_id == organizations.c.id)
 
 
 async def find(connection: AsyncConnection, quota_id: str) -> Quota | None:
@@ -45,7 +48,7 @@ async def of_organization(connection: AsyncConnection, organization_id: str) -> 
 
 async def add(connection: AsyncConnection, quota: Quota, now_us: int) -> None:
     """Store a new quota. What was used before in its period counts from the start."""
-    await connection.execute(insert(quotas).values(created_at_us=now_us, **_columns(quota)))
+    await connection.execute(insert(quotas).values(**_columns(quota)))
     await recompute(connection, quota, now_us)
 
 
@@ -139,7 +142,7 @@ def _counted(query: Select[Any], quota: Quota, begins_us: int, ends_us: int) -> 
     return query.where(
         owner,
         usage.c.is_test == 0,
-        usage.c.admitted_at_us >= begins_us,
+        usage.c.admitted_at_us >= max(begins_us, quota.since_us),
         usage.c.admitted_at_us < ends_us,
     )
 
@@ -179,3 +182,17 @@ async def credits_of(connection: AsyncConnection, organization_id: str) -> list[
     query = select(credits).where(credits.c.organization_id == organization_id)
     rows = await connection.execute(query.order_by(credits.c.number))
     return [Credit(row.organization_id, row.amount_nano, row.note, row.at_us) for row in rows]
+
+
+# --- For people -----------------------------------------------------------------------------------
+
+
+async def owner_names(connection: AsyncConnection, ids: Sequence[str]) -> dict[str, str]:
+    """What keys (the newest of a lineage), projects and organizations are called, by id."""
+    named = select(keys.c.lineage, keys.c.name).where(keys.c.lineage.in_(ids))
+    rows = list(await connection.execute(named.order_by(keys.c.created_at_us)))
+    for table in (projects, organizations):
+        rows += await connection.execute(
+            select(table.c.id, table.c.name).where(table.c.id.in_(ids))
+        )
+    return {row[0]: row[1] for row in rows}

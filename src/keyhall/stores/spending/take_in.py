@@ -52,7 +52,7 @@ _DROP = "DELETE FROM usage_batches WHERE number = ?"
 _ANY_QUOTA = "SELECT 1 FROM quotas LIMIT 1"
 _QUOTA = (
     "q.id, q.organization_id, q.scope, q.scope_id, q.resource, q.period, q.amount, q.policy, "
-    "q.overage_price, q.thresholds, o.time_zone"
+    "q.overage_price, q.thresholds, o.time_zone, q.created_at_us"
 )
 # A caller's: of the lineage of its key, its project and its organization.
 QUOTAS_OF = (
@@ -247,11 +247,11 @@ def zone_of(name: str) -> ZoneInfo:
 
 
 def quota_of(row: Row) -> Quota:
-    """From the columns of a quota, in the order of its fields, with its organization's zone."""
+    """From the columns of a quota in the order of its fields; the zone as its name."""
     told = msgspec.json.decode(row[9], type=tuple[int, ...])
     return Quota(
         row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], told,
-        zone_of(row[10]),
+        zone_of(row[10]), row[11],
     )  # fmt: skip
 
 

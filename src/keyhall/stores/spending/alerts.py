@@ -1,0 +1,123 @@
+"""Alerts: thresholds that were reached, and who has been told. One function per query.
+
+A row is sent by whoever moved its next try forward: the update names the try that was read, so of
+two processes one changes a row and the other none. A process that dies before it notes the end has
+its row sent again when the lease is over.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from sqlalchemy import RowMapping, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from keyhall.policy.quotas import Quota
+from keyhall.ports.records import Alert
+from keyhall.stores.spending.tables import alerts
+
+
+def _alert(row: RowMapping) -> Alert:
+    trouble = row["trouble"]
+    return Alert(
+        number=row["number"],
+        quota_id=row["quota_id"],
+        organization_id=row["organization_id"],
+        begins_us=row["period_us"],
+        threshold=row["threshold"],
+        used=row["used"],
+        amount=row["amount"],
+        at_us=row["at_us"],
+        told_at_us=row["told_at_us"],
+        attempts=row["attempts"],
+        next_try_us=row["next_try_us"],
+        trouble=None if trouble is None else msgspec.json.decode(trouble, type=dict[str, str]),
+    )
+
+
+async def add(
+    connection: AsyncConnection, quota: Quota, begins_us: int, threshold: int, used: int, at_us: int
+) -> None:
+    """A threshold that a change of the quota reached. One is told once per period."""
+    into = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    row = {
+        "quota_id": quota.id,
+        "organization_id": quota.organization_id,
+        "period_us": begins_us,
+        "threshold": threshold,
+        "used": used,
+        "amount": quota.amount,
+        "at_us": at_us,
+        "attempts": 0,
+        "next_try_us": at_us,
+    }
+    await connection.execute(into(alerts).values(**row).on_conflict_do_nothing())
+
+
+async def rearm(connection: AsyncConnection, quota: Quota, begins_us: int, used: int) -> None:
+    """Forget thresholds of this period that a larger amount has moved out of reach: they are told
+    again when they are reached again."""
+    await connection.execute(
+        delete(alerts).where(
+            alerts.c.quota_id == quota.id,
+            alerts.c.period_us == begins_us,
+            alerts.c.threshold.in_(
+                [at for at in quota.thresholds if at * quota.amount > used * 100]
+            ),
+        )
+    )
+
+
+async def due(connection: AsyncConnection, now_us: int, limit: int) -> list[Alert]:
+    """What somebody is to be told now, in the order in which it waits."""
+    query = (
+        select(alerts)
+        .where(alerts.c.told_at_us.is_(None), alerts.c.next_try_us <= now_us)
+        .order_by(alerts.c.next_try_us, alerts.c.number)
+        .limit(limit)
+    )
+    return [_alert(row) for row in (await connection.execute(query)).mappings()]
+
+
+async def claim(connection: AsyncConnection, alert: Alert, until_us: int) -> bool:
+    """Take one try of an alert; False if another process has taken it."""
+    took = await connection.execute(
+        update(alerts)
+        .where(
+            alerts.c.number == alert.number,
+            alerts.c.told_at_us.is_(None),
+            alerts.c.attempts == alert.attempts,
+            alerts.c.next_try_us == alert.next_try_us,
+        )
+        .values(attempts=alert.attempts + 1, next_try_us=until_us)
+    )
+    return took.rowcount == 1
+
+
+async def note(
+    connection: AsyncConnection,
+    alert: Alert,
+    *,
+    told_at_us: int | None,
+    next_try_us: int,
+    trouble: Mapping[str, str] | None,
+) -> None:
+    """How a claimed try ended; nothing if its lease ended first and another process has it."""
+    said = None if trouble is None else msgspec.json.encode(trouble).decode()
+    values: dict[str, Any] = {"told_at_us": told_at_us, "trouble": said}
+    await connection.execute(
+        update(alerts)
+        .where(alerts.c.number == alert.number, alerts.c.attempts == alert.attempts + 1)
+        .values(next_try_us=next_try_us, **values)
+    )
+
+
+async def newest(
+    connection: AsyncConnection, *, organization_id: str | None, limit: int
+) -> list[Alert]:
+    """Newest first."""
+    query = select(alerts).order_by(alerts.c.number.desc()).limit(limit)
+    if organization_id is not None:
+        query = query.where(alerts.c.organization_id == organization_id)
+    return [_alert(row) for row in (await connection.execute(query)).mappings()]
