@@ -94,12 +94,14 @@ async def open_house(
     url: str,
     clock: AdjustableClock | None = None,
     own: Sequence[Endpoint] = (),
+    worker: int | None = None,
 ) -> AsyncIterator[House]:
     """Open the data folder, bring it up to date, and start everything but the listener. `own` are
-    the addresses that it will listen on. Raises StartRefused."""
+    the addresses that it will listen on; `worker` is our number among several on the folder, which
+    their parent holds. Raises StartRefused."""
     async with AsyncExitStack() as stack:
         try:
-            house = await _open(stack, config, url, clock or SystemClock(), own)
+            house = await _open(stack, config, url, clock or SystemClock(), own, worker)
         except (Refused, PepperRefused, SchemaUnfit, JournalError) as error:
             raise StartRefused(str(error)) from error
         except StoreAway as error:
@@ -116,10 +118,16 @@ async def open_house(
 
 
 async def _open(
-    stack: AsyncExitStack, config: Config, url: str, clock: AdjustableClock, own: Sequence[Endpoint]
+    stack: AsyncExitStack,
+    config: Config,
+    url: str,
+    clock: AdjustableClock,
+    own: Sequence[Endpoint],
+    worker: int | None,
 ) -> House:
     config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    stack.enter_context(locked(config.data))
+    if worker is None:
+        stack.enter_context(locked(config.data))
     store = await store_of(config)
     stack.push_async_callback(store.close)
     anchors = anchoring(stack, store, clock)
@@ -165,6 +173,7 @@ async def _open(
         turn=turn,
         drains=Drains(config.server.drain_seconds),
         hop=hop.encode(),
+        worker=worker,
         **as_configured(config, clock),
     )
     health = Health(hall, ledger.problem, ledger.delay)

@@ -97,9 +97,11 @@ def _json(status: int, value: Any) -> Response:
     )
 
 
-async def healthz(_request: Request) -> Response:
-    """The process answers: nothing else is asked."""
-    return _json(200, {"status": OK, "version": __version__})
+async def healthz(request: Request) -> Response:
+    """The process answers: nothing else is asked. Of several workers, it says which."""
+    worker = request.app.state.hall.worker
+    which = {} if worker is None else {"worker": worker}
+    return _json(200, {"status": OK, "version": __version__, **which})
 
 
 async def readyz(request: Request) -> Response:

@@ -124,10 +124,28 @@ def _histogram(name: str, says: str, histogram: Histogram) -> HistogramMetricFam
 
 
 def registry_of(hall: Hall) -> CollectorRegistry:
-    registry = CollectorRegistry(auto_describe=False)
+    """What a scrape reads. Of several workers one answers: its number is on all it says."""
+    target = None if hall.worker is None else {"worker": str(hall.worker)}
+    registry = _Labelled(target)
     registry.register(HallCollector(hall))
     ProcessCollector(registry=registry)
     return registry
+
+
+class _Labelled(CollectorRegistry):
+    """A registry that puts the same labels on every sample."""
+
+    def __init__(self, labels: dict[str, str] | None) -> None:
+        super().__init__(auto_describe=False)
+        self._labels = labels
+
+    def collect(self) -> Iterable[Metric]:
+        for metric in super().collect():
+            if self._labels is not None:
+                metric.samples = [
+                    each._replace(labels={**each.labels, **self._labels}) for each in metric.samples
+                ]
+            yield metric
 
 
 def text_of(registry: CollectorRegistry) -> bytes:

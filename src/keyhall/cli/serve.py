@@ -5,9 +5,11 @@ import contextlib
 import errno
 import gc
 import logging
+import os
 import resource
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +20,7 @@ import uvloop
 from keyhall import __version__, app, logs
 from keyhall.app import House, StartRefused
 from keyhall.cli import banner, tls
+from keyhall.cli import workers as many
 from keyhall.cli.options import fail, load_config
 from keyhall.config import Config
 from keyhall.config import Server as Settings
@@ -40,6 +43,7 @@ _log = logging.getLogger("keyhall")
 )
 @click.option("--data", metavar="DIR", help="Data folder.")
 @click.option("--config", "path", metavar="FILE", help="Settings file (TOML).")
+@click.option("--workers", metavar="N", type=int, help="Processes that serve.  [1]")
 @click.option("--tls-cert", metavar="FILE", help="PEM file of the certificate chain.")
 @click.option("--tls-key", metavar="FILE", help="PEM file of the certificate's key.")
 def serve(
@@ -47,6 +51,7 @@ def serve(
     port: int | None,
     data: str | None,
     path: str | None,
+    workers: int | None,
     tls_cert: str | None,
     tls_key: str | None,
 ) -> None:
@@ -55,8 +60,14 @@ def serve(
     Stop it with Ctrl-C or SIGTERM: running answers get 30 seconds to end.
     """
     gc.disable()  # Until it is open: a start makes much that stays, and no garbage to speak of.
-    given = {"host": host, "port": port, "tls_cert": tls_cert, "tls_key": tls_key}
-    config = load_config(data, path, {"server": given})
+    given = {
+        "server": {
+            "host": host, "port": port, "workers": workers, "tls_cert": tls_cert, "tls_key": tls_key
+        }
+    }  # fmt: skip
+    config = load_config(data, path, given)
+    if config.server.workers > 1 and (why := many.refusal(config)) is not None:
+        fail(why)
     logs.configure(config.log)
     raise_file_limit()
     try:
@@ -65,6 +76,8 @@ def serve(
         fail(str(error))
     with contextlib.closing(bind(config.server)) as listener:
         try:
+            if config.server.workers > 1:
+                sys.exit(many.serve_many(config, listener, data, path, given))
             uvloop.run(run(config, listener, until))
         except StartRefused as error:
             fail(str(error))
@@ -121,15 +134,22 @@ def url_of(server: Settings, port: int) -> str:
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-async def run(config: Config, listener: socket.socket, tls_until: float | None = None) -> None:
+async def run(
+    config: Config,
+    listener: socket.socket,
+    tls_until: float | None = None,
+    orders: many.Orders | None = None,
+) -> None:
+    """Serve until a signal. With `orders`, as one of several workers."""
     asyncio.get_running_loop().set_exception_handler(logs.on_loop_error)
     own = listener.getsockname()[:2]
     url = url_of(config.server, own[1])
-    async with app.open_house(config, url, own=[own]) as house:
+    worker = None if orders is None else orders.number
+    async with app.open_house(config, url, own=[own], worker=worker) as house:
         gc.freeze()  # What lives from here on is not looked at again by full collections.
         gc.set_threshold(50_000, 50, 1_000)
         gc.enable()
-        server = Server(uvicorn_config(config, house), house, config, url, tls_until)
+        server = Server(uvicorn_config(config, house), house, config, url, tls_until, orders)
         await server.serve(sockets=[listener])
     _log.info("stopped", {"data": str(config.data)})
 
@@ -145,8 +165,10 @@ class Server(uvicorn.Server):
         config: Config,
         url: str,
         tls_until: float | None,
+        orders: many.Orders | None,
     ) -> None:
         super().__init__(given)
+        self._orders = orders
         self._house = house
         self._config = config
         self._url = url
@@ -154,10 +176,22 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        with contextlib.suppress(BrokenPipeError):  # Nobody reads it: no reason not to serve.
-            banner.show(self._house, self._config, self._url, self._tls_until)
+        orders = self._orders
+        if orders is None or orders.shows_banner:
+            with contextlib.suppress(BrokenPipeError):  # Nobody reads it: no reason not to serve.
+                banner.show(self._house, self._config, self._url, self._tls_until)
         facts = {"url": self._url, "version": __version__, "data": str(self._config.data)}
+        if orders is not None:
+            facts["worker"] = str(orders.number)
+            os.write(orders.opened, b"o")
+            os.close(orders.opened)
+            asyncio.get_running_loop().add_reader(sys.stdin.fileno(), self._parent_is_gone)
         _log.info("started", facts)
+
+    def _parent_is_gone(self) -> None:
+        """Standard input has ended: nobody is left to tell us to stop."""
+        asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+        self.handle_exit(signal.SIGTERM, None)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -28,6 +28,10 @@ class Server(Section, frozen=True):
         list[str],
         Meta(description="Addresses or networks of proxies whose X-Forwarded-For is believed."),
     ] = msgspec.field(default_factory=list)
+    workers: Annotated[
+        int,
+        Meta(ge=1, le=256, description="Processes that serve; several need PostgreSQL and Redis."),
+    ] = 1
     body_bytes_max: Annotated[
         Positive, Meta(description="Largest request body; larger ones get 413.")
     ] = 10 * 1024 * 1024

@@ -48,6 +48,7 @@ class Hall:
     body_bytes_max: int = 10 * 1024 * 1024
     trusted_proxies: TrustedProxies | None = None
     hop: bytes = b""  # what our upstream requests carry: one that comes back is our own (attack 23)
+    worker: int | None = None  # its number, where several serve on one socket
     failed_requests: RequestLog | None = None  # log.requests = "errors"
     every_request: RequestLog | None = None  # log.requests = "all"
 
