@@ -405,6 +405,29 @@ class TestSharedHolds:
 
         run(story)
 
+    def test_r23_a_hold_of_an_earlier_day_stays_with_it_when_the_zone_changes(self, run) -> None:
+        async def story(world):
+            quota = await world.quota(100, period="day")
+            yesterday = await world.admit(quota, tokens=30)
+            admitted_us, world.now_us = world.now_us, world.now_us + DAY_US
+            today = await world.admit(quota, tokens=20)
+            moved = msgspec.structs.replace(quota, zone=zone_of("Asia/Kolkata"))
+            async with world.store.writing() as connection:
+                found = await organizations.find_organization(connection, world.organization_id)
+                changed = replace(found[0], time_zone="Asia/Kolkata")
+                await organizations.replace_organization(connection, changed)
+                await quotas.recompute(connection, moved, world.now_us)
+            assert (await world.ask(moved, tokens=81))[1].held == 20
+            world.settle(yesterday, 7, at_us=admitted_us)
+            world.settle(today, 5)
+            await world.commit()
+            async with world.store.reading() as connection:
+                for at_us, used in ((admitted_us, 7), (world.now_us, 5)):
+                    standing = await quotas.standing(connection, moved, at_us)
+                    assert (standing.used, standing.held) == (used, 0)
+
+        run(story)
+
     def test_r17_what_is_lost_with_its_volume_is_charged_in_full_and_once(self, run) -> None:
         async def story(world):
             quota = await world.quota(100)

@@ -145,6 +145,16 @@ def test_a_batch_that_comes_again_still_tells_what_was_used(run) -> None:
     run(story)
 
 
+def test_a_row_that_a_batch_holds_twice_is_stored_and_charged_once(run) -> None:
+    async def story(store, ask):
+        (row,) = in_project(store, await quota_over(store, 1000), [used(1)])
+        (use,) = await store.record_usage([row, row])
+        assert use.used == 11
+        assert [batch[3] for batch in await ask(BATCHES)] == [1]
+
+    run(story)
+
+
 def test_test_keys_are_chained_and_not_charged(run) -> None:
     async def story(store, ask):
         quota = await quota_over(store, 1000)

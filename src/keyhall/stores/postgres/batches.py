@@ -18,12 +18,10 @@ import asyncpg
 
 from keyhall.policy.metering import Usage
 from keyhall.ports.store import QuotaUse
-from keyhall.stores.spending.take_in import Insert, take_in, values_of
+from keyhall.stores.spending.take_in import USAGE_LOCK, Insert, take_in, values_of
 from keyhall.stores.usage import COLUMNS
 
 Out = TypeVar("Out")
-
-USAGE_LOCK = 0x6B680002  # An advisory lock of this database; the number is ours to choose.
 
 _COLUMNS = (*COLUMNS, "batch")
 _NAMES = ", ".join(_COLUMNS)

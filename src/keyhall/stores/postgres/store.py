@@ -23,7 +23,6 @@ from keyhall.ports.store import Change, QuotaUse, StoreAway
 from keyhall.stores import grants, migrate, usage
 from keyhall.stores.postgres import holds
 from keyhall.stores.postgres.batches import (
-    USAGE_LOCK,
     numbered,
     prepare,
     record,
@@ -39,7 +38,7 @@ from keyhall.stores.postgres.connecting import (
 from keyhall.stores.postgres.lines import Connection, Lines
 from keyhall.stores.postgres.lines import Line as OneLine
 from keyhall.stores.postgres.watch import Watch
-from keyhall.stores.spending.take_in import QUOTAS_OF, quota_of
+from keyhall.stores.spending.take_in import QUOTAS_OF, USAGE_LOCK, quota_of
 from keyhall.stores.sql import Begin, SqlStore
 
 LOOKUP_SECONDS = 1.5  # A request waits for no more than this.

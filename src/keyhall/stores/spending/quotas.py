@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, and_, delete, func, insert, select, update
+from sqlalchemy import Select, delete, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyhall.policy import quotas as rules
@@ -14,7 +15,7 @@ from keyhall.policy.quotas import Quota
 from keyhall.ports.quotas import HeldOpening
 from keyhall.ports.records import Credit, QuotaStanding
 from keyhall.stores.spending.tables import credits, overage, quota_holds, quota_totals, quotas
-from keyhall.stores.spending.take_in import quota_of
+from keyhall.stores.spending.take_in import USAGE_LOCK, quota_of
 from keyhall.stores.tables import keys, organizations, projects, usage
 from keyhall.stores.usage import COLUMNS, usage_of
 
@@ -95,24 +96,51 @@ async def standing(connection: AsyncConnection, quota: Quota, now_us: int) -> Qu
 
 
 async def recompute(connection: AsyncConnection, quota: Quota, now_us: int) -> None:
-    """Sum up the running period again, from the ledger and the open holds: a quota is new, or its
-    organization's days begin at another time. In a writing transaction."""
-    span = rules.span(quota.period, now_us, quota.zone)
-    taken = await used_by_ledger(connection, quota, span.begins_us, span.ends_us)
-    holds = quota_holds.c
-    ours = and_(
-        holds.quota_id == quota.id,
-        holds.admitted_at_us >= span.begins_us,
-        holds.admitted_at_us < span.ends_us,
-    )
-    await connection.execute(update(quota_holds).where(ours).values(period_us=span.begins_us))
-    held = await connection.scalar(select(func.coalesce(func.sum(holds.amount), 0)).where(ours))
+    """Sum up the running period again, and those in which something is held, from the ledger and
+    the open holds: a quota is new, or its organization's days begin at another time. In a writing
+    transaction; batches and holds of other processes come wholly before it or wholly after."""
+    if connection.dialect.name == "postgresql":
+        await connection.execute(select(func.pg_advisory_xact_lock(USAGE_LOCK)))
+    # First of all: whoever holds in one of these sums at this moment is waited for.
     await connection.execute(delete(quota_totals).where(quota_totals.c.quota_id == quota.id))
-    await connection.execute(
-        insert(quota_totals).values(
-            quota_id=quota.id, period_us=span.begins_us, used=taken, held=int(held or 0)
+    running = rules.span(quota.period, now_us, quota.zone)
+    held = {running: 0}
+    for span, amount in await _moved(connection, quota):
+        held[span] = held.get(span, 0) + amount
+    for span, amount in held.items():
+        taken = await used_by_ledger(connection, quota, span.begins_us, span.ends_us)
+        into = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+        fresh = into(quota_totals).values(
+            quota_id=quota.id, period_us=span.begins_us, used=taken, held=amount
+        )
+        await connection.execute(
+            fresh.on_conflict_do_update(
+                index_elements=["quota_id", "period_us"],
+                # Where somebody has begun to hold since the sums were deleted.
+                set_={"used": fresh.excluded.used, "held": quota_totals.c.held + amount},
+            )
+        )
+
+
+async def _moved(connection: AsyncConnection, quota: Quota) -> list[tuple[rules.Span, int]]:
+    """Each open hold goes into the period in which it was admitted; that period, and its amount."""
+    holds = quota_holds.c
+    rows = await connection.execute(
+        select(holds.request_id, holds.admitted_at_us, holds.period_us, holds.amount).where(
+            holds.quota_id == quota.id
         )
     )
+    found = []
+    for row in rows.all():
+        span = rules.span(quota.period, row.admitted_at_us, quota.zone)
+        if span.begins_us != row.period_us:
+            await connection.execute(
+                update(quota_holds)
+                .where(holds.quota_id == quota.id, holds.request_id == row.request_id)
+                .values(period_us=span.begins_us)
+            )
+        found.append((span, row.amount))
+    return found
 
 
 async def used_by_ledger(

@@ -22,6 +22,7 @@ from keyhall.ports.store import QuotaUse
 Row = Sequence[Any]
 Asked = TypeVar("Asked")
 
+USAGE_LOCK = 0x6B680002  # PostgreSQL's advisory lock of batches; the number is ours to choose
 NOTHING = bytes(32)  # before a writer's first batch
 SIZES = (250, 50, 10, 1)  # rows per statement: few texts, so that each is compiled once
 
@@ -86,6 +87,7 @@ _REACHED = (
 
 def take_in(rows: Sequence[Usage], writer: str) -> Steps:
     """Store a batch of one writer. Gives what each quota that it counts in has used by now."""
+    rows = list({row.request_id: row for row in rows}.values())  # A spool may repeat a row.
     at_us = max(row.finished_at_us for row in rows)
     found = yield Ask(_LAST, (writer,))
     sequence, previous = found[0] if found else (0, NOTHING)
