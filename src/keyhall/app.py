@@ -21,6 +21,7 @@ from keyhall.counters.quotas import MemoryQuotas, QuotaSink
 from keyhall.counters.redis.address import AddressError
 from keyhall.counters.redis.address import parse as parse_address
 from keyhall.counters.redis.counters import RedisCounters
+from keyhall.counters.shared_quotas import SharedQuotas
 from keyhall.engines.upstream.address import Endpoint
 from keyhall.flows import first_run, restart
 from keyhall.flows.alerts import tell
@@ -44,6 +45,7 @@ from keyhall.policy.catalogue import Catalogue
 from keyhall.policy.proxies import TrustedProxies
 from keyhall.ports.counters import Counters
 from keyhall.ports.ledger import UsageSink
+from keyhall.ports.quotas import Quotas
 from keyhall.ports.store import LaneStore, StoreAway
 from keyhall.stores.migrate import SchemaUnfit
 from keyhall.stores.opening import open_database
@@ -122,11 +124,7 @@ async def _open(
     own: Sequence[Endpoint],
     worker: int | None,
 ) -> House:
-    config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if worker is None:
-        stack.enter_context(locked(config.data))
-    store = await store_of(config)
-    stack.push_async_callback(store.close)
+    store = await store_of(stack, config, holds_folder=worker is None)
     anchors = anchoring(stack, store, clock)
     peppers = await first_run.peppers_of(store, config.keys.pepper, config.data)
     clock.not_before(await store.newest_admitted_us())
@@ -141,7 +139,7 @@ async def _open(
     given, wanted = engines.of_environment, config.upstream_model
     offered = await use_upstream.offer(store, given, wanted, clock.now_us())
     catalogue = await catalogue_of(store)
-    quotas = MemoryQuotas(store)
+    quotas = quotas_of(stack, config, store)
     sink = QuotaSink(store, quotas)
     ledger, recovered = await ledger_of(config.data, sink, catalogue, clock.now_us())
     stack.push_async_callback(close_ledger, ledger)
@@ -191,14 +189,28 @@ def as_configured(config: Config, clock: AdjustableClock) -> dict[str, Any]:
     }
 
 
-async def store_of(config: Config) -> SqlStore:
-    """The store that the settings name. After a stop that was none (a kill, a power cut: a journal
+async def store_of(stack: AsyncExitStack, config: Config, *, holds_folder: bool) -> SqlStore:
+    """The data folder, held unless a parent holds it, and the store that the settings name. After a stop that was none (a kill, a power cut: a journal
     or a spool was left) a file is looked through first, for what a damaged one answers is
     anything."""
     folder = config.data
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if holds_folder:
+        stack.enter_context(locked(folder))
     is_left = any(folder.glob("journal-*.bin")) or any(folder.glob(SPOOLS))
     damage_seconds = DAMAGE_SECONDS if is_left else None
-    return await open_database(config.database.url, folder, damage_seconds=damage_seconds)
+    store = await open_database(config.database.url, folder, damage_seconds=damage_seconds)
+    stack.push_async_callback(store.close)
+    return store
+
+
+def quotas_of(stack: AsyncExitStack, config: Config, store: SqlStore) -> Quotas:
+    """In memory where one process writes alone; in the database where others may."""
+    if not config.database.url:
+        return MemoryQuotas(store)
+    shared = SharedQuotas(store, store.writer)
+    stack.push_async_callback(shared.close)
+    return shared
 
 
 def counters_of(redis: Redis, clock: Clock, turn: Turn) -> Counters:
