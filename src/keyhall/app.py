@@ -190,9 +190,9 @@ def as_configured(config: Config, clock: AdjustableClock) -> dict[str, Any]:
 
 
 async def store_of(stack: AsyncExitStack, config: Config, *, holds_folder: bool) -> SqlStore:
-    """The data folder, held unless a parent holds it, and the store that the settings name. After a stop that was none (a kill, a power cut: a journal
-    or a spool was left) a file is looked through first, for what a damaged one answers is
-    anything."""
+    """The data folder, held unless a parent holds it, and the store that the settings name. After
+    a stop that was none (a kill, a power cut: a journal or a spool was left) a file is looked
+    through first, for what a damaged one answers is anything."""
     folder = config.data
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if holds_folder:
