@@ -90,7 +90,8 @@ async def load(counters: Any, turn: Turn, at_a_time: int, seconds: float) -> tup
 
     def again(number: int, _: Any, error: BaseException | None) -> None:
         if error is not None:
-            ended.set_exception(error)
+            if not ended.done():
+                ended.set_exception(error)
         else:
             asyncio.get_running_loop().call_soon(next_one, number)
 
@@ -120,7 +121,8 @@ def cpu_of(pid: int) -> float:
 async def measure(socket: str, pid: int, seconds: float, runs: int) -> None:
     turn = Turn()
     clock = SystemClock()
-    redis = RedisCounters(address.parse(f"unix://{socket}"), clock, turn.outbox)
+    where = address.parse(f"unix://{socket}")
+    redis = RedisCounters(where, clock, turn.outbox, reply_seconds=5.0)  # on a busy machine too
     await redis.start()
     kinds: dict[str, Any] = {
         "nothing": Nothing(),

@@ -32,11 +32,13 @@ from keyhall.flows.engines.run_engines import Engines
 from keyhall.flows.first_run import FirstRun
 from keyhall.flows.follow_changes import Follower, Reload
 from keyhall.flows.hall import Hall
+from keyhall.flows.lost_holds import keep_charging
 from keyhall.flows.manage.checks import Refused
 from keyhall.flows.observe.request_log import RequestLog
 from keyhall.flows.verify.anchors import Anchors
 from keyhall.lane.protocol import lane_of
 from keyhall.lane.state import LaneState
+from keyhall.ledger.files import identity
 from keyhall.ledger.journal import JournalError
 from keyhall.ledger.ledger import JournalLedger
 from keyhall.ledger.recovery import Progress, Recovered, open_ledger
@@ -139,10 +141,7 @@ async def _open(
     given, wanted = engines.of_environment, config.upstream_model
     offered = await use_upstream.offer(store, given, wanted, clock.now_us())
     catalogue = await catalogue_of(store)
-    quotas = quotas_of(stack, config, store)
-    sink = QuotaSink(store, quotas)
-    ledger, recovered = await ledger_of(config.data, sink, catalogue, clock.now_us())
-    stack.push_async_callback(close_ledger, ledger)
+    quotas, ledger, recovered = await spending_of(stack, config, store, catalogue, clock)
     clock.not_before(await store.newest_admitted_us())
     counters = counters_of(config.redis, clock, turn)
     stack.callback(counters.close)
@@ -204,13 +203,25 @@ async def store_of(stack: AsyncExitStack, config: Config, *, holds_folder: bool)
     return store
 
 
-def quotas_of(stack: AsyncExitStack, config: Config, store: SqlStore) -> Quotas:
-    """In memory where one process writes alone; in the database where others may."""
-    if not config.database.url:
-        return MemoryQuotas(store)
-    shared = SharedQuotas(store, store.writer)
-    stack.push_async_callback(shared.close)
-    return shared
+async def spending_of(
+    stack: AsyncExitStack,
+    config: Config,
+    store: SqlStore,
+    catalogue: Catalogue,
+    clock: AdjustableClock,
+) -> tuple[Quotas, JournalLedger, Recovered]:
+    """What is held and recorded of usage: in memory where one process writes alone, in the database
+    where others may."""
+    shared = SharedQuotas(store) if config.database.url else None
+    quotas = shared or MemoryQuotas(store)
+    sink = QuotaSink(store, quotas)
+    ledger, recovered = await ledger_of(config.data, sink, catalogue, clock.now_us())
+    stack.push_async_callback(close_ledger, ledger)
+    if shared is not None:
+        await shared.begin(identity(config.data), ledger.journal_name, recovered.journals)
+        stack.push_async_callback(shared.close)
+        background(stack, "lost holds", keep_charging(store, sink, clock.now_us))
+    return quotas, ledger, recovered
 
 
 def counters_of(redis: Redis, clock: Clock, turn: Turn) -> Counters:

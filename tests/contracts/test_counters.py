@@ -412,6 +412,11 @@ def test_open_holds_are_counted_until_they_end(world: World):
     assert world.counters.open_holds() == 0
 
 
+def test_counters_that_work_are_not_degraded(world: World):
+    assert not world.admit((window(rpm=1),)).facts.is_degraded
+    assert world.counters.degraded() is None
+
+
 # --- Requests in flight -----------------------------------------------------------------------
 
 

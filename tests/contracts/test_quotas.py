@@ -12,12 +12,12 @@ import pytest
 
 from keyhall.counters.quotas import MemoryQuotas
 from keyhall.counters.shared_quotas import SharedQuotas
-from keyhall.flows import first_run
+from keyhall.flows import first_run, lost_holds
 from keyhall.policy.metering import Endpoint, Outcome, Usage, UsageSource
 from keyhall.policy.quotas import Exhausted, Quota
-from keyhall.ports.quotas import Wanted
+from keyhall.ports.quotas import HeldOpening, Wanted
 from keyhall.stores import organizations, sqlite
-from keyhall.stores.postgres import store as postgres
+from keyhall.stores.postgres import store as postgres_store
 from keyhall.stores.spending import quotas
 from keyhall.stores.spending.take_in import zone_of
 
@@ -38,7 +38,6 @@ class World:
     def __init__(self, store, make, project) -> None:
         self.store = store
         self._make = make
-        self.quotas = make(store)
         self.project = project
         self.organization_id = project.organization_id
         self.now_us = NOW_US
@@ -68,7 +67,10 @@ class World:
 
     async def ask(self, *held: Quota, tokens: int = 1, cost: int = 0):
         self._count += 1
-        wanted = Wanted(f"{self._count:032x}", tokens, cost)
+        opening = HeldOpening(
+            "key_1", self.project.id, self.organization_id, "v1-sandbox-1", 3, tokens, 4, 0, 0
+        )
+        wanted = Wanted(f"{self._count:032x}", tokens, cost, opening)
         return wanted, await self.quotas.hold(held, wanted, self.now_us)
 
     async def admit(self, *held: Quota, **more):
@@ -106,9 +108,12 @@ class World:
         if isinstance(self.quotas, SharedQuotas):
             await self.quotas.close()
 
+    async def start(self, journal: str = "journal-1.bin") -> None:
+        self.quotas = await self._make(self.store, journal)
+
     async def restart(self) -> None:
         await self.given_back()
-        self.quotas = self._make(self.store)
+        await self.start()
 
     async def commit(self) -> None:
         batch, self.uncommitted = self.uncommitted, []
@@ -128,17 +133,23 @@ def postgres_database(request):
     server = request.getfixturevalue("postgres")
     url = server.create()
     request.addfinalizer(lambda: server.drop(url))
-    return lambda: postgres.open_store(url)
+    return lambda: postgres_store.open_store(url)
 
 
-def shared(store):
-    return SharedQuotas(store, "writer-1")
+async def in_memory(store, _journal="journal-1.bin"):
+    return MemoryQuotas(store)
+
+
+async def shared(store, journal="journal-1.bin"):
+    quotas = SharedQuotas(store)
+    await quotas.begin("folder", journal)
+    return quotas
 
 
 ADAPTERS = {
-    "memory, sqlite": (sqlite_database, MemoryQuotas),
+    "memory, sqlite": (sqlite_database, in_memory),
     "shared, sqlite": (sqlite_database, shared),
-    "memory, postgres": (postgres_database, MemoryQuotas),
+    "memory, postgres": (postgres_database, in_memory),
     "shared, postgres": (postgres_database, shared),
 }
 
@@ -155,6 +166,7 @@ def run(request):
                 async with store.reading() as connection:
                     project = await organizations.default_project(connection)
                 world = World(store, make, project)
+                await world.start()
                 await story(world)
                 await world.given_back()
 
@@ -364,3 +376,111 @@ def test_i6_200_spenders_at_once_never_pass_one_budget(run) -> None:
         assert sum(row.cost_nano for row in rows) == spent
 
     run(story)
+
+
+# --- Processes that die ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("run", [name for name in ADAPTERS if "shared" in name], indirect=True)
+class TestSharedHolds:
+    def test_r7_a_hold_that_never_reached_a_journal_ends_with_its_process(self, run) -> None:
+        async def story(world):
+            quota = await world.quota(100)
+            await world.admit(quota, tokens=60)
+            other = SharedQuotas(world.store)
+            await other.begin("folder", "journal-2.bin")
+            assert (await world.ask(quota, tokens=41))[1].held == 60
+            await other.begin("folder", "journal-2.bin", adopted=["journal-1.bin"])
+            await world.admit(quota, tokens=100)
+
+        run(story)
+
+    def test_r7_holds_of_other_folders_and_journals_are_left_alone(self, run) -> None:
+        async def story(world):
+            quota = await world.quota(100)
+            await world.admit(quota, tokens=60)
+            for folder, journal in (("folder", "journal-2.bin"), ("other", "journal-1.bin")):
+                await SharedQuotas(world.store).begin(folder, journal)
+            assert (await world.ask(quota, tokens=41))[1].held == 60
+
+        run(story)
+
+    def test_r17_what_is_lost_with_its_volume_is_charged_in_full_and_once(self, run) -> None:
+        async def story(world):
+            quota = await world.quota(100)
+            wanted, hold = await world.admit(quota, tokens=60)
+            assert await lost_holds.charge(world.store, world.store, world.now_us) == 0
+            later_us = world.now_us + lost_holds.AFTER_US + 1
+            assert await lost_holds.charge(world.store, world.store, later_us) == 1
+            assert await lost_holds.charge(world.store, world.store, later_us) == 0
+            (row,) = await world.store.usage_since(0)
+            assert (row.input_tokens, row.output_tokens) == (3, 4)
+            assert (row.usage_source, row.outcome) == (UsageSource.LOST, Outcome.CRASHED)
+            assert await world.recorded(quota) == 7
+            world.settle((wanted, hold), 5)  # It was only asleep: its record comes too late.
+            await world.commit()
+            assert await world.recorded(quota) == 7
+            assert (await world.ask(quota, tokens=94))[1].used == 7
+
+        run(story)
+
+    def test_a_client_that_leaves_while_it_is_held_leaves_no_hold(self, run) -> None:
+        async def story(world):
+            quota = await world.quota(100)
+            for delay in range(4):
+                asking = asyncio.create_task(world.ask(quota, tokens=100))
+                for _ in range(delay):
+                    await asyncio.sleep(0)
+                asking.cancel()
+                await asyncio.wait({asking})
+                while (await world.ask(quota, tokens=101))[1].held:
+                    await asyncio.sleep(0.001)
+
+        run(story)
+
+
+def test_i6_two_processes_on_one_database_never_pass_one_budget(postgres) -> None:
+    """The same as 200 spenders in one, through two stores and two adapters."""
+    url = postgres.create()
+
+    async def inside():
+        async with await postgres_store.open_store(url) as one:
+            await first_run.prepare_without_key(one, (PEPPER,), NOW_US, lambda n: bytes(n))
+            async with await postgres_store.open_store(url) as two:
+                async with one.reading() as connection:
+                    project = await organizations.default_project(connection)
+                worlds = [World(one, shared, project), World(two, shared, project)]
+                for number, world in enumerate(worlds):
+                    await world.start(f"journal-{number}.bin")
+                    world._count = number * 1_000_000
+                await compete(worlds)
+
+    asyncio.run(inside())
+    postgres.drop(url)
+
+
+async def compete(worlds) -> None:
+    dice = random.Random(11)
+    quota = await worlds[0].quota(300_000, resource="money")
+    spent = held = 0
+
+    async def spender(world) -> None:
+        nonlocal spent, held
+        for _ in range(4):
+            asked = dice.randrange(1, 20_000)
+            wanted, hold = await world.ask(quota, cost=asked)
+            if isinstance(hold, Exhausted):
+                continue
+            held += asked
+            assert spent + held <= 300_000
+            cost = dice.randrange(asked + 1)
+            world.settle((wanted, hold), 1, cost)
+            await world.commit()
+            held -= asked
+            spent += cost
+
+    await asyncio.gather(*(spender(worlds[number % 2]) for number in range(60)))
+    for world in worlds:
+        assert await world.recorded(quota) == spent
+        async with world.store.reading() as connection:
+            assert (await quotas.standing(connection, quota, world.now_us)).held == 0

@@ -79,6 +79,8 @@ async def live_and_die(
         last = await asyncio.to_thread(premises.start)
         assert await asyncio.to_thread(last.stop) == 0
     books.check(premises, load, upstream.written(), report)
+    said = await asyncio.to_thread(premises.run, "verify", check=False)
+    assert said.returncode == 0, said.stdout
     return report
 
 

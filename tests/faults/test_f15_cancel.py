@@ -21,7 +21,7 @@ from keyhall.engines.upstream.engine import UpstreamEngine
 from keyhall.lane import routes
 from keyhall.lane.reading import EARLY_BODY_BYTES
 from keyhall.policy.catalogue import Version
-from keyhall.policy.limits import Limits
+from keyhall.policy.limits import Facts, Limits
 from keyhall.policy.tiers import Tier
 from keyhall.ports.exchange import ClientLeft, KeyRevoked, Stalled, Stopped
 from keyhall.turn import Stage, Turn
@@ -85,6 +85,7 @@ class Trial:
     reason: Any = None
     cut: CutAt | None = None
     number: int = 0
+    probes: int = 0  # holds of our own
     lags: int = 0  # cuts after which the upstream's answer was still being read
     places: set[str] = field(default_factory=set)  # kinds of places that were waited at
 
@@ -131,14 +132,17 @@ class Trial:
         was settled once, by what was recorded."""
         rows = await self.server.usage()
         used = sum(row["input_tokens"] + row["output_tokens"] for row in rows)
-        (window,) = (
-            window
-            for window in self.server.hall.counters._windows.values()
-            if window.id.startswith("key:")
+        hall = self.server.hall
+        (windows,) = {caller.effective.windows for caller in hall.callers.known.values()}
+        probe = await hall.counters.hold(windows, 0)
+        assert isinstance(probe.facts, Facts), probe
+        hall.counters.cancel(probe)
+        self.probes += 1  # Each stays counted as a request.
+        limits = COUNTED.limits
+        assert (
+            limits.requests_per_minute - probe.facts.remaining_requests == len(rows) + self.probes
         )
-        assert window.past_requests + window.requests == len(rows)
-        assert window.past_tokens + window.tokens == used
-        assert window.held_tokens() == window.open_holds() == 0
+        assert limits.tokens_per_minute - probe.facts.remaining_tokens == used
 
 
 _flow_of = routes.flow_of

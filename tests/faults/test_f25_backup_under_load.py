@@ -106,6 +106,15 @@ def back_up_in_a_loop(tmp_path, times):
         assert process.stop() == 0
     last = {row["request_id"] for row in premises.usage()}
     assert set(load.delivered) <= last
+    [head] = premises.query("SELECT * FROM usage_batches ORDER BY number DESC LIMIT 1")
+    [anchor] = premises.query(
+        "SELECT * FROM audit WHERE action = 'chain.anchor' ORDER BY number DESC LIMIT 1"
+    )
+    assert anchor["target"] == head["writer"]
+    assert json.loads(anchor["after"]) == {
+        "sequence": head["sequence"],
+        "digest": head["digest"].hex(),
+    }, "a graceful stop anchors the last batch"
 
 
 def check(tmp_path, times):

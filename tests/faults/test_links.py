@@ -50,12 +50,15 @@ LINKS = ("client", "upstream")
 TAKES_TIME = ("latency", "slow_close", "slicer")  # and no more: every answer comes whole
 RARELY = (*TAKES_TIME, "bandwidth", "timeout_open")
 SETTINGS = {
-    "KEYHALL_UPSTREAM_CONNECT_SECONDS": "0.3",
-    "KEYHALL_UPSTREAM_FIRST_BYTE_SECONDS": "0.2",
-    "KEYHALL_UPSTREAM_IDLE_SECONDS": "0.2",
+    "KEYHALL_UPSTREAM_CONNECT_SECONDS": "1",
+    "KEYHALL_UPSTREAM_FIRST_BYTE_SECONDS": "1",
+    "KEYHALL_UPSTREAM_IDLE_SECONDS": "1",
     "KEYHALL_SANDBOX_TOKENS_PER_SECOND": "400",
 }
-PATIENCE_SECONDS = 0.4  # of a client, which then leaves
+# How long a client waits before it leaves. On its own bad link not long; where the upstream's is
+# bad, longer than the server's deadlines, so that these are met too; else as long as it takes.
+PATIENCE_SECONDS = {"client": 0.4, "upstream": 1.8}
+PATIENCE_SECONDS_MAX = 20.0
 SETTLED_SECONDS_MAX = 5.0  # F-6: everything returns by itself
 TOKENS, PAUSE_MS = 10, 8
 CELLS = [
@@ -139,14 +142,16 @@ def requests_of(place: Place) -> list[tuple[Sent, dict[str, object]]]:
     ]
 
 
-async def one_client(place: Place, sent: Sent, body: dict[str, object]) -> None:
+async def one_client(
+    place: Place, sent: Sent, body: dict[str, object], patience_seconds: float
+) -> None:
     """One that gives up in time, like people do."""
     try:
         line = await Line.to(place.load.port)
     except OSError:
         return
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(patience_seconds):
             await ask(line, sent, body, place.load.keys["roomy"])
     except (Cut, OSError):
         sent.has_left = True
@@ -157,10 +162,12 @@ async def one_client(place: Place, sent: Sent, body: dict[str, object]) -> None:
         await line.close()
 
 
-def run_crowd(place: Place) -> list[Sent]:
+def run_crowd(place: Place, patience_seconds: float = PATIENCE_SECONDS_MAX) -> list[Sent]:
     async def crowd() -> list[Sent]:
         made = requests_of(place)
-        await asyncio.gather(*(one_client(place, sent, body) for sent, body in made))
+        await asyncio.gather(
+            *(one_client(place, sent, body, patience_seconds) for sent, body in made)
+        )
         return [sent for sent, _ in made]
 
     return asyncio.run(crowd())
@@ -188,8 +195,9 @@ def test_i1_whatever_a_network_does_every_answer_is_recorded_once_and_nothing_st
 ) -> None:
     """I-1, I-5, F-10, F-11: and the next request is answered whole."""
     after = place.last_row()
+    patience = PATIENCE_SECONDS_MAX if toxic in TAKES_TIME else PATIENCE_SECONDS[link]
     with place.proxies[link].toxic(way, TOXICS[toxic]):
-        sent = run_crowd(place)
+        sent = run_crowd(place, patience)
     place.wait_until_settled()
     compare(place, sent, after)
     whole = [each.is_whole and each.reply.status == 200 for each in sent]

@@ -197,9 +197,8 @@ def quota(**more) -> Quota:
     return msgspec.structs.replace(known, **more)
 
 
-def replay_of(one: Quota, counted_us: int = 0, changed_us: int | None = None) -> Replay:
-    since = Since(counted_us, counted_us if changed_us is None else changed_us)
-    return Replay({one.scope_id: [one]}, {one.id: since})
+def replay_of(one: Quota, **since: int) -> Replay:
+    return Replay({one.scope_id: [one]}, {one.id: Since(**({"made_us": 0} | since))})
 
 
 TODAY = ("quota_1", MORNING_US)
@@ -234,17 +233,17 @@ def test_r23_a_total_that_is_not_the_sum_of_its_rows_differs(used) -> None:
 
 def test_r23_a_total_of_an_earlier_period_may_hold_only_what_came_later() -> None:
     """The quota was made the day after; a request of the day before settled only then."""
-    replay = replay_of(quota(), counted_us=MORNING_US + DAY_US)
+    replay = replay_of(quota(), made_us=MORNING_US + DAY_US)
     replay.take([usage(number) for number in range(5)])
     assert replay.total_differs(TODAY, 1) is None
     assert replay.total_differs(TODAY, 6) is not None
-    assert list(replay_of(quota(), counted_us=MORNING_US + DAY_US).missing()) == []
+    assert list(replay_of(quota(), made_us=MORNING_US + DAY_US).missing()) == []
 
 
 def test_r23_a_total_that_is_missing_is_found_unless_none_was_needed() -> None:
     counted = {0: 1, MORNING_US + 5: 1, MORNING_US + DAY_US: 0}
     for counted_us, count in counted.items():
-        replay = replay_of(quota(), counted_us=counted_us)
+        replay = replay_of(quota(), made_us=counted_us)
         replay.take([usage(1)])
         assert len(list(replay.missing())) == count
     nothing_used = replay_of(quota(resource="money"))
@@ -283,7 +282,7 @@ def test_r23_overage_of_the_period_in_which_a_quota_was_made_is_bounded(
     one = quota(amount=amount)
     rows = [usage(number, admitted_at_us=MORNING_US + number) for number in range(before)]
     rows += [usage(100 + number, admitted_at_us=made_us + number) for number in range(after)]
-    replay = replay_of(one, counted_us=made_us)
+    replay = replay_of(one, made_us=made_us)
     assert replay.take(rows) == []
     charges = quotas.charges(rows[before:], {"org_1": [one]})
     written = sum(each.units for each in quotas.beyond(charges, before))
@@ -312,8 +311,20 @@ def test_r23_overage_of_an_amount_that_was_another_is_not_judged() -> None:
     assert list(replay.overage_differs()) == []
 
 
+def test_r23_when_days_move_earlier_periods_are_not_judged_and_later_ones_are() -> None:
+    """What was recorded of the old days stays under them."""
+    replay = replay_of(quota(), moved_us=MORNING_US + 10)
+    assert replay.take([usage(number) for number in range(5)]) == []
+    replay.recorded(("quota_1", MORNING_US - 3_600_000_000), 7)
+    assert list(replay.overage_differs()) == []
+    assert replay.total_differs(TODAY, 4) is not None, "the running day was summed up again"
+    tomorrow = [usage(number, admitted_at_us=MORNING_US + DAY_US + number) for number in range(5)]
+    assert len(replay.take(tomorrow)) == 2
+    assert len(list(replay.overage_differs())) == 1
+
+
 def test_overage_that_may_be_several_sums_is_told_as_such() -> None:
-    replay = replay_of(quota(), counted_us=MORNING_US + 3)
+    replay = replay_of(quota(), made_us=MORNING_US + 3)
     replay.take([usage(number) for number in range(6)])
     replay.recorded(TODAY, 9)
     [difference] = replay.overage_differs()

@@ -13,7 +13,7 @@ import msgspec
 from keyhall.policy import quotas as rules
 from keyhall.policy.metering import Usage
 from keyhall.policy.quotas import Exhausted, Quota
-from keyhall.ports.quotas import Held, HoldStore, Line, QuotaHold, Short, Wanted
+from keyhall.ports.quotas import Held, HeldOpening, HoldStore, Line, QuotaHold, Short, Wanted
 from keyhall.ports.store import QuotaUse, StoreAway
 
 RETRY_SECONDS = 1.0
@@ -26,14 +26,21 @@ class SharedQuotaHold(msgspec.Struct, eq=False):
 
 
 class SharedQuotas:
-    """`ports.quotas.Quotas` over a database. `writer` names this process's journal."""
+    """`ports.quotas.Quotas` over a database. `begin` before the first hold."""
 
-    def __init__(self, store: HoldStore, writer: str) -> None:
+    def __init__(self, store: HoldStore) -> None:
         self._store = store
-        self._writer = writer
+        self._writer = ""
         self._open = 0
         self._over: list[str] = []  # to be given back
         self._giving: asyncio.Task[None] | None = None
+
+    async def begin(self, folder: str, journal: str, adopted: Sequence[str] = ()) -> None:
+        """Hold in the name of this process's journal, from now on. What is still held in that name,
+        or that of a journal which was adopted, was never in a journal: it is given back."""
+        self._writer = f"{folder}/{journal}"
+        for name in {journal, *adopted}:
+            await self._store.end_quota_holds_of(f"{folder}/{name}")
 
     async def hold(
         self, quotas: tuple[Quota, ...], wanted: Wanted, at_us: int
@@ -47,7 +54,7 @@ class SharedQuotas:
             )
             for quota, span in zip(quotas, spans, strict=True)
         ]
-        held = Held(wanted.request_id, self._writer, at_us, wanted.opening)
+        held = Held(wanted.request_id, self._writer, at_us, _text(wanted.opening))
         taking = asyncio.get_running_loop().create_task(self._store.hold_quotas(held, lines))
         try:
             short = await asyncio.shield(taking)
@@ -107,3 +114,7 @@ class SharedQuotas:
             else:
                 del self._over[: len(batch)]
         self._giving = None
+
+
+def _text(opening: HeldOpening) -> str:
+    return msgspec.json.encode(opening).decode()

@@ -19,7 +19,7 @@ from keyhall.policy.pricing import cost_nano
 from keyhall.policy.quotas import Exhausted, Quota
 from keyhall.ports.counters import Hold
 from keyhall.ports.exchange import Exchange
-from keyhall.ports.quotas import QuotaHold, Wanted
+from keyhall.ports.quotas import HeldOpening, QuotaHold, Wanted
 from keyhall.ports.store import StoreAway
 from keyhall.wire import headers
 
@@ -32,7 +32,7 @@ async def hold(
 ) -> tuple[Hold, QuotaHold | None]:
     """Hold everything that the request may use, or refuse. What is held is given back on refusal
     and when the client leaves meanwhile."""
-    wanted = _wanted(exchange, version, fit, hall)
+    wanted = _wanted(exchange, caller, version, fit, hall)
     held = await _in_quotas(caller, wanted, hall.clock.now_us(), hall)
     try:
         taken, _ = await admit.hold(exchange, caller, version, fit, hall)
@@ -49,7 +49,7 @@ async def hold(
     return taken, held
 
 
-def _wanted(exchange: Exchange, version: Version, fit: Fit, hall: Hall) -> Wanted:
+def _wanted(exchange: Exchange, caller: Caller, version: Version, fit: Fit, hall: Hall) -> Wanted:
     """The most it can use. An upstream may count input and output in any proportion within the
     hold (R12), so there all of it might cost what the dearer of the two does."""
     price = version.price or _FREE
@@ -57,7 +57,12 @@ def _wanted(exchange: Exchange, version: Version, fit: Fit, hall: Hall) -> Wante
     most = cost_nano(fit.held_tokens - output, output, price.input, price.output)
     if not hall.engines[version.engine].counts_tokens:
         most = cost_nano(fit.held_tokens, 0, max(price.input, price.output), 0)
-    return Wanted(exchange.request_id.hex(), fit.held_tokens, most)
+    grant = caller.grant
+    opening = HeldOpening(
+        grant.key_id, grant.project_id, grant.organization_id, version.name,
+        fit.input_tokens, fit.held_tokens, output, price.input, price.output,
+    )  # fmt: skip
+    return Wanted(exchange.request_id.hex(), fit.held_tokens, most, opening)
 
 
 async def _in_quotas(caller: Caller, wanted: Wanted, at_us: int, hall: Hall) -> QuotaHold:

@@ -1,8 +1,24 @@
 """Files that belong to one living process: locked for as long as it holds them open."""
 
+import contextlib
 import fcntl
 import os
+import secrets
 from pathlib import Path
+
+_IDENTITY_BYTES = 8
+
+
+def identity(folder: Path) -> str:
+    """What tells this data folder from those of other machines; made when it is first asked for."""
+    path = folder / "instance"
+    if not path.exists():
+        draft = path.with_name(f"instance.{secrets.token_hex(_IDENTITY_BYTES)}")
+        draft.write_text(secrets.token_hex(_IDENTITY_BYTES), encoding="ascii")
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)  # Of two processes that start at once one wins.
+        draft.unlink()
+    return path.read_text(encoding="ascii").strip()
 
 
 def open_locked(path: Path, flags: int = 0) -> int:

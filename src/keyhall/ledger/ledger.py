@@ -187,6 +187,11 @@ class JournalLedger:
         """A line for each part of the spool that could not be read again: its file is kept."""
         return self._spool.damaged
 
+    @property
+    def journal_name(self) -> str:
+        """The file of this process's journal: no other that is alive has one of that name here."""
+        return self._journal.path.name
+
     def depth(self) -> int:
         """Slots in use: open requests and settled ones not yet committed."""
         return self._journal.slots - len(self._free)

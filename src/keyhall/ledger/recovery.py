@@ -12,7 +12,7 @@ ids are, nobody can be charged: that is reported, and the file put aside instead
 
 import os
 from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from keyhall.ledger import spool
@@ -30,13 +30,14 @@ from keyhall.ports.ledger import UsageSink
 class Recovered:
     """How many requests were found: settled ones, open ones, open ones whose count is lost, and
     those in spools. `damaged` has a line for each slot and each part of a spool that could be
-    charged to nobody: show it to the operator."""
+    charged to nobody: show it to the operator. `journals` names the files that were adopted."""
 
     settled: int = 0
     crashed: int = 0
     lost: int = 0
     damaged: tuple[str, ...] = ()
     spooled: int = 0
+    journals: tuple[str, ...] = ()
 
     def __add__(self, other: "Recovered") -> "Recovered":
         return Recovered(
@@ -45,6 +46,7 @@ class Recovered:
             self.lost + other.lost,
             self.damaged + other.damaged,
             self.spooled + other.spooled,
+            self.journals + other.journals,
         )
 
 
@@ -163,9 +165,9 @@ async def adopt(
         recovered = await _record(journal, sink, versions, now_us, draining)
         if recovered.damaged:
             path.rename(path.with_name(f"{path.name}.damaged-{now_us}"))
-        else:
-            path.unlink()
-        return recovered
+            return recovered
+        path.unlink()
+        return replace(recovered, journals=(path.name,))
     finally:
         journal.close()
 

@@ -14,14 +14,28 @@ from keyhall.policy.quotas import Exhausted, Quota
 from keyhall.ports.store import QuotaUse
 
 
+class HeldOpening(msgspec.Struct, frozen=True):
+    """What a usage record needs of a request whose process is lost with its volume."""
+
+    key_id: str
+    project_id: str
+    organization_id: str
+    version: str
+    input_tokens: int
+    held_tokens: int
+    output_cap: int
+    price_input: int
+    price_output: int
+
+
 class Wanted(msgspec.Struct, frozen=True, gc=False):
     """The most that a request can use, as its hold says: one request, so many tokens, so much.
-    `opening` is what a usage record needs if its process is lost with its volume, as JSON."""
+    `opening` is what is known of it beyond that."""
 
     request_id: str
     tokens: int
     cost_nano: int
-    opening: str = "{}"
+    opening: HeldOpening
 
 
 class QuotaHold(Protocol):

@@ -82,6 +82,11 @@ class LaneStore(Protocol):
         """The newest record's time; 0 without records (R6)."""
         ...
 
+    async def lost_holds(self, before_us: int) -> Sequence[Usage]:
+        """Requests admitted before that time that still hold in a quota, as if they had used all of
+        it: their process was lost with its journal (R7, R17)."""
+        ...
+
     async def touch_keys(self, last_used: dict[str, int]) -> None:
         """Set last-used times (microseconds), lossy by design, at most once a minute."""
         ...

@@ -131,6 +131,10 @@ class SqlStore(ABC):
         async with self._connection("one") as connection:
             return await quotas.used(connection, quota_id, begins_us)
 
+    async def lost_holds(self, before_us: int) -> Sequence[Usage]:
+        async with self._connection("one") as connection:
+            return await quotas.lost(connection, before_us)
+
     # --- The hall's chores ----------------------------------------------------------------------
 
     async def roll_up(self) -> int:

@@ -196,6 +196,38 @@ def test_f4_open_admits_a_limit_once_more_and_not_twice(own_redis):
     asyncio.run(story())
 
 
+def test_f4_open_counts_what_it_admits_by_the_minute(own_redis):
+    async def story() -> None:
+        clock = ManualClock()
+        async with process(own_redis.url, clock, degraded="open", expected_processes=2) as one:
+            served = key("served", rpm=10)
+            with paused(own_redis):
+                await one.notices(NOBODY)
+                assert await one.use(served, 30) == 5
+                clock.advance(60)
+                assert await one.use(served, 30) == 5
+
+    asyncio.run(story())
+
+
+def test_r7_after_a_minute_alone_a_process_has_its_whole_share(own_redis):
+    async def story() -> None:
+        clock = ManualClock()
+        async with process(own_redis.url, clock) as one, process(own_redis.url, clock) as two:
+            await one.knows(2)
+            served = key("served", rpm=10, in_flight=10)
+            await two.use(served, 8)
+            with killed(own_redis):
+                await one.notices(NOBODY)
+                assert await one.use(served, 9) == 0
+                clock.advance(60)
+                assert await one.use(served, 9) == 5
+                holds = [await one.hold(key("lane", in_flight=4)) for _ in range(3)]
+                assert [isinstance(each, Refused) for each in holds] == [False, False, True]
+
+    asyncio.run(story())
+
+
 def test_r7_what_was_admitted_alone_is_told_to_redis(own_redis):
     async def story() -> None:
         clock = ManualClock()
@@ -206,13 +238,13 @@ def test_r7_what_was_admitted_alone_is_told_to_redis(own_redis):
                 await one.notices(NOBODY)
                 refused = await one.hold(served, 10)
                 assert isinstance(refused, Refused)
-                clock.advance(60)  # its own thirty have left, and come back
+                clock.advance(60)  # its own thirty have left, and the first minute is over
                 alone = await one.hold(served, 20)
                 assert not isinstance(alone, Refused)
                 assert alone.facts.is_degraded
-                assert await one.use(served, 5, tokens=10) == 1
+                assert await one.use(served, 5, tokens=10) == 5
             await one.until("shared")
-            hold = await one.hold(served, 70)
+            hold = await one.hold(served, 30)
             assert not isinstance(hold, Refused)
             assert hold.facts.remaining_tokens == 0
             one.counters.settle(alone, 5)

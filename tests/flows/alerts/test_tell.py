@@ -23,7 +23,6 @@ from keyhall.policy.metering import Endpoint, Outcome, Usage, UsageSource
 from keyhall.policy.quotas import FOREVER_US
 from keyhall.policy.tiers import BUILT_IN
 from keyhall.stores.spending import alerts
-from keyhall.stores.sqlite import open_store
 
 SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
 
@@ -49,6 +48,12 @@ def used(key, at_us):
         outcome=Outcome.ANSWERED,
         usage_source=UsageSource.COUNTED,
     )
+
+
+@pytest.fixture
+def house(any_house):
+    """On every store."""
+    return any_house
 
 
 class Desk:
@@ -186,7 +191,7 @@ def test_of_many_processes_one_tells(desk, house) -> None:
 
 @asynccontextmanager
 async def others(house):
-    stores = [await open_store(house.database) for _ in range(4)]
+    stores = [await house.open() for _ in range(4)]
     try:
         yield stores
     finally:

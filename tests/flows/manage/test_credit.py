@@ -39,6 +39,12 @@ def used(key, number, at_us, cost_nano=1_000, **more):
     )
 
 
+@pytest.fixture
+def house(any_house):
+    """On every store."""
+    return any_house
+
+
 class Bank:
     """Credit of the first run's organization, and a key that uses it."""
 

@@ -28,6 +28,12 @@ ORGANIZATION = Owner("organization", "Default organization")
 PROJECT = Owner("project", "Default project")
 
 
+@pytest.fixture
+def house(any_house):
+    """On every store."""
+    return any_house
+
+
 def by(house, later_us=0):
     return {"actor": house.actor, "now_us": house.now_us + later_us}
 
@@ -313,11 +319,12 @@ def test_an_alert_of_the_other_zones_day_is_told(house) -> None:
 )
 @given(data=st.data())
 def test_r23_sums_are_those_of_the_ledger_over_months_ends_and_changes_of_zone(
-    house, prepared_once, data
+    sqlite_house, prepared_once, data
 ) -> None:
     """At every step, what a quota has used is the sum of the ledger's rows of its period."""
     zones = st.sampled_from(["UTC", "Europe/Berlin", "America/St_Johns", "Pacific/Kiritimati"])
     steps = data.draw(st.lists(st.one_of(st.integers(1, 4), zones), min_size=1, max_size=8))
+    house = sqlite_house
     start = int(datetime(2027, 3, 31, 22, 30, tzinfo=UTC).timestamp()) * 1_000_000
 
     async def work(store):

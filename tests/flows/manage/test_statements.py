@@ -26,6 +26,12 @@ ORGANIZATION = "Default organization"
 ZONES = ["UTC", "Europe/Berlin", "America/St_Johns", "Asia/Kathmandu", "Pacific/Kiritimati"]
 
 
+@pytest.fixture
+def house(any_house):
+    """On every store."""
+    return any_house
+
+
 def us(*date: int, zone: str = "UTC") -> int:
     return int(datetime(*date, tzinfo=ZoneInfo(zone)).timestamp()) * 1_000_000
 
@@ -175,8 +181,9 @@ def test_credit_left_is_that_at_the_end_of_the_month(house) -> None:
     assert house.run(work) == [None, 80, 100]
 
 
-def test_lines_that_do_not_add_up_are_no_statement(house) -> None:
+def test_lines_that_do_not_add_up_are_no_statement(sqlite_house) -> None:
     """As after a hand in the database: here a project with two names."""
+    house = sqlite_house
 
     async def work(store):
         key = await make_key(house, store)
@@ -210,11 +217,11 @@ def test_lines_that_do_not_add_up_are_no_statement(house) -> None:
     ends=st.lists(st.integers(1, 12), min_size=1, max_size=3, unique=True),
 )
 def test_r18_statements_of_all_months_add_up_to_the_ledger_to_the_nano_unit(
-    house, prepared_once, zone, seed, ends
+    sqlite_house, prepared_once, zone, seed, ends
 ) -> None:
     """Random ledgers with rows close to months' ends, in random zones: each row is in one month,
     and what the months say is the sum of the rows, of usage and of overage."""
-    dice = random.Random(seed)
+    house, dice = sqlite_house, random.Random(seed)
     now_us = us(2027, 3, 1)
 
     async def work(store):

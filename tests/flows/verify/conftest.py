@@ -86,11 +86,11 @@ def quota_of(key, number, scope, resource, period, amount, policy):
                  policy, price, (80, 100), zone_of("UTC"))  # fmt: skip
 
 
-async def _fill(data):
+async def _fill(opened, pepper):
     start, by = START_US, {"actor": Actor("tester", "tests")}
-    async with await open_store(data / "keyhall.db") as store:
+    async with await opened() as store:
         made = await keys.create(
-            store, keys.NewKey("app"), tiers=BUILT_IN, pepper=load_peppers(data)[0],
+            store, keys.NewKey("app"), tiers=BUILT_IN, pepper=pepper,
             entropy=bytes(range(128)), now_us=start, **by
         )  # fmt: skip
         key = made.key
@@ -110,7 +110,7 @@ async def _fill(data):
         await store.record_usage([usage_row(key, number, later + number) for number in range(4)])
         await store.roll_up()
         await Anchors(store, ManualClock(later)).write()
-    async with await open_store(data / "keyhall.db") as store:
+    async with await opened() as store:
         anchors = Anchors(store, ManualClock(start + DAY_US))
         for batch in range(4):
             at_us = start + DAY_US + batch * MINUTE_US
@@ -122,8 +122,9 @@ async def _fill(data):
         await organizations.suspend(store, key.organization_id, now_us=start + DAY_US, **by)
         async with store.writing() as connection:
             await connection.exec_driver_sql(
-                "INSERT INTO quota_holds SELECT 'open', quota_id, period_us, 70, 'w', 0, '{}' "
-                "FROM quota_totals WHERE quota_id = 'quota_0' ORDER BY period_us DESC LIMIT 1"
+                "INSERT INTO quota_holds SELECT 'open', quota_id, period_us, 70, 'w', "
+                f"{start + DAY_US}, '{{}}' FROM quota_totals "
+                "WHERE quota_id = 'quota_0' ORDER BY period_us DESC LIMIT 1"
             )
             await connection.exec_driver_sql(
                 "UPDATE quota_totals SET held = 70 WHERE quota_id = 'quota_0' "
@@ -136,7 +137,7 @@ def filled_once(prepared_once, tmp_path_factory):
     data = tmp_path_factory.mktemp("filled") / "hall"
     shutil.copytree(prepared_once, data)
     data.chmod(0o700)
-    asyncio.run(_fill(data))
+    asyncio.run(_fill(lambda: open_store(data / "keyhall.db"), load_peppers(data)[0]))
     return data
 
 
@@ -145,3 +146,10 @@ def hall(filled_once, tmp_path):
     data = tmp_path / "hall"
     shutil.copytree(filled_once, data)
     return Hall(data)
+
+
+@pytest.fixture
+def hall_on_postgres(postgres_house):
+    """The same hall in a database of the test's own."""
+    asyncio.run(_fill(postgres_house.open, postgres_house.peppers[0]))
+    return postgres_house

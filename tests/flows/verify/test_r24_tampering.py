@@ -1,8 +1,17 @@
 """R24: a verification of an honest hall finds nothing, and of a spoiled one what was done to it."""
 
+import asyncio
+from dataclasses import replace
+
+import msgspec
 import pytest
 
-ROWS_US = 1_800_000_000_000_000
+from keyhall.ports.records import Actor
+from keyhall.stores import notes, organizations, tables
+from keyhall.stores.spending import quotas
+from keyhall.stores.sqlite import open_store
+
+NOW_US = 1_800_000_000_000_000 + 25 * 3_600_000_000  # on the second day, behind all rows
 
 # What somebody does to the database; which checks must notice.
 TAMPERED = {
@@ -213,6 +222,39 @@ def test_r24_batches_in_the_wrong_order_are_named(hall) -> None:
     hall.sql("UPDATE usage SET batch = 100 WHERE batch = 4")
     words = [each.means for each in hall.verify().differences]
     assert any("another order" in said for said in words)
+
+
+def test_r23_a_hall_whose_days_moved_has_no_difference(hall) -> None:
+    """Totals are summed up again then; overage of the old days stays as it was recorded."""
+
+    async def move():
+        async with await open_store(hall.database) as store, store.writing() as connection:
+            [before] = await organizations.list_organizations(connection, 10)
+            after = replace(before, time_zone="Asia/Kolkata")
+            await connection.execute(tables.organizations.update().values(time_zone="Asia/Kolkata"))
+            await notes.record(connection, Actor("t", "t"), NOW_US, action="organization.zone",
+                               target=before.id, before=before, after=after)  # fmt: skip
+            for quota in await quotas.list_all(connection):
+                await quotas.recompute(connection, quota, NOW_US)
+
+    asyncio.run(move())
+    found = hall.verify()
+    assert found.differences == []
+    hall.sql("UPDATE quota_totals SET used = used - 1 WHERE quota_id = 'quota_1'")
+    assert [each.check for each in hall.verify().differences] == ["quota"]
+
+
+def test_r23_an_amount_that_changed_is_no_difference(hall) -> None:
+    async def change():
+        async with await open_store(hall.database) as store, store.writing() as connection:
+            quota = await quotas.find(connection, "quota_2")
+            other = msgspec.structs.replace(quota, amount=5, overage_price=9)
+            await quotas.replace(connection, other)
+            await notes.record(connection, Actor("t", "t"), NOW_US, action="quota.change",
+                               target=quota.id, before=None, after=None)  # fmt: skip
+
+    asyncio.run(change())
+    assert hall.verify().differences == []
 
 
 def test_rows_older_than_the_chains_are_counted_and_no_difference(hall) -> None:

@@ -24,9 +24,6 @@ SECOND_LOOK_SECONDS = 0.003  # If this process was held up, the reply lies there
 class _Lost:
     """In the place of a reply that will never come."""
 
-    def __repr__(self) -> str:
-        return "LOST"
-
 
 LOST = _Lost()
 
@@ -98,7 +95,7 @@ class Connection(asyncio.Protocol):
         ask = Ask()
         self.ask(command, ask)
         await fired(ask)
-        if ask.reply is LOST:
+        if ask.reply is LOST or not self.is_open:
             raise Away("the connection was lost")
         return ask.reply
 
@@ -170,8 +167,12 @@ class Connection(asyncio.Protocol):
             self._transport = None
             transport.write(b"".join([*self._out, last]))
             transport.close()
-            if self._timer is not None:
-                self._timer.cancel()
+            self._stop_timer()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def lose(self, reason: str) -> None:
         """End it: whoever waits gets LOST. Repeatable."""
@@ -179,9 +180,7 @@ class Connection(asyncio.Protocol):
         if transport is None:
             return
         transport.abort()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._stop_timer()
         waited = self._loop.time() - self._writes[0][1] if self._writes else 0.0
         self._out.clear()
         self._writes.clear()

@@ -21,7 +21,7 @@ from keyhall.clock import Clock
 from keyhall.counters.plans import Plans
 from keyhall.counters.redis import mirror, resp, scripts
 from keyhall.counters.redis.address import Address
-from keyhall.counters.redis.connection import LOST, REPLY_SECONDS, Ask
+from keyhall.counters.redis.connection import LOST, REPLY_SECONDS, Ask, Connection
 from keyhall.counters.redis.link import KEYS, Link
 from keyhall.counters.redis.mirror import Degraded, Mirrored, RedisPlan
 from keyhall.counters.refusal import refuse
@@ -88,6 +88,7 @@ class RedisCounters:
             reply_seconds=reply_seconds,
             push=self._push,
             beaten=self._beaten,
+            window_us=self._now_us,
         )
         self._renewed_at = 0.0
 
@@ -103,14 +104,16 @@ class RedisCounters:
                 decided = await self._decide(plan, tokens)
                 if decided is not None:
                     return decided
-            ask = await self._ask(plan, tokens, flag)
-            reply = ask.reply
+            connection = self.link.connection
+            if connection is None:  # It was lost again since.
+                continue
+            reply = await self._ask(connection, plan, tokens, flag)
             if reply.__class__ is bytes:
                 return self._admitted(plan, tokens, reply)
             if reply.__class__ is list:
                 return self._refused(plan, tokens, reply)
             if reply is not LOST:
-                flag = await self._flag()
+                flag = await self._flag(connection)
             elif self.link.was_late:
                 break
         return mirror.away(None, "requests", 0, 0, 1, 0)
@@ -128,12 +131,9 @@ class RedisCounters:
             return self._short_of_share(plan, tokens, self._now_us())
         return None
 
-    async def _ask(self, plan: RedisPlan, tokens: int, flag: bytes) -> Ask:
+    async def _ask(self, connection: Connection, plan: RedisPlan, tokens: int, flag: bytes) -> Any:
+        """Redis' reply, or LOST."""
         ask = Ask()
-        connection = self.link.connection
-        if connection is None:  # It was lost again since.
-            ask.reply = LOST
-            return ask
         connection.ask(self._hold_command(plan, tokens, flag), ask)
         for window in plan.windows:
             window.asking += 1
@@ -145,7 +145,7 @@ class RedisCounters:
             raise
         for window in plan.windows:
             window.asking -= 1
-        return ask
+        return ask.reply
 
     def _hold_command(self, plan: RedisPlan, tokens: int, flag: bytes) -> bytes:
         number = b"%d" % tokens
@@ -200,17 +200,16 @@ class RedisCounters:
         ]
         return refuse(plan.asked, windows, tokens, now_us)
 
-    async def _flag(self) -> bytes:
+    async def _flag(self, connection: Connection) -> bytes:
         """The group is of another epoch. If the epoch is ours, the group is new: bring it in."""
         link = self.link
-        if link.connection is not None:
-            ask = Ask()
-            link.connection.ask(resp.encode("GET", KEYS[0]), ask)
-            await ask
-            if ask.reply == link.epoch.encode():
-                return _FLAG
-            if ask.reply is not LOST:
-                await link.beat_now()
+        ask = Ask()
+        connection.ask(resp.encode("GET", KEYS[0]), ask)
+        await ask
+        if ask.reply == link.epoch.encode():
+            return _FLAG
+        if ask.reply is not LOST:
+            await link.beat_now()
         return _NO_FLAG
 
     def _give_back(self, plan: RedisPlan, tokens: int, ask: Ask) -> None:
@@ -378,10 +377,6 @@ class RedisCounters:
 
     def open_holds(self) -> int:
         return self._open_holds
-
-    def kept_windows(self) -> int:
-        """Windows in this process's memory."""
-        return len(self._table.windows)
 
     def close(self) -> None:
         """Nothing is waited for. Other processes need not wait for this one any more."""

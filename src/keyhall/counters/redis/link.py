@@ -58,6 +58,7 @@ class Link:
         reply_seconds: float,
         push: Callable[[bool, bool], Awaitable[None]],
         beaten: Callable[[int], None],
+        window_us: Callable[[], int],
     ) -> None:
         self._address = address
         self._outbox = outbox
@@ -66,6 +67,7 @@ class Link:
         self._reply_seconds = reply_seconds
         self._push = push
         self._beaten = beaten
+        self._window_us = window_us
         self.mode: Mode = "looking"
         self.reason = "it was not asked yet"
         self.connection: Connection | None = None
@@ -74,8 +76,8 @@ class Link:
         self.epoch_argument = self.memory_argument = b""
         self.processes = max(1, expected)
         self.outage = 1  # numbers the times without Redis, or with one that knows too little
-        self._told: str = ""  # the mode that the last line in the log named
-        self.outage_began: float | None = None  # loop time
+        self._told: str = "shared"  # the mode that the log knows of
+        self._outage_began_us = 0
         self._redis_us, self._read_at = 0, 0.0
         self._lost_at_us = 0
         self._waiting: list[Signal] = []
@@ -94,8 +96,7 @@ class Link:
 
     def is_first_minute(self) -> bool:
         """Of the time without Redis: what others had used is still in their windows."""
-        began = self.outage_began
-        return began is None or monotonic() < began + WINDOW_US / 1_000_000
+        return self._window_us() < self._outage_began_us + WINDOW_US
 
     async def decided(self) -> None:
         """Wait until the mode is no longer `looking`, a few milliseconds. It still is for whoever
@@ -165,8 +166,7 @@ class Link:
         look_seconds = self._reply_seconds * LOOK_PART
         self._look_until = monotonic() + look_seconds - (0 if self.was_late else waited)
         self.reason = reason
-        if self.mode != "away":
-            self.mode = "looking"
+        self.mode = "looking"
         if self.was_late:
             self._wake()
         self._wanted.set()
@@ -182,8 +182,7 @@ class Link:
             self._wanted.clear()
             memory = secrets.token_hex(8)
             asked = scripts.BEAT.call(KEYS, self._name, joined, memory, lost_at_us, MEMBER_US)
-            reply = await connection.call(asked)
-            epoch, members, missing, now, age = _read(reply)
+            epoch, members, missing, now, age = _read(await connection.call(asked))
             self._redis_us, self._read_at = now, monotonic()
             self._beaten(now)
             lost_at_us = self._lost_at_us = 0
@@ -203,8 +202,6 @@ class Link:
                 self._set("shared", "")
             else:
                 self._set("joining", f"{max(missing, needed - members)} processes have not joined")
-            if not connection.is_open:
-                return
             pause = BEAT_SECONDS if self.mode == "shared" else JOINING_SECONDS
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
@@ -226,13 +223,12 @@ class Link:
 
     def _begin_outage(self) -> None:
         self.outage += 1
-        self.outage_began = monotonic()
+        self._outage_began_us = self._window_us()
 
     def _set(self, mode: Mode, reason: str, *, is_told: bool = True) -> None:
         if mode == "away" and self.mode != "away":
             self._lost_at_us = self._lost_at_us or self.now_us()
-            if self.mode != "joining":
-                self._begin_outage()
+            self._begin_outage()
         self.mode, self.reason = mode, reason
         if is_told and mode != self._told:  # A connection that was found again at once is no news.
             self._told = mode
@@ -251,7 +247,6 @@ def _memory(epoch: str) -> str:
 
 
 def _read(reply: object) -> tuple[str, int, int, int, int]:
-    if not isinstance(reply, list) or len(reply) != 5:
-        raise Away("it does not understand our scripts")
+    assert isinstance(reply, list)  # It is our own script that answers.
     epoch, members, missing, now, age = reply
     return epoch.decode(), members, missing, int(now), int(age)

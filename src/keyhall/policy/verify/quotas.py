@@ -19,10 +19,22 @@ Place = tuple[str, int]  # a quota's id, and when the period began
 
 
 class Since(msgspec.Struct, frozen=True):
-    """When a quota was made or its days moved, and when anything of it changed last."""
+    """When a quota was made, when its days began to begin at another time, and when anything of it
+    changed last; 0 for never."""
 
-    counted_us: int
-    changed_us: int
+    made_us: int
+    moved_us: int = 0
+    changed_us: int = 0
+
+    @property
+    def counted_us(self) -> int:
+        """From here on its totals are the sums of all rows."""
+        return max(self.made_us, self.moved_us)
+
+    @property
+    def is_other_us(self) -> int:
+        """From here on its overage is what its amount and its days are now."""
+        return max(self.counted_us, self.changed_us)
 
 
 class Replay:
@@ -47,9 +59,9 @@ class Replay:
             if charge.quota.policy != "overage":
                 continue
             since = self.since[charge.quota.id]
-            if charge.usage.admitted_at_us >= since.counted_us:
+            if charge.usage.admitted_at_us >= since.made_us:
                 self._later[place] = self._later.get(place, 0) + charge.units
-            if charge.begins_us >= since.changed_us:
+            if charge.begins_us >= since.is_other_us:
                 over += quotas.beyond([charge], before)
         return over
 
@@ -86,12 +98,12 @@ class Replay:
         """Compare the units of all overage rows with what was used beyond the amount."""
         for place in sorted(self.used.keys() | self._recorded.keys()):
             quota, since = self.quotas[place[0]], self.since[place[0]]
-            if since.changed_us > max(since.counted_us, place[1]):
-                continue  # The amount was another one for a part of this period.
+            if max(since.moved_us, since.changed_us) > max(since.made_us, place[1]):
+                continue  # For a part of this period the amount was another, or the days were.
             found = self._recorded.get(place, 0)
             used = self.used.get(place, 0) if quota.policy == "overage" else 0
             most = max(0, used - quota.amount)
-            least = most if place[1] >= since.counted_us else min(most, self._later.get(place, 0))
+            least = most if place[1] >= since.made_us else min(most, self._later.get(place, 0))
             if not least <= found <= most:
                 asked = f"{most}" if least == most else f"{least} to {most}"
                 yield Difference(

@@ -8,14 +8,17 @@ from sqlalchemy import Select, and_, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyhall.policy import quotas as rules
-from keyhall.policy.metering import Usage
+from keyhall.policy.metering import Endpoint, Outcome, Usage, UsageSource
+from keyhall.policy.pricing import cost_nano
 from keyhall.policy.quotas import Quota
+from keyhall.ports.quotas import HeldOpening
 from keyhall.ports.records import Credit, QuotaStanding
 from keyhall.stores.spending.tables import credits, overage, quota_holds, quota_totals, quotas
 from keyhall.stores.spending.take_in import quota_of
 from keyhall.stores.tables import keys, organizations, projects, usage
 from keyhall.stores.usage import COLUMNS, usage_of
 
+LOST_MAX = 1_000  # looked at in one go
 _FIELDS = tuple(name for name in Quota.__struct_fields__ if name != "zone")
 _QUERY = select(
     *(
@@ -161,6 +164,41 @@ async def overage_of(
         .order_by(overage.c.admitted_at_us, overage.c.number)
     )
     return [dict(row) for row in (await connection.execute(query)).mappings()]
+
+
+async def lost(connection: AsyncConnection, before_us: int) -> list[Usage]:
+    """Requests admitted before that time that still hold, with all that they held as used."""
+    holds = quota_holds.c
+    query = select(holds.request_id, holds.admitted_at_us, holds.opening).distinct()
+    rows = await connection.execute(query.where(holds.admitted_at_us < before_us).limit(LOST_MAX))
+    return [_all_used(row.request_id, row.admitted_at_us, row.opening) for row in rows]
+
+
+def _all_used(request_id: str, admitted_at_us: int, opening: str) -> Usage:
+    """R17: the input and the full cap."""
+    known = msgspec.json.decode(opening, type=HeldOpening)
+    return Usage(
+        request_id=request_id,
+        key_id=known.key_id,
+        project_id=known.project_id,
+        organization_id=known.organization_id,
+        version=known.version,
+        endpoint=Endpoint.CHAT,
+        is_test=False,
+        is_stream=False,  # nobody knows
+        admitted_at_us=admitted_at_us,
+        finished_at_us=admitted_at_us,
+        first_byte_us=0,
+        input_tokens=known.input_tokens,
+        output_tokens=known.output_cap,
+        held_tokens=known.held_tokens,
+        output_cap=known.output_cap,
+        cost_nano=cost_nano(
+            known.input_tokens, known.output_cap, known.price_input, known.price_output
+        ),
+        outcome=Outcome.CRASHED,
+        usage_source=UsageSource.LOST,
+    )
 
 
 # --- Credit ---------------------------------------------------------------------------------------

@@ -90,8 +90,8 @@ async def quotas_since(connection: AsyncConnection) -> dict[str, Since]:
     query = select(quotas.c.id, quotas.c.organization_id, quotas.c.created_at_us)
     since = {}
     for quota_id, organization_id, created_at_us in await connection.execute(query):
-        counted_us = max(created_at_us, moved.get(organization_id, 0))
-        since[quota_id] = Since(counted_us, max(counted_us, changed.get(quota_id, 0)))
+        moved_us = moved.get(organization_id, 0)
+        since[quota_id] = Since(created_at_us, moved_us, changed.get(quota_id, 0))
     return since
 
 
