@@ -133,15 +133,14 @@ async def _open(
     tiers = await first_run.sync_tiers(store, config.tiers, clock.now_us())
     first = await first_run.prepare(store, peppers, clock.now_us(), os.urandom)
     seen = await store.last_change()  # Before anything is read that may change from here on.
-    hop = os.urandom(HOP_BYTES).hex()
     turn = Turn()
-    engines = Engines(config, url=url, own=own, hop=hop, turn=turn)
+    engines = Engines(config, url=url, own=own, hop=os.urandom(HOP_BYTES).hex(), turn=turn)
     stack.push_async_callback(engines.close)
     engines.refresh(await store.list_engines())
     given, wanted = engines.of_environment, config.upstream_model
     offered = await use_upstream.offer(store, given, wanted, clock.now_us())
     catalogue = await catalogue_of(store)
-    quotas, ledger, recovered = await spending_of(stack, config, store, catalogue, clock)
+    quotas, ledger, recovered = await books(stack, config, store, catalogue, clock)
     clock.not_before(await store.newest_admitted_us())
     counters = counters_of(config.redis, clock, turn)
     stack.callback(counters.close)
@@ -161,7 +160,7 @@ async def _open(
         url=url,
         turn=turn,
         drains=Drains(config.server.drain_seconds),
-        hop=hop.encode(),
+        hop=engines.hop.encode(),
         worker=worker,
         **as_configured(config, clock),
     )
@@ -203,27 +202,6 @@ async def store_of(stack: AsyncExitStack, config: Config, *, holds_folder: bool)
     return store
 
 
-async def spending_of(
-    stack: AsyncExitStack,
-    config: Config,
-    store: SqlStore,
-    catalogue: Catalogue,
-    clock: AdjustableClock,
-) -> tuple[Quotas, JournalLedger, Recovered]:
-    """What is held and recorded of usage: in memory where one process writes alone, in the database
-    where others may."""
-    shared = SharedQuotas(store) if config.database.url else None
-    quotas = shared or MemoryQuotas(store)
-    sink = QuotaSink(store, quotas)
-    ledger, recovered = await ledger_of(config.data, sink, catalogue, clock.now_us())
-    stack.push_async_callback(close_ledger, ledger)
-    if shared is not None:
-        await shared.begin(identity(config.data), ledger.journal_name, recovered.journals)
-        stack.push_async_callback(shared.close)
-        background(stack, "lost holds", keep_charging(store, sink, clock.now_us))
-    return quotas, ledger, recovered
-
-
 def counters_of(redis: Redis, clock: Clock, turn: Turn) -> Counters:
     """In memory, for one process; in Redis for many."""
     if not redis.url:
@@ -247,6 +225,31 @@ async def catalogue_of(store: LaneStore) -> Catalogue:
     for name in catalogue.tokenizers():
         tokenizers.load(name)
     return catalogue
+
+
+async def books(
+    stack: AsyncExitStack,
+    config: Config,
+    store: SqlStore,
+    catalogue: Catalogue,
+    clock: AdjustableClock,
+) -> tuple[Quotas, JournalLedger, Recovered]:
+    """The ledger, and the quotas that it charges: held in memory by one process, in the database
+    by those that share one."""
+    if not config.database.url:
+        alone = MemoryQuotas(store)
+        sink = QuotaSink(store, alone)
+        ledger, recovered = await ledger_of(config.data, sink, catalogue, clock.now_us())
+        stack.push_async_callback(close_ledger, ledger)
+        return alone, ledger, recovered
+    shared = SharedQuotas(store)
+    sink = QuotaSink(store, shared)
+    ledger, recovered = await ledger_of(config.data, sink, catalogue, clock.now_us())
+    stack.push_async_callback(close_ledger, ledger)
+    await shared.begin(identity(config.data), ledger.journal_name, recovered.journals)
+    stack.push_async_callback(shared.close)
+    background(stack, "lost holds", keep_charging(store, sink, clock.now_us))
+    return shared, ledger, recovered
 
 
 async def ledger_of(

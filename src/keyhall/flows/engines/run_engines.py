@@ -83,7 +83,7 @@ class Engines:
         self._config = config
         self._url = url
         self._own = own
-        self._hop = hop
+        self.hop = hop
         self._outbox = turn.outbox if turn is not None else None
         self._places: dict[str, _Place] = {}
         self._leaving: dict[UpstreamEngine, asyncio.Task[None]] = {}
@@ -190,7 +190,7 @@ class Engines:
             ),
             sizes=Sizes(connections=given.connections_max),
             own=self._own,
-            hop=self._hop,
+            hop=self.hop,
             outbox=self._outbox,
         )
 
