@@ -126,11 +126,7 @@ async def _open(
     own: Sequence[Endpoint],
     worker: int | None,
 ) -> House:
-    config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if worker is None:
-        stack.enter_context(locked(config.data))
-    store = await store_of(config)
-    stack.push_async_callback(store.close)
+    store = await store_of(stack, config, holds_folder=worker is None)
     anchors = anchoring(stack, store, clock)
     peppers = await first_run.peppers_of(store, config.keys.pepper, config.data)
     clock.not_before(await store.newest_admitted_us())
@@ -191,14 +187,19 @@ def as_configured(config: Config, clock: AdjustableClock) -> dict[str, Any]:
     }
 
 
-async def store_of(config: Config) -> SqlStore:
-    """The store that the settings name. After a stop that was none (a kill, a power cut: a journal
-    or a spool was left) a file is looked through first, for what a damaged one answers is
-    anything."""
+async def store_of(stack: AsyncExitStack, config: Config, *, holds_folder: bool) -> SqlStore:
+    """The data folder, held unless a parent holds it, and the store that the settings name. After
+    a stop that was none (a kill, a power cut: a journal or a spool was left) a file is looked
+    through first, for what a damaged one answers is anything."""
     folder = config.data
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if holds_folder:
+        stack.enter_context(locked(folder))
     is_left = any(folder.glob("journal-*.bin")) or any(folder.glob(SPOOLS))
     damage_seconds = DAMAGE_SECONDS if is_left else None
-    return await open_database(config.database.url, folder, damage_seconds=damage_seconds)
+    store = await open_database(config.database.url, folder, damage_seconds=damage_seconds)
+    stack.push_async_callback(store.close)
+    return store
 
 
 def counters_of(redis: Redis, clock: Clock, turn: Turn) -> Counters:

@@ -188,6 +188,33 @@ def test_r14_what_a_command_changes_every_worker_knows_within_a_second(many, ser
     assert "[DONE]" not in said["text"]
 
 
+def test_two_machines_that_start_at_once_on_an_empty_database_make_one_hall(
+    many, tmp_path, postgres, redis_server
+):
+    """Each has a data folder of its own; what a start makes once is made once."""
+    (tmp_path / "other").mkdir()
+    other = Many(tmp_path / "other", postgres, redis_server)
+    postgres.drop(other.url)
+    other.url = many.url
+    shared = {"KEYHALL_DATABASE_URL": many.url, "KEYHALL_KEYS_PEPPER": "ab" * 32}
+    machines = []
+    for each in (many, other):
+        each.environ |= {**shared, "KEYHALL_SERVER_WORKERS": "1"}
+        machines.append(each.premises.spawn(environ=each.environ))
+    try:
+        for machine in machines:
+            machine.wait_until_ready()
+        said = [machine.log.read_text() for machine in machines]
+        assert sum(text.count("Your first key") for text in said) == 1
+        key = many.key()["key"]
+        assert [ask(machine, key)[0] for machine in machines] == [200, 200]
+        assert [machine.stop() for machine in machines] == [0, 0]
+    finally:
+        for machine in machines:
+            machine.end()
+    assert len(many.usage()) == 2
+
+
 @pytest.mark.slow
 def test_f1_a_worker_that_is_killed_is_replaced_and_loses_nothing(many, serving):
     workers_of(serving)

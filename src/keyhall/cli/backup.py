@@ -23,7 +23,7 @@ from keyhall.flows.backup.put_back import PutBack
 from keyhall.flows.backup.take import DATABASE, PEPPER, Taken
 from keyhall.flows.manage.checks import Refused
 from keyhall.ports.store import StoreAway
-from keyhall.stores.migrate import SchemaTooNew
+from keyhall.stores.migrate import SchemaUnfit
 
 
 @click.command()
@@ -41,7 +41,7 @@ def backup(
     The database as it is at one instant, and what is in flight. In a folder, the file is named by
     the time. The pepper stays out unless asked for: keep it elsewhere.
     """
-    config = load_config(data, path)
+    config = _of_a_file(data, path)
     if not (config.data / DATABASE).exists():
         fail(f"There is no Keyhall data in {config.data}: name its folder with --data.")
     if with_pepper and not (config.data / PEPPER).exists():
@@ -61,6 +61,17 @@ def backup(
         show.as_json(_taken_json(taken))
     else:
         _describe_taken(taken, config)
+
+
+def _of_a_file(data: str | None, path: str | None) -> Config:
+    """The settings of a hall that is kept in a file."""
+    config = load_config(data, path)
+    if config.database.url:
+        fail(
+            "This hall is kept in PostgreSQL: back it up and restore it with PostgreSQL's own "
+            "means (pg_dump, pg_restore, continuous archiving), and keep the pepper apart from it."
+        )
+    return config
 
 
 def _stamp(now_us: int) -> str:
@@ -124,7 +135,7 @@ def restore(file: Path, force: bool, data: str | None, path: str | None, as_json
     The folder must be empty, or --force moves what is there aside. A folder on which a server runs
     is refused. The exit status is 1 if the restored data does not add up.
     """
-    config = load_config(data, path)
+    config = _of_a_file(data, path)
     try:
         with shown(is_wanted=not as_json) as progress:
             config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -137,7 +148,7 @@ def restore(file: Path, force: bool, data: str | None, path: str | None, as_json
                     progress=progress,
                 )
             found, seconds = asyncio.run(verified(config, (), progress))
-    except (Refused, HallBusy, StoreAway, SchemaTooNew) as error:
+    except (Refused, HallBusy, StoreAway, SchemaUnfit) as error:
         fail(str(error))
     except OSError as error:
         fail(f"{error.filename or config.data}: {error.strerror or error}.")

@@ -86,10 +86,12 @@ def test_a_writer_that_waits_too_long_says_that_the_store_is_away(house, monkeyp
 def test_f2_a_writer_that_was_stopped_loses_its_lock(house, monkeypatch) -> None:
     """SIGSTOP in the middle of a transaction must not stop every other process, too."""
     settings = re.sub(r"session_timeout = '\d+s'", "session_timeout = '50ms'", connecting._SETTINGS)
-    monkeypatch.setattr(connecting, "_SETTINGS", settings)
 
     async def work(store):
-        async with await open_store(house.url) as other:
+        with monkeypatch.context() as patched:
+            patched.setattr(connecting, "_SETTINGS", settings)
+            stops = await open_store(house.url)
+        async with stops as other:
 
             async def stopped():
                 async with other.writing() as connection:
