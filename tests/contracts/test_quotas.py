@@ -497,10 +497,10 @@ async def compete(worlds) -> None:
             held += asked
             assert spent + held <= 300_000
             cost = dice.randrange(asked + 1)
-            world.settle((wanted, hold), 1, cost)
-            await world.commit()
             held -= asked
             spent += cost
+            world.settle((wanted, hold), 1, cost)  # The database lets go of the rest a bit later.
+            await world.commit()
 
     await asyncio.gather(*(spender(worlds[number % 2]) for number in range(60)))
     for world in worlds:

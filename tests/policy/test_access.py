@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import replace
+from datetime import UTC
 from ipaddress import ip_network
 
 import pytest
@@ -12,6 +13,7 @@ from keyhall import errors
 from keyhall.errors import ApiError
 from keyhall.policy import access
 from keyhall.policy.access import Denied, Grant, decide
+from keyhall.policy.quotas import Quota
 
 NOW_US = 1_795_418_880_000_000  # 2026-11-23 07:28 UTC
 SECOND_US = 1_000_000
@@ -262,3 +264,10 @@ def test_patterns_match_as_their_definition_says(pattern: str, name: str):
 def test_a_hostile_name_does_not_stall_a_pattern():
     """Backtracking would take years here."""
     assert not access.names(("*a" * 30 + "*b",), "a" * 100_000)
+
+
+@pytest.mark.parametrize(("resource", "does"), [("money", True), ("tokens", False)])
+def test_i6_a_quota_of_money_makes_prices_necessary(resource, does):
+    quota = Quota("q", "o", "key", "k", resource, "month", 1, "suspend", 0, (), UTC)
+    assert replace(GRANT, quotas=(quota,)).has_budget is does
+    assert not GRANT.has_budget

@@ -43,8 +43,7 @@ class _Line(msgspec.Struct, eq=False):
 
 def _told(loading: "asyncio.Task[None]") -> None:
     """Whoever waited has heard of its failure; if all have left, nobody needs to."""
-    if not loading.cancelled():
-        loading.exception()
+    _ = loading.cancelled() or loading.exception()
 
 
 class MemoryQuotaHold(msgspec.Struct, eq=False):
