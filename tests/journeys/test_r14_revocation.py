@@ -14,8 +14,8 @@ from typing import Any
 from command_line import keyhall, keyhall_json
 from plain_http import Line, Reply, chat, said, streamed
 
-from keyhall.flows import follow_changes
 from keyhall.policy.metering import Outcome
+from keyhall.stores import sqlite
 
 LOOKS_SECONDS_MAX = 0.1  # R14: seen within 200 ms, if it looks twice as often
 SEEN_SECONDS = 0.5  # the same on a machine that runs other tests beside this one
@@ -91,7 +91,7 @@ class Caller:
 
 
 def test_r14_the_server_looks_for_changes_twice_as_often_as_it_must_see_them() -> None:
-    assert follow_changes.ASK_SECONDS <= LOOKS_SECONDS_MAX
+    assert sqlite.ASK_SECONDS <= LOOKS_SECONDS_MAX
 
 
 def test_r14_revocation_cuts_running_streams_and_refuses_new_requests(keyhall_server: Any) -> None:
