@@ -54,6 +54,7 @@ class Sent:
     reply: Reply | None = None  # once the head has come
     step_max: int = 0  # most events in one write
     last_at: float = 0.0  # when the last of them was read
+    ended_at: float = 0.0  # when its client read no more
     is_whole: bool = False  # the answer came to its end
     has_left: bool = False  # the client left in the middle
 
@@ -90,13 +91,14 @@ class Load:
     life: int = 0
     killed_at: dict[int, float] = field(default_factory=dict)  # by life
     stopped: set[int] = field(default_factory=set)  # lives with a SIGSTOP
+    may_refuse: frozenset[int] = frozenset()  # statuses beside 200 and 429
 
     def steps_at_once(self, sent: Sent) -> float:
         """Tokens of one step at most: as many as in any that was seen, or as were due since the
         last, because an engine that got no processor for a while has to catch up."""
         if sent.life in self.stopped:
             return sent.cap * sent.choices
-        silent = max(0.0, self.killed_at[sent.life] - sent.last_at)
+        silent = max(0.0, self.killed_at.get(sent.life, sent.ended_at) - sent.last_at)
         pace = OWN_PER_SECOND if sent.is_own else UPSTREAM_PER_SECOND
         due = (pace * silent + 1) * sent.choices
         return max(sent.step_max, due)
@@ -158,7 +160,7 @@ class Load:
         sent, body, key, leaves = self.draw()
         await ask(line, sent, body, key, leaves)
         assert sent.reply is not None
-        if sent.reply.status == 429:
+        if sent.reply.status == 429 or sent.reply.status in self.may_refuse:
             self.refused += 1
             await asyncio.sleep(0.01)
         else:
@@ -185,6 +187,7 @@ async def ask(
             sent.is_whole = True
     finally:
         sent.step_max = stream.step_max
+        sent.ended_at = time.monotonic()
 
 
 def make_premises(folder: Any) -> Premises:

@@ -6,21 +6,27 @@ thousand of them.
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from books import Report
 from lives import live_and_die
 from mixed_load import seed_of
+from shared_lives import live_and_die as live_and_die_shared
 
 
 def run(folder: Path, kills: int, seed: int, capsys: pytest.CaptureFixture[str]) -> Report:
     report = asyncio.run(live_and_die(folder, kills, seed_of(seed)))
+    judge(report, seed, capsys)
+    return report
+
+
+def judge(report: Report, seed: int, capsys: pytest.CaptureFixture[str]) -> None:
     with capsys.disabled():
-        print(f"\n{kills} kills, seed {seed}: {report}")
+        print(f"\nseed {seed}: {report}")
     assert report.crashed, "no kill hit a running request"
     assert report.rows > report.crashed
     assert report.recorded >= report.delivered > 0
-    return report
 
 
 def test_f1_kill_9_loses_nothing_and_doubles_nothing(
@@ -35,3 +41,32 @@ def test_f1_kill_9_loses_nothing_and_doubles_nothing(
 def test_f1_kill_9_two_hundred_times(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     report = run(tmp_path, 200, 200, capsys)
     assert report.refused
+
+
+@pytest.fixture
+def run_shared(
+    tmp_path: Path, postgres: Any, own_redis: Any, capsys: pytest.CaptureFixture[str]
+) -> Any:
+    """`run_shared(lives, seed)`: of three processes on one database and one Redis."""
+
+    def run(lives: int, seed: int) -> Report:
+        url = postgres.create()
+        lived = live_and_die_shared(tmp_path, url, own_redis.url, lives, seed_of(seed))
+        report = asyncio.run(lived)
+        judge(report, seed, capsys)
+        postgres.drop(url)
+        return report
+
+    return run
+
+
+def test_f1_kill_9_of_some_workers_and_of_all_loses_nothing_and_doubles_nothing(
+    run_shared: Any,
+) -> None:
+    """F-1, I-1, R7: their successors, or the next start, adopt what they had open."""
+    run_shared(1, 2)
+
+
+@pytest.mark.slow
+def test_f1_kill_9_of_some_workers_and_of_all_again_and_again(run_shared: Any) -> None:
+    assert run_shared(12, 3).refused
