@@ -19,7 +19,8 @@ from plain_http import Cut, Line, chat, streamed
 from shared_hall import SharedPremises, kill_pids, pids_of, wait_for_workers
 
 GIVE_UP_AFTER = 2  # refusals in a row because the budget is spent
-NO_ANSWER = ("rate_limit_exceeded", "store_away")  # What is left is in hold; the database is busy.
+# What is left is in hold, or the database or Redis has too much to do: ask again.
+NO_ANSWER = ("rate_limit_exceeded", "store_away", "limits_away")
 LOOK_SECONDS = 0.01
 SECONDS_MAX = 120.0
 ATE_PART = 0.9  # at least so much of the budget is spent in the end

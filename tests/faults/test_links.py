@@ -2,7 +2,7 @@
 
 A row of `LINKS` is a place where a fault proxy stands; a row of `TOXICS` is what it does there.
 After each the books are compared, nothing may be held or open, and the next request must be fine.
-Links to a database and to Redis get their rows by the same two tables.
+The links to PostgreSQL and to Redis are in `test_shared_links.py`: other things happen there.
 """
 
 import asyncio
@@ -15,39 +15,14 @@ from dataclasses import dataclass
 import pytest
 from books import check_sums
 from counting_upstream import CountingUpstream
-from fault_proxy import (
-    WAYS,
-    Bandwidth,
-    Down,
-    FaultProxy,
-    Latency,
-    LimitData,
-    ResetPeer,
-    Slicer,
-    SlowClose,
-    Timeout,
-    Toxic,
-    Way,
-)
+from fault_proxy import FaultProxy, Way
 from hall_process import Premises, Process
 from in_thread import in_thread
 from mixed_load import OWN, UPSTREAM, Load, Sent, ask, furnish, make_premises
 from plain_http import Cut, Line
+from toxics import TAKES_TIME, TOXICS, WAYS_OF
 
-# Times are short because the server's own are: what counts is which comes first.
-TOXICS: dict[str, Toxic] = {
-    "latency": Latency(0.03, jitter=0.02),
-    "bandwidth": Bandwidth(500),
-    "slow_close": SlowClose(0.1),
-    "timeout": Timeout(0.1),
-    "timeout_open": Timeout(0),
-    "reset_peer": ResetPeer(0.05),
-    "slicer": Slicer(97, variation=90, seconds=0.001),
-    "limit_data": LimitData(150),
-    "down": Down(),
-}
 LINKS = ("client", "upstream")
-TAKES_TIME = ("latency", "slow_close", "slicer")  # and no more: every answer comes whole
 RARELY = (*TAKES_TIME, "bandwidth", "timeout_open")
 SETTINGS = {
     "KEYHALL_UPSTREAM_CONNECT_SECONDS": "1",
@@ -67,9 +42,7 @@ CELLS = [
         link, toxic, way, marks=[pytest.mark.slow] * (way == "upstream" and toxic in RARELY)
     )
     for link in LINKS
-    for toxic in TOXICS
-    for way in WAYS
-    if (toxic, way) != ("down", "downstream")  # There is only one way not to listen.
+    for toxic, way in WAYS_OF
 ]
 
 
