@@ -25,7 +25,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet install
 EXPLAIN = || { echo "Installing failed, see $(VENV)/install.log: $$(tail -n 1 $(VENV)/install.log)" >&2; \
 	exit 1; }
 
-.PHONY: help install install-dev serve test test-slow faults check coverage bench bench-peers lock docs clean
+.PHONY: help install install-dev serve test test-slow faults check coverage bench bench-peers bench-shared lock docs clean
 .DEFAULT_GOAL := help
 
 help: ## Print these words.
@@ -64,6 +64,9 @@ bench: install-dev ## Measure Keyhall against direct calls and nginx.
 
 bench-peers: install-dev ## Measure against LiteLLM, TensorZero and Portkey too (installs them).
 	@$(TEST_ENV) $(BIN)/python bench/run.py --peers $(ARGS)
+
+bench-shared: install-dev ## Measure with Redis and PostgreSQL, on 1 and 2 workers.
+	@$(TEST_ENV) $(BIN)/python bench/shared.py $(ARGS)
 
 docs: install-dev ## Write the generated pages of documentation again.
 	@$(BIN)/python tools/generate_docs.py

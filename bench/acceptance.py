@@ -15,6 +15,7 @@ MANY_KEYS_GROWTH_MB = 64
 START_RATIO = 1.5
 START_SECONDS = 1.5
 IDLE_RSS_MB = 150
+SHARED_CPU = 1.3  # of that in memory, with Redis and PostgreSQL
 
 
 def judge(result: dict) -> list[dict]:
@@ -27,6 +28,8 @@ def judge(result: dict) -> list[dict]:
         found += _many_keys(result["many_keys"])
     if "start_up" in result:
         found += _start_up(result["start_up"])
+    if "shared" in result:
+        found += _shared(result["shared"])
     return found
 
 
@@ -113,4 +116,32 @@ def _start_up(found: dict) -> Iterator[dict]:
         f"at most {IDLE_RSS_MB} MB idle, with one tokenizer loaded",
         f"{found['rss_mb']:.0f} MB",
         found["rss_mb"] <= IDLE_RSS_MB,
+    )
+
+
+def _shared(found: dict) -> Iterator[dict]:
+    for workers in ("1 worker, Redis", "2 workers, Redis"):
+        ratios = {
+            shape: row["cpu_of_memory"]
+            for shape, rows in found["shapes"].items()
+            for case, row in rows.items()
+            if case.startswith(workers)
+        }
+        yield _demand(
+            f"{workers}, PostgreSQL: CPU of Keyhall at most {SHARED_CPU} times that in memory",
+            "; ".join(f"{ratio:.2f} ({shape})" for shape, ratio in ratios.items()),
+            max(ratios.values(), default=0) <= SHARED_CPU,
+        )
+    failed = sum(row["bad"] for rows in found["shapes"].values() for row in rows.values())
+    books = found["books"]
+    yield _demand(
+        "with Redis and PostgreSQL every request is answered, and in the ledger once",
+        f"{failed} failed, {books['answered']:,} answers, {books['rows']:,} rows",
+        not failed and books["answered"] == books["rows"],
+    )
+    yield _demand(
+        "what quotas say was used is what their keys' records cost, and nothing is held any more",
+        f"{books['quota_used_nano']:,} and {books['quota_cost_nano']:,} nano-units, "
+        f"{books['held']:,} held",
+        books["quota_used_nano"] == books["quota_cost_nano"] and not books["held"],
     )

@@ -119,6 +119,16 @@ def wait_for(port: int, path: str, process: subprocess.Popen[bytes], seconds: fl
     raise TimeoutError(f"nothing answers on port {port}{path}")
 
 
+def wait_to_listen(port: int, process: subprocess.Popen[bytes], seconds: float = 20) -> None:
+    """Until a connection to `port` is taken. Raises TimeoutError, at once if the process ends."""
+    began = time.monotonic()
+    while time.monotonic() - began < seconds and process.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 2):
+            return
+        time.sleep(0.01)
+    raise TimeoutError(f"nothing listens on port {port}")
+
+
 # --- What they used -------------------------------------------------------------------------------
 
 

@@ -1,11 +1,13 @@
 """The benchmark's figures as one Markdown page."""
 
+import json
 import os
 import platform
 import subprocess
 import time
 from pathlib import Path
 
+import acceptance
 import machine
 from servers import Subject
 from shapes import SHAPES, STREAM_EVENTS, Shape
@@ -28,6 +30,19 @@ def about(subjects: list[Subject]) -> dict:
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
     }
+
+
+def published() -> dict:
+    """The figures that are published now."""
+    path = machine.HERE / "RESULTS.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def publish(result: dict) -> None:
+    """Write RESULTS.md and RESULTS.json, held against what is asked today."""
+    result["acceptance"] = acceptance.judge(result)
+    (machine.HERE / "RESULTS.md").write_text(markdown(result))
+    (machine.HERE / "RESULTS.json").write_text(json.dumps(result, indent=2) + "\n")
 
 
 def _commit() -> str:
@@ -83,6 +98,8 @@ def markdown(result: dict) -> str:
         lines += start_up(result["start_up"])
     if "many_keys" in result:
         lines += ["", "## Many keys", "", *many_keys(result["many_keys"])]
+    if "shared" in result:
+        lines += ["", "## Redis and PostgreSQL, 1 and 2 workers", "", *shared(result["shared"])]
     if result["peers"]:
         lines += ["", "## Peers, before any load", "", *_peers(result)]
     return "\n".join(lines) + "\n"
@@ -173,6 +190,49 @@ def many_keys(found: dict) -> list[str]:
         f"- ready after {found['ready_seconds']['total']:.2f} s with {found['total']:,} keys, "
         f"{found['ready_seconds']['10']:.2f} s with 10",
     ]
+
+
+def shared(found: dict) -> list[str]:
+    facts = found["about"]
+    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
+    head = ["Keyhall on", "CPU µs a request", "times memory", "of Redis", "of PostgreSQL"]
+    head += ["requests/s", "p50 µs", "p99 µs", "memory MB", "failed"]
+    lines = [
+        f"Keyhall {facts['keyhall']}, {versions}, {facts['date']}. Medians of {found['rounds']} "
+        f"alternating rounds of {found['seconds']:g} s; all processes of a Keyhall on one core, "
+        "the rest on the other. The first columns are CPU µs of one request: of all processes of "
+        "Keyhall, and of the two servers.",
+    ]
+    for name, rows in found["shapes"].items():
+        table = []
+        for case, row in rows.items():
+            cells = [case, _number(row, "cpu_us", ",.1f"), _number(row, "cpu_of_memory", ".2f")]
+            cells += [_number(row, field, ",.1f") for field in ("redis_us", "postgres_us")]
+            cells += [_number(row, field, ",.0f") for field in ("rps", "p50", "p99", "rss_mb")]
+            table.append([*cells, str(row["bad"])])
+        lines += ["", f"### {name[0].upper()}{name[1:]}", "", *_table(head, table)]
+    for rows in found["shapes"].values():
+        row = next((row for row in rows.values() if row["scripts"]), None)
+        if row is not None:
+            lines += ["", *_apiece(row, found["books"])]
+            break
+    return lines
+
+
+def _apiece(row: dict, books: dict) -> list[str]:
+    """What one request of one worker took of what is shared."""
+    lines = [
+        f"- Redis: {row['scripts']:.1f} script calls a request, "
+        f"{row['script_us'] / row['scripts']:.1f} µs inside each; {row['redis_bytes']:,.0f} bytes "
+        "over its connection",
+        f"- PostgreSQL: {row['log_bytes']:,.0f} bytes of its log (WAL) a request",
+    ]
+    if books["redis_keys"]:
+        each = books["redis_bytes"] / books["redis_keys"]
+        lines.append(
+            f"- memory of Redis: {each:,.0f} bytes for each of {books['redis_keys']:,} keys"
+        )
+    return lines
 
 
 def _peers(result: dict) -> list[str]:

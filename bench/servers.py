@@ -6,9 +6,10 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import machine
 import seed
@@ -89,21 +90,34 @@ http {{
 
 @contextlib.contextmanager
 def keyhall(
-    folder: Path, upstream_port: int, *, used: int, total: int = 0, name: str = "keyhall"
+    folder: Path,
+    upstream_port: int,
+    *,
+    used: int,
+    total: int = 0,
+    name: str = "keyhall",
+    shared: Mapping[str, str] = MappingProxyType({}),
+    workers: int = 1,
+    budgeted: int = 0,
 ) -> Iterator[Subject]:
-    """A Keyhall whose store holds `total` keys, of which `used` are in the subject's manner."""
+    """A Keyhall whose store holds `total` keys, of which `used` are in the subject's manner, the
+    last `budgeted` of them under a quota of money. `shared` are the settings of a database and a
+    Redis, as variables."""
     data, config = folder / name, folder / f"{name}.toml"
     config.write_text(SETTINGS)
     began = time.monotonic()
-    keys = seed.seed(data, f"http://127.0.0.1:{upstream_port}/v1", used, total)
+    upstream = f"http://127.0.0.1:{upstream_port}/v1"
+    url = shared.get("KEYHALL_DATABASE_URL", "")
+    keys = seed.seed(data, upstream, used, total, url=url, budgeted=budgeted)
     facts = {"seed_seconds": time.monotonic() - began}
     port = machine.free_port()
     command = [*python(), "serve", "--port", str(port), "--data", str(data)]
     with machine.running(
-        [*command, "--config", str(config)],
+        [*command, "--config", str(config), "--workers", str(workers)],
         machine.SERVER_CORE,
         log=folder / f"{name}.log",
         **source(),
+        **shared,
         BENCH_UPSTREAM_KEY="sk-upstream",
     ) as process:
         try:

@@ -1,7 +1,8 @@
 """A real PostgreSQL for tests, from a wheel: one server per test process, a database per test.
 
 It runs with fsync off, because tests do not cut the power. Databases are copied from a template,
-which takes 20 ms. A test that kills its server starts one of its own.
+which takes 20 ms. A test that kills its server starts one of its own. The benchmark gives settings
+of its own.
 """
 
 import asyncio
@@ -28,9 +29,11 @@ class NoPostgres(Exception):
 
 
 class PostgresServer:
-    """A server process on a port of its own, and its data folder."""
+    """A server process on a port of its own, and its data folder. `settings` go before those that
+    tests run with."""
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: str) -> None:
+        self._settings = settings
         self._programs = _programs()
         self._folder = Path(tempfile.mkdtemp(prefix="keyhall-postgres-"))
         self._user = _unprivileged(self._folder)
@@ -48,6 +51,11 @@ class PostgresServer:
     def _data(self) -> Path:
         return self._folder / "data"
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def url(self, database: str = "postgres") -> str:
         return f"postgresql://{USER}@127.0.0.1:{self.port}/{database}"
 
@@ -64,6 +72,7 @@ class PostgresServer:
             "shared_buffers": "32MB",
             "max_connections": 200,
             "deadlock_timeout": "100ms",
+            **self._settings,
         }
         given = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with (self._folder / "log").open("ab") as log:
