@@ -3,13 +3,13 @@
     python bench/counters.py [--seconds 2] [--runs 5]
 
 Starts a Redis of its own. Prints CPU microseconds of this process per hold and settle, the median
-of several runs, at 1, 16 and 64 requests at a time; and the CPU that Redis spent on them.
+of several runs, at 1, 16 and 64 requests at a time; and the CPU that Redis spent on them. Then what
+a process's sign of life takes inside Redis, by how many processes there are.
 """
 
 import argparse
 import asyncio
 import resource
-import shutil
 import statistics
 import subprocess
 import tempfile
@@ -17,11 +17,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import stores
 import uvloop
 
 from keyhall.clock import SystemClock
 from keyhall.counters.memory import MemoryCounters
-from keyhall.counters.redis import address, resp
+from keyhall.counters.redis import address, resp, scripts
 from keyhall.counters.redis.connection import connect
 from keyhall.counters.redis.counters import RedisCounters
 from keyhall.lane.steps import Run
@@ -146,14 +147,31 @@ async def measure(socket: str, pid: int, seconds: float, runs: int) -> None:
             numbers = f"{own:.1f}", f"{own - idle:.1f}", f"{theirs:.1f}", f"{rate:.0f}"
             print(row.format(name, at_a_time, *numbers))
     connection = await connect(
-        address.parse(f"unix://{socket}"), turn.outbox, lambda *_: None, [], 1.0
+        address.parse(f"unix://{socket}"), turn.outbox, lambda *_: None, scripts.ALL, 1.0
     )
     told = await connection.call(resp.encode("INFO", "commandstats"))
     for line in told.decode().splitlines():
         if "evalsha" in line:
             print(line)
+    for processes in (1, 10, 100, 1_000):
+        microseconds = await beats(connection, processes)
+        print(f"a sign of life among {processes:,}: {microseconds:.0f} us inside Redis")
     connection.lose("done")
     redis.close()
+
+
+async def beats(connection: Any, processes: int) -> float:
+    """Microseconds inside Redis for one process's sign of life among so many."""
+    names = [f"process-{number:024}" for number in range(processes)]
+    keys = ["{bench}:epoch", "{bench}:members"]
+    for timed in (False, True):
+        if timed:
+            await connection.call(resp.encode("CONFIG", "RESETSTAT"))
+        for number in range(max(processes, 200)):
+            name = names[number % processes]
+            await connection.call(scripts.BEAT.call(keys, name, "m:1:1", "m", 0, 60_000_000))
+    told = (await connection.call(resp.encode("INFO", "commandstats"))).decode()
+    return float(told.partition("cmdstat_evalsha:")[2].partition("usec_per_call=")[2].split(",")[0])
 
 
 def main() -> None:
@@ -161,9 +179,9 @@ def main() -> None:
     words.add_argument("--seconds", type=float, default=1.0)
     words.add_argument("--runs", type=int, default=5)
     given = words.parse_args()
-    program = shutil.which("redis-server") or shutil.which("valkey-server")
+    program = stores.redis_program()
     if program is None:
-        raise SystemExit("Needs redis-server or valkey-server on PATH.")
+        raise SystemExit("Needs redis-server or valkey-server (Debian: apt install redis-server).")
     with tempfile.TemporaryDirectory(prefix="kh") as folder:
         socket = f"{folder}/r"
         server = subprocess.Popen(

@@ -4,8 +4,8 @@
 
 Takes so many rows in as a busy process does (2,000 at a time) and as a quiet one does (100), and
 prints what one row took: CPU of this process and of the server, bytes of the server's log, bytes
-of the table and of its indexes; then what adding it to its hour took. Starts a PostgreSQL of its
-own. Half a minute.
+of the table and of its indexes; then what adding it to its hour took. After that, what noting the
+last use of a key takes in PostgreSQL. Starts one of its own. Half a minute.
 """
 
 import argparse
@@ -17,13 +17,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import machine
+import seed
 import stores
 
 from keyhall.clock import SystemClock
+from keyhall.policy import keys
 from keyhall.policy.metering import Endpoint, Outcome, Usage, UsageSource
 from keyhall.stores.opening import FILE, open_database
 
 BATCHES = (2_000, 100)
+TOUCHES = 5
 KEYS, PROJECTS, ORGANIZATIONS = 10_000, 100, 20
 A_SECOND = 10_000  # how far apart requests were admitted
 
@@ -95,6 +98,29 @@ def postgres(
     return found
 
 
+async def touched(folder: Path, url: str, ids: list[str], server: stores.Postgres) -> list[float]:
+    """Microseconds of the server and bytes of its log for each key whose last use is noted."""
+    store = await open_database(url, folder)
+    used, written = server.cpu_us(), await asyncio.to_thread(server.log_bytes)
+    try:
+        for turn in range(TOUCHES):
+            await store.touch_keys(dict.fromkeys(ids, SystemClock().now_us() + turn))
+    finally:
+        await store.close()
+    each = len(ids) * TOUCHES
+    return [
+        (server.cpu_us() - used) / each,
+        (await asyncio.to_thread(server.log_bytes) - written) / each,
+    ]
+
+
+def last_uses(folder: Path, server: stores.Postgres) -> list[float]:
+    url = server.create("last_uses")
+    texts = seed.seed(folder / "last_uses", "http://127.0.0.1:1/v1", KEYS, url=url)
+    ids = [keys.parse(text).id for text in texts]
+    return asyncio.run(touched(folder, url, ids, server))
+
+
 def sqlite(folder: Path, count: int, rows: list[Usage], batch: int) -> dict:
     data = folder / f"sqlite-{batch}"
     data.mkdir(mode=0o700)
@@ -116,8 +142,10 @@ def main() -> None:
             for batch in BATCHES
         }
         found |= {f"SQLite, {batch:,}": sqlite(folder, count, rows, batch) for batch in BATCHES}
+        touch_us, touch_bytes = last_uses(folder, server)
     for name, row in found.items():
         print(f"{name:22}" + "".join(f"{row.get(each, 0):13.1f}" for each in names))
+    print(f"last use of a key: {touch_us:.1f} us of PostgreSQL, {touch_bytes:.1f} bytes of its log")
 
 
 if __name__ == "__main__":
