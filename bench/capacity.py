@@ -31,7 +31,7 @@ class Cost(NamedTuple):
 
 _SHARED = "`make bench-shared`, whole answers of 270 B"
 _ROWS = "`bench/usage_rows.py`, 200,000 rows, 2,000 at a time"
-_SCRIPTS = "[decision 007]"
+_QUOTAS = "`make bench-shared`, quotas of 100 keys"
 
 COSTS = {
     "memory_us": Cost(105, "µs of CPU a request, one process, SQLite", "`make bench`"),
@@ -68,7 +68,8 @@ COSTS = {
     "key_bytes": Cost(5_600, "bytes of a process's memory for a key in use", "`make bench`"),
     "stream_bytes": Cost(40_960, "bytes of memory for an open stream, at most", "`tests/faults/`"),
     "process_mb": Cost(120, "MB of a process's memory before that", "`make bench`"),
-    "quota_us": Cost(700, "µs of PostgreSQL's CPU a request under a quota of money", _SHARED),
+    "quota_us": Cost(600, "µs of PostgreSQL's CPU a request under a quota of money", _QUOTAS),
+    "quota_rate": Cost(500, "requests a second of a process under such quotas", _QUOTAS),
     "connections": Cost(12, "connections of a process to PostgreSQL, at most", "its source"),
 }
 
@@ -197,6 +198,7 @@ def hundred_thousand() -> str:
         ["primaries of Redis, 70 % busy", f"{-(-redis // BUSY):,.0f}"],
         ["cores of PostgreSQL for usage and last uses", f"{postgres:,.1f}"],
         ["cores of it more, if all are under quotas of money", _quotas(requests)],
+        ["processes of Keyhall then", f"{requests / cost('quota_rate'):,.0f}"],
         ["connections to it, at most", f"{processes * cost('connections'):,.0f}"],
         ["its log (WAL)", f"{_bytes(log)}/s, {_bytes(DAY * log)} a day"],
         ["usage: table and indexes, a day", _bytes(DAY * requests * _row_bytes())],
@@ -243,6 +245,7 @@ def bounds() -> str:
         ["signs of life take a tenth of that at: processes", _number(beats)],
         ["eight cores of PostgreSQL, 70 % busy: rows a second", _number(_rows_a_second(8))],
         ["500 connections of PostgreSQL: processes", _number(500 / cost("connections"))],
+        ["one process: requests a second under quotas", _number(cost("quota_rate"))],
         ["eight cores of PostgreSQL: requests a second under quotas", _number(_held_a_second(8))],
     ]
     return _table(["what ends", "at"], rows)
