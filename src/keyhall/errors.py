@@ -491,7 +491,7 @@ _USED = (
 QUOTA_EXHAUSTED = _row(
     "quota_exhausted", 429, "insufficient_quota", "insufficient_quota",
     "You exceeded your current quota, please check your plan and billing details. It is that of "
-    "the " + _USED + "{until} For more information read {url}/docs/quotas.",
+    "the " + _USED + "{until} For more information on this error, read the docs: {url}.",
     "Ask whoever set the quota for more, or wait until its period is over; asking for less output "
     "(`max_tokens`) may fit what remains. Retrying does not help before that.",
     _LIMIT, retry=False,
