@@ -95,8 +95,7 @@ class SharedQuotas:
             await asyncio.wait({self._giving})
 
     def _undo(self, request_id: str, task: "asyncio.Task[Short | None]") -> None:
-        if not task.cancelled():
-            task.exception()
+        _ = task.cancelled() or task.exception()  # Whoever asked has left: nobody needs to hear.
         self._give_back(request_id)
 
     def _give_back(self, request_id: str) -> None:
