@@ -197,6 +197,31 @@ def test_a_sink_that_is_slow_gets_fewer_rows_until_it_keeps_up(make_ledger, Sink
     run(main())
 
 
+def test_f6_a_disk_that_is_slow_to_forget_what_was_handed_over_leaves_no_trouble_behind(
+    make_ledger, Sink, serve, run
+):
+    """The sink has taken all: that its rows are struck off late is no trouble of the sink's."""
+
+    async def slowly(work, *arguments):
+        if work.__name__ == "advance":
+            await asyncio.sleep(1)
+        return work(*arguments)
+
+    async def main():
+        sink = Sink(AWAY)
+        ledger = make_ledger(sink, in_thread=slowly)
+        ledger.start()
+        serve(ledger, 1)
+        await until(lambda: ledger.spooled())
+        sink.faults.clear()
+        await until(lambda: not ledger.spooled())
+        await asyncio.sleep(5)  # and nothing is asked meanwhile
+        assert ledger.delay() is None
+        await ledger.close()
+
+    run(main())
+
+
 def test_what_is_settled_while_the_spool_is_handed_over_goes_behind_it(
     make_ledger, Sink, serve, run
 ):

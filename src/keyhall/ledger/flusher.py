@@ -132,6 +132,7 @@ class Flusher:
         failed = self._attempt.exception()  # `sink_error` has it; the rows are kept.
         self._attempt = None
         if failed is None:
+            self.sink_error = None  # Again: striking off the spool may have looked like silence.
             self._failing_since = None
             self._retry_seconds = _RETRY_SECONDS_MIN
         else:
