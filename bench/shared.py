@@ -29,7 +29,7 @@ from shapes import BULK, PACED, WHOLE, WHOLE_LONG, Shape
 KEYS = 10_000
 BUDGETED = 101  # keys with a quota each: a hundred in turn, and one alone
 SETTLED_SECONDS = 0.4  # after a load: usage is written at most every 0.25 s
-WARM_UP_SECONDS = 20.0
+WARM_UP_SECONDS = 90.0  # at most; a quiet machine needs 20 for the longest
 UNFINISHED = machine.BUILD / "shared.json"
 
 MEMORY = "memory, SQLite"
@@ -51,7 +51,8 @@ class Case:
     keys: list[str]
     is_shared: bool = True
     shapes: tuple[Shape, ...] = SHAPES
-    passes: int = 2  # of all its keys, until every process knows them
+    # Of all its keys, until every process knows them: a look-up costs as much as five requests.
+    passes: int = 2
     answered: int = 0
 
 
@@ -96,7 +97,7 @@ def _house() -> Iterator[House]:
         cases = [
             Case(MEMORY, alone, [*alone.manner.keys], is_shared=False),
             Case(ONE, one, keys[:KEYS]),
-            Case(TWO, two, [*two.manner.keys], passes=6),
+            Case(TWO, two, [*two.manner.keys], passes=12),  # all but 1 in 4,096
             Case(BUDGETS, one, keys[KEYS:-1], shapes=(WHOLE,)),
             Case(BUDGET, one, keys[-1:], shapes=(WHOLE,)),
         ]
@@ -141,13 +142,16 @@ def _rounds(house: House, shape: Shape, rounds: int, seconds: float) -> dict[str
         if problem is not None:
             raise SystemExit(f"{case.name} ({shape.name}): {problem}")
         machine.say(f"{shape.name}: warming up, {case.name}")
+        count = case.passes * min(KEYS, 10 * len(case.keys))
         figures = machine.load(
             case.subject.port,
             files[case.name],
             connections=shape.connections,
             seconds=WARM_UP_SECONDS,
-            count=case.passes * min(KEYS, 10 * len(case.keys)),
+            count=count,
         )
+        if figures["ok"] + figures["bad"] < count:
+            machine.say("  cut short: keys are still looked up in its rounds; do not believe them")
         case.answered += 1 + figures["ok"]
         case.passes = 1  # Its keys are known now.
     found: dict[str, list[dict]] = {case.name: [] for case in cases}
