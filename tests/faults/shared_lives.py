@@ -6,7 +6,9 @@ load goes on; a cut answer is held against what was recorded of it like any othe
 """
 
 import asyncio
+import os
 import random
+import signal
 import tempfile
 import time
 from collections.abc import Callable
@@ -31,6 +33,8 @@ from shared_hall import (
 )
 
 PROCESSES = 3
+STOPPED_EACH = 3  # in one life of so many a worker is stopped for a while
+STOP_SECONDS = (0.1, 2.0)
 KILLS_EACH = (1, 3)  # of workers in one life
 BETWEEN_SECONDS = (0.1, 0.8)
 ANSWER_SECONDS_MAX = 10.0
@@ -76,6 +80,8 @@ async def one_life(premises: SharedPremises, load: SharedLoad, report: Report) -
         await load.first_of_all()
         load.is_over = False
         clients = [asyncio.ensure_future(load.come_back()) for _ in range(WORKERS)]
+        if load.life % STOPPED_EACH == 0:
+            await stop_one(process, load, report)
         for _ in range(dice.randint(*KILLS_EACH)):
             await in_the_middle(load)
             kill_some(process, dice, report)
@@ -102,6 +108,17 @@ async def in_the_middle(load: SharedLoad) -> None:
     deadline = time.monotonic() + ANSWER_SECONDS_MAX
     while not load.is_answering() and time.monotonic() < deadline:
         await asyncio.sleep(0.005)
+
+
+async def stop_one(process: Process, load: SharedLoad, report: Report) -> None:
+    """SIGSTOP for a while (F-2): the others go on, and it wakes with all that it held."""
+    await in_the_middle(load)
+    pid = load.dice.choice(pids_of(process))
+    os.kill(pid, signal.SIGSTOP)
+    report.stops += 1
+    load.stopped.add(load.life)
+    await asyncio.sleep(load.dice.uniform(*STOP_SECONDS))
+    os.kill(pid, signal.SIGCONT)
 
 
 def kill_some(process: Process, dice: random.Random, report: Report) -> None:

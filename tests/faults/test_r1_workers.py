@@ -5,7 +5,9 @@ The sample takes seconds and its limits are small. The slow ones have four worke
 """
 
 import asyncio
+import os
 import random
+import signal
 import threading
 import time
 from collections import Counter
@@ -172,13 +174,24 @@ def redis_away(trial: Trial) -> None:
     trial.redis.start()
 
 
+def two_stopped(trial: Trial) -> None:
+    """SIGSTOP for some seconds, then SIGCONT (F-2): what they hold is old by then."""
+    stopped = pids_of(trial.process)[:2]
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(6)
+    for pid in stopped:
+        os.kill(pid, signal.SIGCONT)
+    wait_for_workers(trial.process, WORKERS)
+
+
 def nothing(trial: Trial) -> None:
     pass
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("limits", [REQUESTS, TOKENS], ids=["requests", "tokens"])
-@pytest.mark.parametrize("fault", [nothing, two_workers, redis_away])
+@pytest.mark.parametrize("fault", [nothing, two_workers, two_stopped, redis_away])
 def test_r1_four_workers_of_32_clients_use_a_limit_up_and_never_pass_it(
     trial: Callable[..., Trial],
     capsys: pytest.CaptureFixture[str],

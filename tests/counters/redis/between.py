@@ -10,7 +10,7 @@ class Between:
     `say` puts bytes between the replies."""
 
     def __init__(self, behind: Path) -> None:
-        self._behind = behind
+        self.behind = behind
         self.socket = behind.with_name("between")
         self.url = f"unix://{self.socket}"
         self.delay_seconds: float | None = 0.0
@@ -45,7 +45,7 @@ class Between:
         self._tasks.add(task)
         self._clients.append(writer)
         with contextlib.suppress(OSError, asyncio.CancelledError):
-            behind, out = await asyncio.open_unix_connection(self._behind)
+            behind, out = await asyncio.open_unix_connection(self.behind)
             back = asyncio.create_task(self._back(behind, writer))
             try:
                 while data := await reader.read(65536):
