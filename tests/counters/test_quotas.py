@@ -274,3 +274,41 @@ def test_what_the_database_does_not_take_back_is_given_back_later(monkeypatch) -
         assert quotas.open_holds() == 0
 
     story(work)
+
+
+def test_f6_a_stop_does_not_wait_for_a_database_that_is_away(monkeypatch) -> None:
+    monkeypatch.setattr(shared_quotas, "CLOSE_SECONDS", 0.01)
+
+    async def work(shelf):
+        quotas = SharedQuotas(shelf)
+        await quotas.begin("folder", "journal-1.bin")
+        hold = await quotas.hold((quota(),), wanted(1), NOW_US)
+        shelf.is_away = True
+        quotas.release(hold)
+        async with asyncio.timeout(5):
+            await quotas.close()
+        assert shelf.ended == []  # Whoever has the journal next gives it back.
+
+    story(work)
+
+
+def test_i6_who_holds_once_more_waits_until_its_first_hold_has_ended(monkeypatch) -> None:
+    """Midnight: the end of the first hold must neither meet the second one nor end it."""
+    monkeypatch.setattr(shared_quotas, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(shared_quotas, "GIVEN_BACK_SECONDS", 0.01)
+
+    async def work(shelf):
+        quotas = SharedQuotas(shelf)
+        await quotas.begin("folder", "journal-1.bin")
+        quotas.release(await quotas.hold((quota(),), wanted(1), NOW_US))
+        again = await quotas.hold((quota(),), wanted(1), NOW_US + DAY_US)
+        assert shelf.ended == [wanted(1).request_id]
+        shelf.is_away = True
+        quotas.release(again)
+        with pytest.raises(StoreAway, match="not given back yet"):
+            await quotas.hold((quota(),), wanted(1), NOW_US)
+        shelf.is_away = False
+        await quotas.close()
+        assert quotas.open_holds() == 0
+
+    story(work)

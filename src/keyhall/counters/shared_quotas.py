@@ -7,6 +7,7 @@ or as soon as the database takes it. Money fails closed: without the database no
 
 import asyncio
 from collections.abc import Sequence
+from itertools import islice
 
 import msgspec
 
@@ -17,6 +18,9 @@ from keyhall.ports.quotas import Held, HeldOpening, HoldStore, Line, QuotaHold, 
 from keyhall.ports.store import QuotaUse, StoreAway
 
 RETRY_SECONDS = 1.0
+GIVEN_BACK_SECONDS = 2.0  # so long a request that holds once more waits for its first hold's end
+CLOSE_SECONDS = 2.0
+BATCH = 1_000
 
 
 class SharedQuotaHold(msgspec.Struct, eq=False):
@@ -32,7 +36,8 @@ class SharedQuotas:
         self._store = store
         self._writer = ""
         self._open = 0
-        self._over: list[str] = []  # to be given back
+        self._over: dict[str, None] = {}  # to be given back, in their order
+        self._gave = asyncio.Event()  # wakes whoever waits for a batch of them
         self._giving: asyncio.Task[None] | None = None
 
     async def begin(self, folder: str, journal: str, adopted: Sequence[str] = ()) -> None:
@@ -55,7 +60,7 @@ class SharedQuotas:
             for quota, span in zip(quotas, spans, strict=True)
         ]
         held = Held(wanted.request_id, self._writer, at_us, _text(wanted.opening))
-        taking = asyncio.get_running_loop().create_task(self._store.hold_quotas(held, lines))
+        taking = asyncio.get_running_loop().create_task(self._take(held, lines))
         try:
             short = await asyncio.shield(taking)
         except BaseException:
@@ -69,6 +74,19 @@ class SharedQuotas:
             return Exhausted(line.quota, short.used, short.held, line.amount, ends_us)
         self._open += 1
         return SharedQuotaHold(wanted.request_id, min(span.ends_us for span in spans))
+
+    async def _take(self, held: Held, lines: Sequence[Line]) -> Short | None:
+        if held.request_id in self._over:  # Else its first hold's end would end this one too.
+            await self._given_back(held.request_id)
+        return await self._store.hold_quotas(held, lines)
+
+    async def _given_back(self, request_id: str) -> None:
+        try:
+            async with asyncio.timeout(GIVEN_BACK_SECONDS):
+                while request_id in self._over:
+                    await self._gave.wait()
+        except TimeoutError:
+            raise StoreAway("what it held is not given back yet") from None
 
     def release(self, hold: QuotaHold) -> None:
         assert isinstance(hold, SharedQuotaHold)
@@ -90,29 +108,37 @@ class SharedQuotas:
         return self._open
 
     async def close(self) -> None:
-        """Give back what is left to give back."""
-        if self._giving is not None:
-            await asyncio.wait({self._giving})
+        """Give back what is left to give back. What the database does not take in time is given
+        back by the next process that has this one's journal."""
+        if (giving := self._giving) is not None:
+            await asyncio.wait({giving}, timeout=CLOSE_SECONDS)
+            giving.cancel()
+            await asyncio.wait({giving})
 
     def _undo(self, request_id: str, task: "asyncio.Task[Short | None]") -> None:
         _ = task.cancelled() or task.exception()  # Whoever asked has left: nobody needs to hear.
         self._give_back(request_id)
 
     def _give_back(self, request_id: str) -> None:
-        self._over.append(request_id)
+        self._over[request_id] = None
         if self._giving is None:
             self._giving = asyncio.get_running_loop().create_task(self._give(), name="quota holds")
 
     async def _give(self) -> None:
-        while self._over:
-            batch = self._over[:1000]
-            try:
-                await self._store.end_quota_holds(batch)
-            except StoreAway:
-                await asyncio.sleep(RETRY_SECONDS)
-            else:
-                del self._over[: len(batch)]
-        self._giving = None
+        try:
+            while self._over:
+                batch = list(islice(self._over, BATCH))
+                try:
+                    await self._store.end_quota_holds(batch)
+                except StoreAway:
+                    await asyncio.sleep(RETRY_SECONDS)
+                    continue
+                for request_id in batch:
+                    del self._over[request_id]
+                self._gave.set()  # Whoever waits now; the next one waits for the next batch.
+                self._gave.clear()
+        finally:
+            self._giving = None
 
 
 def _text(opening: HeldOpening) -> str:
