@@ -64,6 +64,14 @@ class SharedLoad(Load):
             await asyncio.sleep(0.02)
 
 
+def set_budget(premises: SharedPremises) -> str:
+    """A budget that nobody uses up: every request holds of it, so every kill leaves holds."""
+    (row,) = premises.query("SELECT DISTINCT project_id FROM keys")
+    words = ("quotas", "set", "--project", row["project_id"], "--money", "1000", "--per", "month")
+    made: str = premises.command(*words, "--suspend")["id"]
+    return made
+
+
 async def ready(process: Process, report: Report, began: float) -> None:
     await asyncio.to_thread(process.wait_until_ready)
     report.ready_seconds_max = max(report.ready_seconds_max, time.monotonic() - began)
@@ -146,6 +154,7 @@ async def live_and_die(
     report = Report()
     async with CountingUpstream(folder / "truth.log") as upstream:
         keys = await asyncio.to_thread(furnish, premises, upstream.url)
+        quota_id = await asyncio.to_thread(set_budget, premises)
         load = SharedLoad(premises.port, random.Random(seed), keys)
         for _ in range(lives):
             await one_life(premises, load, report)
@@ -158,7 +167,9 @@ async def live_and_die(
         assert await asyncio.to_thread(last.stop) == 0
         await asyncio.to_thread(books.check, premises, load, upstream.written(), report)
     await asyncio.to_thread(premises.verify)
-    assert premises.held() == (0, 0)
+    assert premises.held() == (0, 0), "a process that is gone holds something"
+    (total,) = premises.query("SELECT used FROM quota_totals WHERE quota_id = ?", quota_id)
+    assert total["used"] == sum(row["cost_nano"] for row in premises.usage())
     return report
 
 

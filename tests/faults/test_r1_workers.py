@@ -146,7 +146,13 @@ def judge(trial: Trial, capsys: pytest.CaptureFixture[str]) -> None:
     trial.premises.verify()
 
 
-@pytest.mark.parametrize("limits", [SMALL_REQUESTS, SMALL_TOKENS], ids=["requests", "tokens"])
+@pytest.mark.parametrize(
+    "limits",
+    [
+        pytest.param(SMALL_REQUESTS, id="requests", marks=pytest.mark.slow),
+        pytest.param(SMALL_TOKENS, id="tokens"),
+    ],
+)
 def test_r1_two_workers_use_a_limit_up_and_never_pass_it(
     trial: Callable[..., Trial], capsys: pytest.CaptureFixture[str], limits: Limits
 ) -> None:
