@@ -18,7 +18,7 @@ from shared_hall import SharedPremises, return_seconds_max
 
 WORKERS = 2
 LINES = 6  # connections that ask all the time: some to each worker
-CHANGES = 6  # of each process
+CHANGES = 4  # of each process
 AWAY = 503
 QUIET_LOOKS = 30  # answers in a row that agree, after the last change
 KNOWN_SECONDS_MAX = 1.0  # R14
