@@ -7,6 +7,8 @@ import pytest
 from made_quotas import make_quota
 
 from keyhall import errors
+from keyhall.clock import ManualClock
+from keyhall.counters.memory import MemoryCounters
 from keyhall.flows.spend import shown
 from keyhall.policy.pricing import cost_nano
 from keyhall.policy.quotas import Quota
@@ -14,6 +16,7 @@ from keyhall.ports.engine import Signal
 from keyhall.stores.spending import quotas
 
 INPUT, CAP = 10, 50
+DAY_US = 86_400_000_000
 PRICES = 150_000, 600_000
 
 
@@ -139,6 +142,33 @@ def test_a_full_journal_gives_the_quota_back(on_stage):
         assert (await stage.ask(key, max_tokens=CAP)).refusal.problem is errors.JOURNAL_FULL
         free.extend(kept)
         assert stage.hall.quotas.open_holds() == 0
+
+    on_stage(main)
+
+
+@pytest.mark.parametrize("counters_are_behind", [True, False])
+def test_r23_a_request_is_held_in_the_day_in_which_the_windows_admit_it(
+    on_stage, counters_are_behind
+):
+    """Redis' clock, which the windows go by, is another than ours; or midnight lies between."""
+
+    async def main(stage):
+        key, quota = await under(stage, "project", 2 * CAP, period="day")
+        midnight_us = stage.clock.now_us() // DAY_US * DAY_US + DAY_US
+        windows_us = midnight_us + (-1_000_000 if counters_are_behind else 1_000_000)
+        stage.hall.counters = MemoryCounters(ManualClock(windows_us))
+        stage.clock.not_before(2 * midnight_us - windows_us)
+        assert (await stage.ask(key, max_tokens=CAP)).error is None
+        await stage.hall.ledger.flush()
+        refused = (await stage.ask(key, max_tokens=2 * CAP - INPUT)).refusal  # It fits today only.
+        assert refused.problem is errors.QUOTA_EXHAUSTED
+        assert stage.hall.counters.open_holds() == stage.hall.quotas.open_holds() == 0
+        (row,) = await stage.usage()
+        async with stage.store.reading() as connection:
+            for at_us in (windows_us, 2 * midnight_us - windows_us):
+                standing = await quotas.standing(connection, quota, at_us)
+                used = row.input_tokens + row.output_tokens if at_us == windows_us else 0
+                assert (standing.used, standing.held) == (used, 0)
 
     on_stage(main)
 

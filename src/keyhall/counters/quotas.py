@@ -49,6 +49,7 @@ def _told(loading: "asyncio.Task[None]") -> None:
 class MemoryQuotaHold(msgspec.Struct, eq=False):
     request_id: str
     admitted_at_us: int
+    begins_us: int
     ends_us: int
     lines: list[_Line]
     is_settled: bool = False
@@ -73,17 +74,18 @@ class MemoryQuotas:
                 await self._loaded(each)
             sums = [self._sum(quota, at_us) for quota in quotas]  # A zone may have changed.
         lines = []
-        ends_us = rules.FOREVER_US
+        begins_us, ends_us = rules.EVER_US, rules.FOREVER_US
         for quota, each in zip(quotas, sums, strict=True):
             amount = rules.units(quota.resource, wanted.tokens, wanted.cost_nano)
             used = (each.used or 0) + each.settled
             if not rules.fits(quota, used, each.held, amount):
                 return Exhausted(quota, used, each.held, amount, each.span.ends_us)
             lines.append(_Line(each, amount))
+            begins_us = max(begins_us, each.span.begins_us)
             ends_us = min(ends_us, each.span.ends_us)
         for line in lines:
             line.sum.held += line.amount
-        hold = MemoryQuotaHold(wanted.request_id, at_us, ends_us, lines)
+        hold = MemoryQuotaHold(wanted.request_id, at_us, begins_us, ends_us, lines)
         self._holds[wanted.request_id] = hold
         return hold
 

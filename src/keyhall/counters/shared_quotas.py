@@ -25,6 +25,7 @@ BATCH = 1_000
 
 class SharedQuotaHold(msgspec.Struct, eq=False):
     request_id: str
+    begins_us: int
     ends_us: int
     is_over: bool = False  # settled or given back
 
@@ -73,7 +74,11 @@ class SharedQuotas:
             line = short.line
             return Exhausted(line.quota, short.used, short.held, line.amount, ends_us)
         self._open += 1
-        return SharedQuotaHold(wanted.request_id, min(span.ends_us for span in spans))
+        return SharedQuotaHold(
+            wanted.request_id,
+            max(span.begins_us for span in spans),
+            min(span.ends_us for span in spans),
+        )
 
     async def _take(self, held: Held, lines: Sequence[Line]) -> Short | None:
         if held.request_id in self._over:  # Else its first hold's end would end this one too.

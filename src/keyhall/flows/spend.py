@@ -2,7 +2,8 @@
 
 Quotas are held before the windows of the minute, because what a window admits counts there whatever
 comes of it, while a quota's hold can be let go without a trace. A request belongs to the day in
-which the windows admitted it: should midnight lie between the two, the quota is held once more.
+which the windows admitted it: should midnight lie between the two, on this clock or because Redis'
+clock is behind it, the quota is held once more.
 """
 
 from typing import Any
@@ -36,7 +37,7 @@ async def hold(
     held = await _in_quotas(caller, wanted, hall.clock.now_us(), hall)
     try:
         taken, _ = await admit.hold(exchange, caller, version, fit, hall)
-        if taken.admitted_at_us >= held.ends_us:
+        if not held.begins_us <= taken.admitted_at_us < held.ends_us:
             hall.quotas.release(held)
             try:
                 held = await _in_quotas(caller, wanted, taken.admitted_at_us, hall)

@@ -39,11 +39,17 @@ class Wanted(msgspec.Struct, frozen=True, gc=False):
 
 
 class QuotaHold(Protocol):
-    """What is held in every quota of a caller."""
+    """What is held in every quota of a caller. A request that is admitted at another time than
+    begins_us <= t < ends_us needs another."""
+
+    @property
+    def begins_us(self) -> int:
+        """When the last of its periods began."""
+        ...
 
     @property
     def ends_us(self) -> int:
-        """When the first of its periods ends: a request that is admitted later needs another."""
+        """When the first of its periods ends."""
         ...
 
 
