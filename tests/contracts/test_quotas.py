@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
+from sqlalchemy import delete
 
 from keyhall.counters.quotas import MemoryQuotas
 from keyhall.counters.shared_quotas import SharedQuotas
@@ -18,7 +19,7 @@ from keyhall.policy.quotas import Exhausted, Quota
 from keyhall.ports.quotas import HeldOpening, Wanted
 from keyhall.stores import organizations, sqlite
 from keyhall.stores.postgres import store as postgres_store
-from keyhall.stores.spending import quotas
+from keyhall.stores.spending import quotas, tables
 from keyhall.stores.spending.take_in import zone_of
 
 PEPPER = bytes(range(32))
@@ -339,6 +340,34 @@ def test_r23_a_change_of_time_zone_moves_requests_into_the_day_they_now_belong_t
     run(story)
 
 
+async def move(world, quota, zone):
+    """As `set_zone` does, which this process has not heard of yet."""
+    moved = msgspec.structs.replace(quota, zone=zone_of(zone))
+    async with world.store.writing() as connection:
+        found = await organizations.find_organization(connection, world.organization_id)
+        changed = replace(found[0], time_zone=zone)
+        await organizations.replace_organization(connection, changed)
+        await quotas.recompute(connection, moved, world.now_us)
+    return moved
+
+
+def test_i6_who_has_not_heard_of_another_time_zone_does_not_pass_the_amount(run) -> None:
+    async def story(world):
+        quota = await world.quota(100, period="day")
+        world.settle(await world.admit(quota, tokens=50), 50)
+        await world.commit()
+        world.settle(await world.admit(quota, tokens=40), 40)
+        moved = await move(world, quota, "Asia/Kolkata")
+        assert isinstance((await world.ask(quota, tokens=90))[1], Exhausted)
+        await world.commit()
+        assert isinstance((await world.ask(quota, tokens=90))[1], Exhausted)
+        _, refused = await world.ask(moved, tokens=90)
+        assert (refused.used, refused.held) == (90, 0)
+        await world.admit(moved, tokens=10)
+
+    run(story)
+
+
 def test_i6_200_spenders_at_once_never_pass_one_budget(run) -> None:
     """At every instant, whatever they hold and use; in the end the sum is the ledger's."""
 
@@ -444,6 +473,31 @@ class TestSharedHolds:
             await world.commit()
             assert await world.recorded(quota) == 7
             assert (await world.ask(quota, tokens=94))[1].used == 7
+
+        run(story)
+
+    def test_nothing_is_held_in_a_quota_that_was_removed(self, run) -> None:
+        async def story(world):
+            quota = await world.quota(100)
+            async with world.store.writing() as connection:
+                await quotas.remove(connection, quota.id)
+            assert isinstance((await world.ask(quota, tokens=10))[1], Exhausted)
+            async with world.store.reading() as connection:
+                assert (await quotas.standing(connection, quota, world.now_us)).held == 0
+
+        run(story)
+
+    def test_r17_a_lost_hold_that_nothing_is_charged_to_ends_all_the_same(self, run) -> None:
+        """Else it would be charged again and again, in a loop without a pause."""
+
+        async def story(world):
+            kept = await world.quota(100)
+            await world.admit(kept, tokens=60)
+            async with world.store.writing() as connection:  # As if the hold had come behind it.
+                await connection.execute(delete(tables.quotas))
+            later_us = world.now_us + lost_holds.AFTER_US + 1
+            assert await lost_holds.charge(world.store, world.store, later_us) == 1
+            assert await lost_holds.charge(world.store, world.store, later_us) == 0
 
         run(story)
 

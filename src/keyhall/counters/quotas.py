@@ -113,6 +113,8 @@ class MemoryQuotas:
                 if hold is not None:
                     for line in hold.lines:
                         line.sum.settled -= line.amount
+                        if line.sum.used is not None:  # Told below, unless its days have moved.
+                            line.sum.used += line.amount
         for use in used:
             found = self._sums.get((use.quota_id, use.begins_us))
             if found is not None:

@@ -8,26 +8,34 @@ Should its process come back after all, what it records of that request is refus
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from keyhall.ports.ledger import UsageSink
+from keyhall.ports.quotas import HoldStore
 from keyhall.ports.store import LaneStore, StoreAway
 
 AFTER_US = 24 * 3_600_000_000
 LOOK_SECONDS = 600.0
 
 
-async def charge(store: LaneStore, sink: UsageSink, now_us: int) -> int:
+class Books(LaneStore, HoldStore, Protocol):
+    """Usage and holds in one database."""
+
+
+async def charge(store: Books, sink: UsageSink, now_us: int) -> int:
     """Charge what is lost by now; how many requests that were."""
     lost = await store.lost_holds(now_us - AFTER_US)
     if lost:
         await sink.record_usage(lost)
         ids = [usage.request_id for usage in lost]
+        # The records end those that they are charged to; of a quota that was removed nothing is.
+        await store.end_quota_holds(ids)
         logging.getLogger("keyhall").warning("holds_lost", {"requests": len(ids), "first": ids[0]})
     return len(lost)
 
 
 async def keep_charging(
-    store: LaneStore,
+    store: Books,
     sink: UsageSink,
     now_us: Callable[[], int],
     wait: Callable[[float], Awaitable[None]] = asyncio.sleep,

@@ -95,7 +95,8 @@ def refused(exhausted: Exhausted, hall: Hall) -> ApiError:
         "requested": shown(quota, exhausted.requested),
         "url": hall.url,
     }
-    if exhausted.held and exhausted.used + exhausted.requested <= quota.amount:
+    # Something else holds it, or for a moment we go by a quota that was removed or moved.
+    if exhausted.used + exhausted.requested <= quota.amount:
         return ApiError(
             errors.QUOTA_HELD,
             headers=headers.retry_headers(HELD_WAIT_US),

@@ -12,8 +12,12 @@ from typing import Any
 from keyhall.ports.quotas import Held, Line, Short
 from keyhall.stores.spending.take_in import Ask
 
+# Only where the quota is there and its days still begin as whoever asks believes: else what is held
+# would stand beside a sum that nothing is charged to.
 _TAKE = (
-    "INSERT INTO quota_totals (quota_id, period_us, used, held) VALUES (?, ?, 0, ?) "
+    "INSERT INTO quota_totals (quota_id, period_us, used, held) "
+    "SELECT q.id, ?, 0, ? FROM quotas q JOIN organizations o ON o.id = q.organization_id "
+    "WHERE q.id = ? AND o.time_zone = ? "
     "ON CONFLICT (quota_id, period_us) DO UPDATE SET held = quota_totals.held + excluded.held "
     "WHERE quota_totals.used + quota_totals.held + excluded.held <= ? RETURNING used"
 )
@@ -36,7 +40,7 @@ def take(held: Held, lines: Sequence[Line]) -> Generator[Ask, Any, Short | None]
     for line in sorted(lines, key=_place):  # In one order everywhere: nobody waits in a circle.
         amount, quota = line.amount, line.quota
         if amount <= quota.amount:
-            values = (quota.id, line.begins_us, amount, quota.amount)
+            values = (line.begins_us, amount, quota.id, str(quota.zone), quota.amount)
             if (yield Ask(_TAKE, values)):
                 continue
         found = yield Ask(_STANDING, (quota.id, line.begins_us))
