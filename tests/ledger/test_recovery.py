@@ -289,22 +289,27 @@ def test_r17_two_processes_have_a_journal_each(run, Sink, tmp_path):
     run(main())
 
 
-def test_a_process_that_dies_while_another_starts_is_adopted_by_the_next_start(
+def test_r17_a_process_that_dies_while_another_starts_is_adopted_by_it(
     crash, opening, run, Sink, tmp_path
 ):
+    """Its journal is not written on as our own: no start of others would look into it while we
+    live, and its holds would be given back as if nothing of them were in there."""
+
     class LateSink(Sink):
         async def record_usage(self, batch):
             await super().record_usage(batch)
-            crash(lambda ledger: ledger.open(opening(1)), "journal-1.bin")
+            if len(self.batches) == 1:
+                crash(lambda ledger: ledger.open(opening(1)), "journal-1.bin")
 
     async def main():
         crash(lambda ledger: ledger.open(opening(2)), "journal-2.bin")
-        ledger, found = await open_ledger(tmp_path, LateSink(), VERSIONS, LATER_US)
-        assert found.crashed == 1
-        await ledger.close()
-        sink = Sink()
+        sink = LateSink()
         ledger, found = await open_ledger(tmp_path, sink, VERSIONS, LATER_US)
-        assert [int(id_, 16) for id_ in sink.rows] == [1]
+        assert found.crashed == 2
+        assert sorted(found.journals) == ["journal-1.bin", "journal-2.bin"]
+        assert [int(id_, 16) for id_ in sink.rows] == [2, 1]
+        assert ledger.depth() == 0
         await ledger.close()
+        assert not list(tmp_path.iterdir())
 
     run(main())

@@ -85,7 +85,12 @@ async def open_ledger(
     the files stay as they are."""
     recovered = await adopt_spools(folder, sink, now_us, tell)
     recovered += await adopt_folder(folder, sink, versions, now_us, draining)
-    ledger = JournalLedger(_create_journal(folder), sink, flush_seconds=flush_seconds)
+    while (journal := _create_journal(folder)).leftovers:
+        # Its process died since we looked. Were it ours, nobody would adopt it while we live, and
+        # what it holds in our name would be given back unrecorded.
+        journal.close()
+        recovered += await adopt_folder(folder, sink, versions, now_us, draining)
+    ledger = JournalLedger(journal, sink, flush_seconds=flush_seconds)
     ledger.start()
     return ledger, recovered
 
@@ -247,8 +252,7 @@ async def _record(
 
 
 def _create_journal(folder: Path) -> Journal:
-    """The first that no other process has. Slots that somebody left in it since the adoption are
-    not touched, and wait for the next start."""
+    """The first that no other process has."""
     number = 1
     while True:
         try:
