@@ -121,7 +121,10 @@ class Workers:
     async def _live(self, number: int, opened: asyncio.Event | None) -> int:
         """One life of a worker; its exit status."""
         shows_banner = opened is not None and not opened.is_set()
-        pipe, theirs = os.pipe()
+        try:
+            pipe, theirs = os.pipe()
+        except OSError as error:
+            return _not_started(error)
         try:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -131,6 +134,9 @@ class Workers:
                 pass_fds=(self._listener.fileno(), theirs),
                 start_new_session=True,  # Ctrl-C goes to the parent alone.
             )
+        except OSError as error:
+            os.close(pipe)
+            return _not_started(error)
         finally:
             os.close(theirs)
         self._running[number] = process
@@ -154,6 +160,13 @@ class Workers:
             loop.remove_reader(pipe)
             os.close(pipe)
             del self._running[number]
+
+
+def _not_started(error: OSError) -> int:
+    """The system has no process, memory or file left for another worker just now: those that run
+    go on, and it is tried again as if this one had died at once."""
+    _log.error("worker_not_started", {"reason": error.strerror or str(error)})
+    return 1
 
 
 def serve_many(
