@@ -8,6 +8,7 @@ from typing import Any
 from keyhall.policy.limits import Limits
 
 SECOND_US = 1_000_000
+MINUTE_US = 60 * SECOND_US
 LENGTHS = (10, 60, 3_600)  # seconds
 
 
