@@ -57,12 +57,11 @@ def take(held: Held, lines: Sequence[Line]) -> Generator[Ask, Any, Short | None]
 
 def end(request_ids: Sequence[str]) -> Generator[Ask, Any, int]:
     """Give back what these requests hold; how many holds that were. Repeatable."""
-    count = 0
+    found: list[Sequence[Any]] = []
     for request_id in sorted(request_ids):
-        found = yield Ask(_END, (request_id,))
-        count += len(found)
-        yield from _give_back(found)
-    return count
+        found += yield Ask(_END, (request_id,))
+    yield from _give_back(found)  # Sums last and in order: whoever holds never waits in a circle.
+    return len(found)
 
 
 def end_of(writer: str) -> Generator[Ask, Any, int]:
