@@ -15,6 +15,7 @@ from process import Process, key, process
 from keyhall.clock import ManualClock
 from keyhall.counters.redis.connection import REPLY_SECONDS
 from keyhall.policy.limits import Refused
+from keyhall.ports.counters import Past
 
 RETURN_SECONDS = 5.0
 NOBODY = key("nobody")  # without limits
@@ -119,6 +120,33 @@ def test_f4_flushall_opens_no_limit(own_redis):
             used = await one.use(served, 20)
             await one.until("shared")
             assert used + await one.use(served, 20) == 7
+
+    asyncio.run(story())
+
+
+def test_r6_a_process_that_dies_together_with_redis_opens_no_limit(own_redis):
+    """What it had used is in the ledger alone: its successor tells it, whoever else was first."""
+
+    async def story() -> None:
+        url, options = own_redis.url, {"expected_processes": 2}
+        async with process(url, **options) as one, process(url, **options) as two:
+            served = key("served", rpm=10)
+            await one.knows(2)
+            await two.until("shared")
+            assert await one.use(served, 2) + await two.use(served, 6) == 8
+            at_us = two.counters.link.now_us()
+            two.counters.link.stop().lose("killed")
+            own_redis.kill()
+            await one.notices(NOBODY)
+            own_redis.start()
+            await one.until("joining")
+            successor = Process(url, **options)
+            successor.counters.rebuild([Past(served, at_us, 1)] * 8)
+            await successor.counters.start()
+            await one.until("shared")
+            await successor.until("shared")
+            assert await one.use(served, 20) + await successor.use(served, 20) <= 2
+            successor.counters.close()
 
     asyncio.run(story())
 

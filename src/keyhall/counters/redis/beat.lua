@@ -1,11 +1,13 @@
 -- A process says that it lives, and learns of the others and of what Redis has forgotten.
 --
--- KEYS: the epoch, the members.
+-- KEYS: the epoch, the members, a sign that nobody has told this memory yet what the ledger knows.
 -- ARGV: 1 the process, 2 the epoch that it has joined, 3 a name for a new memory, 4 since when it
---   was without Redis (0: it was not), 5 how long a member is remembered, in us.
+--   was without Redis (0: it was not), 5 how long a member is remembered, in us, 6 "1" if it has
+--   just started, and knows what the ledger does of the last minute.
 -- The epoch is "<memory>:<round>:<born>": the memory is new whenever Redis had forgotten everything,
 -- the round whenever processes had to count by themselves.
--- Returns: the epoch, members, members that have not joined it, the time and the epoch's age in us.
+-- Returns: the epoch, members, members that have not joined it, the time and the epoch's age in us,
+--   and 1 if this process is to tell what the ledger knows: the first that can, of a young memory.
 if redis.replicate_commands then redis.replicate_commands() end
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -15,6 +17,7 @@ local epoch = redis.call('GET', KEYS[1])
 if not epoch then
   epoch = ARGV[3] .. ':1:' .. stamp(now)
   redis.call('SET', KEYS[1], epoch)
+  redis.call('SET', KEYS[3], 1, 'PX', 61000)
 elseif tonumber(ARGV[4]) > 0 then
   local memory, round, born = epoch:match('^(.*):(%d+):(%d+)$')
   if tonumber(born) < tonumber(ARGV[4]) then
@@ -22,6 +25,9 @@ elseif tonumber(ARGV[4]) > 0 then
     redis.call('SET', KEYS[1], epoch)
   end
 end
+
+local tells = 0
+if ARGV[6] == '1' then tells = redis.call('DEL', KEYS[3]) end
 
 redis.call('HSET', KEYS[2], ARGV[1], stamp(now) .. ' ' .. ARGV[2])
 local members, missing = 0, 0
@@ -36,4 +42,4 @@ for i = 1, #all, 2 do
   end
 end
 local born = tonumber(epoch:match(':(%d+)$'))
-return {epoch, members, missing, stamp(now), stamp(now - born)}
+return {epoch, members, missing, stamp(now), stamp(now - born), tells}

@@ -305,10 +305,12 @@ class RedisCounters:
             self._clock.not_before(newest_us)
             self._newest_us = max(self._newest_us, newest_us)
 
-    async def _push(self, is_new_memory: bool, is_founder: bool) -> None:
+    async def _push(self, is_new_memory: bool, tells_ledger: bool) -> None:
         """Tell Redis: everything of the last minute if it has forgotten, else what was admitted
-        without it. Raises Away."""
-        if is_founder:
+        without it. What living processes tell themselves is in the ledger too and counts twice for
+        a minute, if Redis and one of them went together; of that one nobody else knows. Raises
+        Away."""
+        if tells_ledger:
             self._recall()
         self._past = []
         if is_new_memory:

@@ -39,14 +39,14 @@ AGAIN_SECONDS = 0.005  # between attempts while requests wait
 RETRY_SECONDS = 0.25  # when they do not
 MEMBER_US = WINDOW_US  # so long a process that says nothing is counted, and waited for
 
-KEYS = ["kh:{keyhall}:epoch", "kh:{keyhall}:members"]
+KEYS = ["kh:{keyhall}:epoch", "kh:{keyhall}:members", "kh:{keyhall}:untold"]
 
 _log = logging.getLogger("keyhall")
 
 
 class Link:
-    """One per process. `push` is called with whether Redis has forgotten, and tells it; times in
-    Redis' clock."""
+    """One per process. `push` is called with whether Redis has forgotten, and whether to tell what
+    the ledger knows, and tells it; times in Redis' clock."""
 
     def __init__(
         self,
@@ -72,6 +72,7 @@ class Link:
         self.reason = "it was not asked yet"
         self.connection: Connection | None = None
         self.epoch = ""
+        self._tells_ledger = False  # what processes that are gone have used is in there alone
         self._joined = ""  # the epoch in which Redis knows all that we have counted
         self.epoch_argument = self.memory_argument = b""
         self.processes = max(1, expected)
@@ -181,18 +182,21 @@ class Link:
         while True:
             self._wanted.clear()
             memory = secrets.token_hex(8)
-            asked = scripts.BEAT.call(KEYS, self._name, joined, memory, lost_at_us, MEMBER_US)
-            epoch, members, missing, now, age = _read(await connection.call(asked))
+            is_fresh = int(not self._joined)
+            known_of_us = self._name, joined, memory, lost_at_us, MEMBER_US, is_fresh
+            asked = scripts.BEAT.call(KEYS, *known_of_us)
+            epoch, members, missing, now, age, tells = _read(await connection.call(asked))
             self._redis_us, self._read_at = now, monotonic()
             self._beaten(now)
             lost_at_us = self._lost_at_us = 0
             if epoch != joined:
-                is_founder = epoch.startswith(memory)
+                self._tells_ledger |= bool(tells)
                 is_new_memory = _memory(epoch) != _memory(self._joined)
                 self.processes = known = max(self.processes, members, self._expected)
                 self._join(connection, epoch)
-                await self._push(is_new_memory, is_founder)
+                await self._push(is_new_memory, self._tells_ledger)
                 joined = self._joined = epoch  # Not before: who is cut off in between begins anew.
+                self._tells_ledger = False
                 continue
             needed = max(known, self._expected) if is_new_memory else 1
             if (missing == 0 and members >= needed) or age >= WINDOW_US:
@@ -246,7 +250,7 @@ def _memory(epoch: str) -> str:
     return epoch.partition(":")[0]
 
 
-def _read(reply: object) -> tuple[str, int, int, int, int]:
+def _read(reply: object) -> tuple[str, int, int, int, int, int]:
     assert isinstance(reply, list)  # It is our own script that answers.
-    epoch, members, missing, now, age = reply
-    return epoch.decode(), members, missing, int(now), int(age)
+    epoch, members, missing, now, age, tells = reply
+    return epoch.decode(), members, missing, int(now), int(age), tells
