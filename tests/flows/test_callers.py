@@ -456,6 +456,23 @@ def test_i11_the_longest_known_key_is_forgotten_for_a_new_one(monkeypatch):
     asyncio.run(main())
 
 
+def test_i3_who_is_forgotten_while_a_request_waits_for_its_body_is_asked_for_again(monkeypatch):
+    """Of a change of a key that is not known nobody is told."""
+    monkeypatch.setattr(module, "CALLERS_MAX", 1)
+
+    async def main():
+        hall = Hall()
+        text = hall.key()
+        caller = await hall.look_up(text)
+        await hall.look_up(hall.key())
+        await hall.callers.key_changed(hall.change(text, revoked_at_us=1))
+        assert caller.until_us == 0  # So it is renewed before it is used again.
+        await hall.callers.renew(caller)
+        assert caller.grant.revoked_at_us == 1
+
+    asyncio.run(main())
+
+
 def test_r14_a_key_with_open_requests_is_not_forgotten(monkeypatch):
     """R14: a revocation must find them, however many other keys came since."""
     monkeypatch.setattr(module, "CALLERS_MAX", 3)

@@ -218,6 +218,8 @@ class Callers:
             caller = self.known.pop(digest)
             if not caller.open:
                 del self._digest_of[caller.grant.key_id]
+                # A request whose body is still coming has it: no change would be noticed for it.
+                caller.expire()
                 return
             self.known[digest] = caller  # At the end again.
 
