@@ -35,6 +35,7 @@ from keyhall.flows.hall import Hall
 from keyhall.flows.lost_holds import keep_charging
 from keyhall.flows.manage.checks import Refused
 from keyhall.flows.observe.request_log import RequestLog
+from keyhall.flows.unbroken import unbroken
 from keyhall.flows.verify.anchors import Anchors
 from keyhall.lane.protocol import lane_of
 from keyhall.lane.state import LaneState
@@ -248,7 +249,7 @@ async def books(
     stack.push_async_callback(close_ledger, ledger)
     await shared.begin(identity(config.data), ledger.journal_name, recovered.journals)
     stack.push_async_callback(shared.close)
-    background(stack, "lost holds", keep_charging(store, sink, clock.now_us))
+    background(stack, "lost holds", keep_charging(store, sink, clock.now_us, ledger.spooled))
     return shared, ledger, recovered
 
 
@@ -342,7 +343,7 @@ async def roll_up(store: SqlStore) -> None:
     while True:
         await asyncio.sleep(ROLL_UP_SECONDS)
         with contextlib.suppress(StoreAway):  # The follower says so; it is made up for later.
-            await store.roll_up()
+            await unbroken(store.roll_up())
 
 
 def reload_engines(house: House) -> Reload:

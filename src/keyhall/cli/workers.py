@@ -24,7 +24,7 @@ from keyhall.config import Config
 
 STEADY_SECONDS = 10.0  # who has lived so long is started again at once
 DELAY_SECONDS = 0.2
-DELAY_SECONDS_MAX = 10.0
+DELAY_SECONDS_MAX = 3.0
 
 _PROGRAM = "from keyhall.cli.worker import main; main()"
 _log = logging.getLogger("keyhall")

@@ -93,19 +93,6 @@ class SharedQuotas:
         except TimeoutError:
             raise StoreAway("what it held is not given back yet") from None
 
-    async def _take(self, held: Held, lines: Sequence[Line]) -> Short | None:
-        if held.request_id in self._over:  # Else its first hold's end would end this one too.
-            await self._given_back(held.request_id)
-        return await self._store.hold_quotas(held, lines)
-
-    async def _given_back(self, request_id: str) -> None:
-        try:
-            async with asyncio.timeout(GIVEN_BACK_SECONDS):
-                while request_id in self._over:
-                    await self._gave.wait()
-        except TimeoutError:
-            raise StoreAway("what it held is not given back yet") from None
-
     def release(self, hold: QuotaHold) -> None:
         assert isinstance(hold, SharedQuotaHold)
         if not hold.is_over:

@@ -96,7 +96,10 @@ async def _instead(
     attempts = fallbacks.Attempts(request, tab, caller, hall)
     latest: ApiError | None = failure
     while latest is not None:
-        if not attempts.failed(latest) or exchange.has_started or not await attempts.next():
+        if not attempts.failed(latest) or exchange.has_started:
+            raise failure
+        tab.gave_up()  # Whoever leaves from here on leaves no engine's answer.
+        if not await attempts.next():
             raise failure
         answer = tab.start(request)
         latest = None

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from keyhall.flows.unbroken import unbroken
 from keyhall.ports.ledger import UsageSink
 from keyhall.ports.quotas import HoldStore
 from keyhall.ports.store import LaneStore, StoreAway
@@ -38,13 +39,17 @@ async def keep_charging(
     store: Books,
     sink: UsageSink,
     now_us: Callable[[], int],
+    spooled: Callable[[], int],
     wait: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
-    """Look for them every ten minutes."""
+    """Look for them every ten minutes. Not while records of our own wait for the database: after a
+    long outage they say better what was used."""
     while True:
         await wait(LOOK_SECONDS)
+        if spooled():
+            continue
         try:
-            while await charge(store, sink, now_us()):
+            while await unbroken(charge(store, sink, now_us())):
                 pass
         except StoreAway:
             continue  # The follower says so.

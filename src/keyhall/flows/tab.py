@@ -156,8 +156,7 @@ class Tab(msgspec.Struct, eq=False):
     def turn_to(self, version: Version, engine: Engine, fit: Fit) -> None:
         """Another version answers: this one's engine failed before its first byte. The hold stays
         as it was taken; the journal and the record name who answers."""
-        if self._answer is not None:
-            self._answer.close()
+        self.gave_up()
         price = version.price or _FREE
         self._entry.reopen(
             version=version.name,
@@ -170,6 +169,11 @@ class Tab(msgspec.Struct, eq=False):
             on_disconnect=_POLICIES[version.on_disconnect],
         )
         self.version, self.engine, self.fit = version, engine, fit
+
+    def gave_up(self) -> None:
+        """The engine failed before its first byte: from now on there is nothing to charge (R5)."""
+        if self._answer is not None:
+            self._answer.close()
         self._answer = self.shaper = self._completion = self._said = self._counts = None
 
     # --- Without its client ---------------------------------------------------------------------

@@ -15,6 +15,7 @@ from keyhall.config.alerts import Alerts
 from keyhall.engines.upstream.address import AddressRefused
 from keyhall.flows.alerts.message import Channel, Message, Untold
 from keyhall.flows.manage.checks import Invalid
+from keyhall.flows.unbroken import unbroken
 from keyhall.policy.quotas import FOREVER_US
 from keyhall.policy.secrets import Secret
 from keyhall.ports.records import Alert
@@ -98,12 +99,13 @@ class Teller:
             found = await rows.due(connection, now_us, TOGETHER)
         if not found:
             return 0
-        async with self._store.writing() as connection:
-            claimed = [
-                alert for alert in found if await rows.claim(connection, alert, now_us + LEASE_US)
-            ]
+        claimed = await unbroken(self._claimed(found, now_us + LEASE_US))
         await asyncio.gather(*(self._tell(alert, now_us) for alert in claimed))
         return len(claimed)
+
+    async def _claimed(self, found: Sequence[Alert], until_us: int) -> list[Alert]:
+        async with self._store.writing() as connection:
+            return [alert for alert in found if await rows.claim(connection, alert, until_us)]
 
     async def _tell(self, alert: Alert, now_us: int) -> None:
         if alert.attempts == 0 and alert.at_us < now_us - STALE_US:
@@ -134,6 +136,15 @@ class Teller:
         trouble: dict[str, str] | None,
         next_try_us: int,
         told_at_us: int | None = None,
+    ) -> None:
+        await unbroken(self._noted(alert, trouble, next_try_us, told_at_us))
+
+    async def _noted(
+        self,
+        alert: Alert,
+        trouble: dict[str, str] | None,
+        next_try_us: int,
+        told_at_us: int | None,
     ) -> None:
         async with self._store.writing() as connection:
             await rows.note(

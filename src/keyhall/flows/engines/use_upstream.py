@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyhall.engines.upstream.address import Endpoint, is_own
 from keyhall.errors import ApiError
+from keyhall.flows.unbroken import unbroken
 from keyhall.policy.catalogue import Catalogue, Sampling, Version
 from keyhall.policy.secrets import Secret
 from keyhall.ports.records import Actor
@@ -306,7 +307,7 @@ async def keep_offering(
     while True:
         await wait(RETRY_SECONDS)
         try:
-            offered = await offer(store, engine, wanted, now_us())
+            offered = await unbroken(offer(store, engine, wanted, now_us()))
         except StoreAway:
             continue
         if offered.is_complete:

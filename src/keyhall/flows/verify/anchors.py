@@ -9,6 +9,7 @@ import contextlib
 import logging
 
 from keyhall.clock import Clock
+from keyhall.flows.unbroken import unbroken
 from keyhall.ports.records import Actor
 from keyhall.ports.store import StoreAway
 from keyhall.stores.sql import SqlStore
@@ -45,7 +46,7 @@ class Anchors:
         later; the follower says that it is away."""
         while True:
             with contextlib.suppress(StoreAway):
-                await self.write()
+                await unbroken(self.write())
             await asyncio.sleep(ANCHOR_SECONDS)
 
     async def last(self) -> None:
