@@ -68,9 +68,18 @@ def test_i16_every_http_case_ends_in_an_answer_or_a_row_and_spoils_nothing(run, 
             finally:
                 running.close()
             upstream.script = good
-            completion = await ask(engine)[1]
+            completion = await asked(engine)
             assert completion.choices[0].message.content == "Hello"
             await engine.close()
+
+    async def asked(engine):
+        """On a busy machine a peer that hangs closes so late that it may have worked on it, and
+        nobody sends that again: then its caller does."""
+        try:
+            return await ask(engine)[1]
+        except ApiError as error:
+            assert "closed the connection" in str(error)
+            return await ask(engine)[1]
 
     async def story():
         for _, data in cases:
