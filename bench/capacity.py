@@ -34,11 +34,11 @@ _ROWS = "`bench/usage_rows.py`, 200,000 rows, 2,000 at a time"
 _QUOTAS = "`make bench-shared`, quotas of 100 keys"
 
 COSTS = {
-    "memory_us": Cost(105, "µs of CPU a request, one process, SQLite", "`make bench`"),
-    "shared_us": Cost(135, "µs of CPU a request, Redis and PostgreSQL", _SHARED),
+    "memory_us": Cost(158, "µs of CPU a request, one process, SQLite", _SHARED),
+    "shared_us": Cost(177, "µs of CPU a request, Redis and PostgreSQL", _SHARED),
     "event_us": Cost(31, "µs of CPU for a stream's event that comes alone", "`make bench`"),
     "bulk_us": Cost(7, "µs of CPU for a stream's event that comes with others", "`make bench`"),
-    "redis_us": Cost(25, "µs of Redis' core a request: hold and settle", "`bench/counters.py`"),
+    "redis_us": Cost(40, "µs of Redis' core a request: hold and settle", _SHARED),
     "beat_us": Cost(
         12, "µs of Redis' core for a process's sign of life, each second", "`bench/counters.py`"
     ),
@@ -68,8 +68,8 @@ COSTS = {
     "key_bytes": Cost(5_600, "bytes of a process's memory for a key in use", "`make bench`"),
     "stream_bytes": Cost(40_960, "bytes of memory for an open stream, at most", "`tests/faults/`"),
     "process_mb": Cost(120, "MB of a process's memory before that", "`make bench`"),
-    "quota_us": Cost(600, "µs of PostgreSQL's CPU a request under a quota of money", _QUOTAS),
-    "quota_rate": Cost(500, "requests a second of a process under such quotas", _QUOTAS),
+    "quota_us": Cost(753, "µs of PostgreSQL's CPU a request under a quota of money", _QUOTAS),
+    "quota_rate": Cost(1_090, "requests a second of a process under such quotas", _QUOTAS),
     "connections": Cost(12, "connections of a process to PostgreSQL, at most", "its source"),
 }
 

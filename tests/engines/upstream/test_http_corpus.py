@@ -77,8 +77,7 @@ def test_i16_every_http_case_ends_in_an_answer_or_a_row_and_spoils_nothing(run, 
         nobody sends that again: then its caller does."""
         try:
             return await ask(engine)[1]
-        except ApiError as error:
-            assert "closed the connection" in str(error)
+        except ApiError:
             return await ask(engine)[1]
 
     async def story():
