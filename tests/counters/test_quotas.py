@@ -213,6 +213,22 @@ def test_a_zone_that_changes_takes_holds_of_this_quota_along_and_no_others() -> 
     story(work)
 
 
+def test_what_is_committed_after_a_zone_moved_and_before_its_sum_was_read_counts_once() -> None:
+    async def work(shelf):
+        quotas = MemoryQuotas(shelf)
+        quotas.settle(await quotas.hold((quota(),), wanted(1, 30), NOW_US), used(1, 20))
+        moved = quota(zone=zone_of("Pacific/Apia"))
+        shelf.is_away = True
+        with pytest.raises(StoreAway):
+            await quotas.hold((moved,), wanted(2), NOW_US)
+        quotas.committed([used(1, 20)], [])
+        shelf.is_away, shelf.used = False, 20
+        refused = await quotas.hold((moved,), wanted(3, 81), NOW_US)
+        assert (refused.used, refused.held) == (20, 0)
+
+    story(work)
+
+
 def test_i11_sums_of_past_periods_are_forgotten(monkeypatch) -> None:
     monkeypatch.setattr(in_memory, "_SWEEP_EVERY", 10)
 
@@ -295,14 +311,20 @@ def test_f6_a_stop_does_not_wait_for_a_database_that_is_away(monkeypatch) -> Non
 def test_i6_who_holds_once_more_waits_until_its_first_hold_has_ended(monkeypatch) -> None:
     """Midnight: the end of the first hold must neither meet the second one nor end it."""
     monkeypatch.setattr(shared_quotas, "RETRY_SECONDS", 0)
-    monkeypatch.setattr(shared_quotas, "GIVEN_BACK_SECONDS", 0.01)
 
     async def work(shelf):
         quotas = SharedQuotas(shelf)
         await quotas.begin("folder", "journal-1.bin")
-        quotas.release(await quotas.hold((quota(),), wanted(1), NOW_US))
-        again = await quotas.hold((quota(),), wanted(1), NOW_US + DAY_US)
+        first = await quotas.hold((quota(),), wanted(1), NOW_US)
+        shelf.gate.clear()
+        quotas.release(first)
+        holding = asyncio.create_task(quotas.hold((quota(),), wanted(1), NOW_US + DAY_US))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        shelf.gate.set()
+        again = await holding
         assert shelf.ended == [wanted(1).request_id]
+        monkeypatch.setattr(shared_quotas, "GIVEN_BACK_SECONDS", 0.01)
         shelf.is_away = True
         quotas.release(again)
         with pytest.raises(StoreAway, match="not given back yet"):
@@ -310,5 +332,20 @@ def test_i6_who_holds_once_more_waits_until_its_first_hold_has_ended(monkeypatch
         shelf.is_away = False
         await quotas.close()
         assert quotas.open_holds() == 0
+
+    story(work)
+
+
+def test_what_ends_together_is_given_back_together() -> None:
+    async def work(shelf):
+        quotas = SharedQuotas(shelf)
+        await quotas.begin("folder", "journal-1.bin")
+        holds = [await quotas.hold((quota(),), wanted(number), NOW_US) for number in (1, 2)]
+        asked = shelf.asked
+        for hold in holds:
+            quotas.release(hold)
+        await quotas.close()
+        assert shelf.ended == [wanted(number).request_id for number in (1, 2)]
+        assert shelf.asked == asked + 1
 
     story(work)

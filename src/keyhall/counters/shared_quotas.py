@@ -88,10 +88,13 @@ class SharedQuotas:
     async def _given_back(self, request_id: str) -> None:
         try:
             async with asyncio.timeout(GIVEN_BACK_SECONDS):
-                while request_id in self._over:
-                    await self._gave.wait()
+                await self._end_of(request_id)
         except TimeoutError:
             raise StoreAway("what it held is not given back yet") from None
+
+    async def _end_of(self, request_id: str) -> None:
+        while request_id in self._over:
+            await self._gave.wait()
 
     def release(self, hold: QuotaHold) -> None:
         assert isinstance(hold, SharedQuotaHold)
