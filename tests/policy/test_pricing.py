@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyhall.policy.pricing import cost_nano
+from keyhall.policy.pricing import cost_nano, decimal
 
 TOKENS = st.integers(0, 10**8)
 PRICES = st.integers(0, 10**12)  # Up to a million of the currency for a million tokens.
@@ -53,3 +53,17 @@ def test_more_tokens_never_cost_less(given_in, given_out, price_in, price_out, m
     cost = cost_nano(given_in, given_out, price_in, price_out)
     assert cost <= cost_nano(given_in + more, given_out, price_in, price_out)
     assert cost <= cost_nano(given_in, given_out + more, price_in, price_out)
+
+
+@pytest.mark.parametrize(
+    ("amount", "digits", "thousands", "said"),
+    [
+        (0, 9, ",", "0.00"),
+        (1, 9, ",", "0.000000001"),
+        (-1_500_000_000, 9, ",", "-1.50"),
+        (1_234_567_800_000, 6, ",", "1,234,567.80"),
+        (1_234_567_800_000, 6, "", "1234567.80"),
+    ],
+)
+def test_r18_amounts_are_written_whole_and_never_rounded(amount, digits, thousands, said):
+    assert decimal(amount, digits, thousands) == said

@@ -16,7 +16,7 @@ from keyhall.flows.callers import Caller
 from keyhall.flows.hall import Hall
 from keyhall.policy.access import at
 from keyhall.policy.catalogue import Price, Version
-from keyhall.policy.pricing import cost_nano
+from keyhall.policy.pricing import NANO_DIGITS, cost_nano, decimal
 from keyhall.policy.quotas import Exhausted, Quota
 from keyhall.ports.counters import Hold
 from keyhall.ports.exchange import Exchange
@@ -113,6 +113,4 @@ def shown(quota: Quota, amount: int) -> str:
     """An amount as people write it: money in whole units with all its decimals."""
     if quota.resource != "money":
         return str(amount)
-    whole, rest = divmod(amount, 1_000_000_000)
-    decimals = f"{rest:09d}".rstrip("0").ljust(2, "0")
-    return f"{whole}.{decimals}"
+    return decimal(amount, NANO_DIGITS, thousands="")

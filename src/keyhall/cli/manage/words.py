@@ -14,13 +14,14 @@ from typing import Any, Literal
 import click
 
 from keyhall.policy.limits import Limits
+from keyhall.policy.pricing import NANO_DIGITS as NANO_DIGITS
+from keyhall.policy.pricing import decimal
 from keyhall.policy.tiers import LIMIT_MAX
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _SPAN_SECONDS_MAX = 100 * 366 * 86_400
 AMOUNT_DIGITS_MAX = 18  # what makes no sense as a limit is refused where it is understood
 MICRO_DIGITS = 6
-NANO_DIGITS = 9
 _MONEY = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,9}))?")
 
 
@@ -221,11 +222,7 @@ def span(microseconds: int) -> str:
     return counted(seconds, "second")
 
 
-def money(amount: int, digits: int) -> str:
-    """Whole smallest units as a decimal with two places or as many as it has: 150000 is 0.15."""
-    whole, fraction = divmod(abs(amount), 10**digits)
-    sign = "-" if amount < 0 else ""
-    return f"{sign}{whole:,}.{f'{fraction:0{digits}d}'.rstrip('0').ljust(2, '0')}"
+money = decimal  # 150000 micro-units are 0.15
 
 
 def some(entries: Sequence[str] | None, everything: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from keyhall.policy.pricing import NANO_DIGITS, decimal
 from keyhall.policy.quotas import FOREVER_US, Quota, span
 from keyhall.ports.records import Alert
 
@@ -104,8 +105,7 @@ class Message:
     def _units(self, units: int) -> str:
         if self.quota is None or self.quota.resource != "money":
             return f"{units:,}"
-        whole, fraction = divmod(units, 10**9)
-        return f"{whole:,}.{f'{fraction:09d}'.rstrip('0').ljust(2, '0')}"
+        return decimal(units, NANO_DIGITS)
 
 
 def _stamp(at_us: int) -> str:
