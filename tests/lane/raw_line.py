@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from keyhall.lane.deadlines import in_kernel
-from keyhall.lane.reading import BODY
+from keyhall.lane.reading import BODY, EARLY
 
 QUICK_ACK = getattr(socket, "TCP_QUICKACK", socket.TCP_NODELAY)  # Elsewhere nothing is needed.
 QUIET_TURNS = 16  # of the loop without a byte: then what was sent has been read and answered
@@ -101,6 +101,7 @@ class Raw:
         return bool(
             (lane.active is not None and (lane.active.is_complete or lane.phase != BODY))
             or (lane.active is None and (lane.queue or lane._pending))
+            or lane._pauses & EARLY  # It looks for the key, and does not read meanwhile.
             or (cycle is not None and not cycle.response_complete)
             or (not self._reading.done() and lane.transport.get_write_buffer_size())
             or (not self._reading.done() and in_kernel(lane.transport.get_extra_info("socket")))

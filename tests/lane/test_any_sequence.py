@@ -117,7 +117,7 @@ async def walk(door, seed):
         sending = loop.create_task(send(door, raw, pieces, draw))
         try:
             async with asyncio.timeout(WALK_SECONDS_MAX):
-                await asyncio.wait([sending])
+                await sending
                 await raw.quiet()
         except TimeoutError:
             lane = raw.lane
