@@ -1,9 +1,11 @@
 """`make bench-shared`: one process in memory against processes that share Redis and PostgreSQL.
 
-The same load on one process with SQLite, on one with Redis and PostgreSQL, on two workers with
-both; and on keys under a quota of money, whose holds are transactions. Keyhall has the core of the
-servers, whatever the number of its processes; everything else has the other. What Redis and
-PostgreSQL take is told apart. Rounds alternate, and ratios are between neighbouring rounds.
+The same load on one process with SQLite, on one with Redis and PostgreSQL, and on keys under a
+quota of money, whose holds are transactions; twice its clients on two workers with both, so that
+each process has as many (with fewer its turns are shorter, whatever it shares). Keyhall has the
+core of the servers, whatever the number of its processes; everything else has the other. What
+Redis and PostgreSQL take is told apart. Rounds alternate, and ratios are between neighbouring
+rounds.
 """
 
 import argparse
@@ -51,6 +53,7 @@ class Case:
     keys: list[str]
     is_shared: bool = True
     shapes: tuple[Shape, ...] = SHAPES
+    workers: int = 1  # each with as many clients as the one in memory has
     # Of all its keys, until every process knows them: a look-up costs as much as five requests.
     passes: int = 2
     answered: int = 0
@@ -97,7 +100,7 @@ def _house() -> Iterator[House]:
         cases = [
             Case(MEMORY, alone, [*alone.manner.keys], is_shared=False),
             Case(ONE, one, keys[:KEYS]),
-            Case(TWO, two, [*two.manner.keys], passes=12),  # all but 1 in 4,096
+            Case(TWO, two, [*two.manner.keys], workers=2, passes=12),  # all but 1 in 4,096
             Case(BUDGETS, one, keys[KEYS:-1], shapes=(WHOLE,)),
             Case(BUDGET, one, keys[-1:], shapes=(WHOLE,)),
         ]
@@ -146,7 +149,7 @@ def _rounds(house: House, shape: Shape, rounds: int, seconds: float) -> dict[str
         figures = machine.load(
             case.subject.port,
             files[case.name],
-            connections=shape.connections,
+            connections=case.workers * shape.connections,
             seconds=WARM_UP_SECONDS,
             count=count,
         )
@@ -192,7 +195,9 @@ def _used(house: House, case: Case) -> dict[str, float]:
 
 def _round(house: House, shape: Shape, case: Case, file: Path, seconds: float) -> dict:
     before = _used(house, case)
-    figures = machine.load(case.subject.port, file, connections=shape.connections, seconds=seconds)
+    figures = machine.load(
+        case.subject.port, file, connections=case.workers * shape.connections, seconds=seconds
+    )
     time.sleep(SETTLED_SECONDS)  # Until its usage is written, so that this is counted too.
     after = _used(house, case)
     answered = max(1, figures["ok"])
