@@ -111,6 +111,29 @@ def test_f4_nobody_waits_longer_than_fifty_milliseconds_in_time(own_redis, fault
     asyncio.run(story())
 
 
+@pytest.mark.parametrize("in_flight", [1, 20], ids=["one", "many"])
+def test_r7_a_key_without_limits_is_never_refused_for_a_silent_redis(own_redis, in_flight):
+    """Not even who waits for a reply at the moment when Redis falls silent."""
+
+    async def story() -> None:
+        async with process(own_redis.url, reply_seconds=0.1) as one:
+            assert await one.use(NOBODY, 3) == 3
+            with paused(own_redis):
+                holds = await asyncio.gather(*(one.hold(NOBODY) for _ in range(in_flight)))
+                bound = await one.hold(key("bound", rpm=10))
+                assert not any(isinstance(each, Refused) for each in holds)
+                assert isinstance(bound, Refused)
+                for each in holds:
+                    assert not isinstance(each, Refused)
+                    assert each.facts.is_degraded
+                    one.counters.settle(each, 1)
+                assert one.counters.open_holds() == 0
+            await one.until("shared")
+            assert await one.use(NOBODY, 3) == 3
+
+    asyncio.run(story())
+
+
 def test_f4_flushall_opens_no_limit(own_redis):
     async def story() -> None:
         async with process(own_redis.url) as one:

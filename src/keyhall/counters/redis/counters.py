@@ -116,7 +116,7 @@ class RedisCounters:
                 flag = await self._flag(connection)
             elif self.link.was_late:
                 break
-        return mirror.away(None, "requests", 0, 0, 1, 0)
+        return self._undecided(plan, tokens)
 
     async def _decide(self, plan: RedisPlan, tokens: int) -> RedisHold | Refused | None:
         """What this process decides by itself. None: Redis is to be asked."""
@@ -124,7 +124,7 @@ class RedisCounters:
         if link.mode == "looking":
             await link.decided()
             if link.mode == "looking":
-                return mirror.away(None, "requests", 0, 0, 1, 0)
+                return self._undecided(plan, tokens)
         if link.mode == "away":
             return self._hold_alone(plan, tokens, self._now_us())
         if link.mode == "joining" and self._degraded == "share":
@@ -219,6 +219,14 @@ class RedisCounters:
             self.cancel(self._admitted(plan, tokens, ask.reply))
 
     # --- Without Redis ----------------------------------------------------------------------------
+
+    def _undecided(self, plan: RedisPlan, tokens: int) -> RedisHold | Refused:
+        """The time is up, and nobody knows whether Redis is away or whether it has counted this.
+        Where nothing is limited there is nothing to wait for: a hold that has ended already, for a
+        settlement would be sent to a Redis that may never have heard of it."""
+        if plan.has_limits:
+            return mirror.away(None, "requests", 0, 0, 1, 0)
+        return RedisHold(self._now_us(), tokens, Facts(is_degraded=True), None)
 
     def _hold_alone(self, plan: RedisPlan, tokens: int, now_us: int) -> RedisHold | Refused:
         refused = self._short_of_share(plan, tokens, now_us)

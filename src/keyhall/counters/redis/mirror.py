@@ -13,7 +13,7 @@ from typing import Literal
 
 from keyhall.counters.plans import Plan, Shared
 from keyhall.counters.redis import resp, scripts
-from keyhall.policy.limits import Facts, Refused, Resource, WindowLimits
+from keyhall.policy.limits import NO_LIMITS, Facts, Refused, Resource, WindowLimits
 from keyhall.policy.window import Slot, Window
 
 Degraded = Literal["share", "open"]
@@ -56,6 +56,7 @@ class RedisPlan(Plan[Mirrored]):
     settle: bytes = b""
     # Windows with a limit on what is in flight, each with the key of its leases.
     leases: tuple[tuple[str, Mirrored], ...] = ()
+    has_limits: bool = True
 
 
 def epoch_key(group: str) -> str:
@@ -85,6 +86,7 @@ def plan_of(asked: tuple[WindowLimits, ...], windows: tuple[Mirrored, ...]) -> R
         limits=resp.arguments(b"".join(map(_limits, asked))),
         settle=scripts.SETTLE.head(keys, 2 + more),
         leases=leases,
+        has_limits=any(each.limits != NO_LIMITS for each in asked),
     )
 
 
