@@ -56,6 +56,13 @@ def test_every_setting_can_be_given_in_the_environment():
     )
 
 
+@pytest.mark.parametrize("seconds", [0, 0.019, 1.01, -1])
+def test_redis_is_waited_for_neither_too_shortly_nor_too_long(seconds):
+    (said,) = mistakes(f"[redis]\nreply_seconds = {seconds}\n")
+    assert "reply_seconds" in said
+    assert parse("").redis.reply_seconds == 0.05
+
+
 def test_places_in_a_text_are_filled_from_the_environment():
     text = '[upstream]\napi_key = "${VLLM_KEY}"\nbase_url = "http://${HOST}:8000/v1"\n'
     found = parse(text, {"VLLM_KEY": "sk-1", "HOST": "10.0.0.5"})

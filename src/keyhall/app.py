@@ -20,6 +20,7 @@ from keyhall.counters.memory import MemoryCounters
 from keyhall.counters.quotas import MemoryQuotas, QuotaSink
 from keyhall.counters.redis.address import AddressError
 from keyhall.counters.redis.address import parse as parse_address
+from keyhall.counters.redis.connection import MARGIN_SECONDS
 from keyhall.counters.redis.counters import RedisCounters
 from keyhall.counters.shared_quotas import SharedQuotas
 from keyhall.engines.upstream.address import Endpoint
@@ -217,6 +218,7 @@ def counters_of(redis: Redis, clock: Clock, turn: Turn) -> Counters:
         turn.outbox,
         degraded=redis.degraded,
         expected_processes=redis.expected_processes,
+        reply_seconds=redis.reply_seconds - MARGIN_SECONDS,
     )
 
 

@@ -136,6 +136,11 @@ class Redis(Section, frozen=True):
         Meta(description="While Redis is away: `share` passes no limit, `open` may do so once."),
     ] = "share"
     expected_processes: Annotated[Positive, Meta(description="Processes, at least.")] = 1
+    # Below, one late wake-up of a busy machine makes a process count alone; above, callers notice.
+    reply_seconds: Annotated[
+        float,
+        Meta(ge=0.02, le=1.0, description="So long a request waits for Redis; then it is away."),
+    ] = 0.05
 
     def __repr__(self) -> str:
         return f"Redis(degraded={self.degraded!r}, ...)"

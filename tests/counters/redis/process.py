@@ -35,6 +35,12 @@ class Process:
         )
         self.longest_seconds = 0.0
 
+    @classmethod
+    def of(cls, counters: Any) -> "Process":
+        made = cls("unix:///nowhere")
+        made.counters = counters
+        return made
+
     @property
     def mode(self) -> str:
         return self.counters.link.mode

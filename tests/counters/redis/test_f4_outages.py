@@ -12,10 +12,13 @@ import pytest
 from between import Between
 from process import Process, key, process
 
-from keyhall.clock import ManualClock
+from keyhall.app import counters_of
+from keyhall.clock import ManualClock, SystemClock
+from keyhall.config import Redis
 from keyhall.counters.redis.connection import REPLY_SECONDS
 from keyhall.policy.limits import Refused
 from keyhall.ports.counters import Past
+from keyhall.turn import Turn
 
 RETURN_SECONDS = 5.0
 NOBODY = key("nobody")  # without limits
@@ -202,6 +205,24 @@ def test_f4_a_slow_or_silent_redis_is_one_that_is_away(own_redis, delay_seconds)
             assert await one.until("shared") <= RETURN_SECONDS
             used = await one.use(served, 20)
             assert used <= 7
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(("reply_seconds", "mode"), [(0.5, "shared"), (0.05, "away")])
+def test_f4_how_slow_a_redis_may_be_is_a_setting(own_redis, reply_seconds, mode):
+    async def story() -> None:
+        async with Between(own_redis.socket) as between:
+            settings = Redis(url=between.url, reply_seconds=reply_seconds)
+            one = Process.of(counters_of(settings, SystemClock(), Turn()))
+            await one.counters.start()
+            await one.until("shared")
+            between.delay_seconds = 0.12
+            await one.hold(key(rpm=10))
+            await asyncio.sleep(0.05)
+            assert one.mode in (mode, "looking")
+            assert (one.mode == "shared") == (mode == "shared")
+            one.counters.close()
 
     asyncio.run(story())
 

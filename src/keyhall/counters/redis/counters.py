@@ -95,7 +95,7 @@ class RedisCounters:
     # --- Holds ------------------------------------------------------------------------------------
 
     async def hold(self, windows: tuple[WindowLimits, ...], tokens: int) -> RedisHold | Refused:
-        """One script. Waits for Redis no longer than 50 ms, whatever happens to it."""
+        """One script. Waits for Redis no longer than it may, whatever happens to it."""
         plan = self._plans.get(id(windows)) or self._table.make(windows, self._now_us())
         plan.is_used = True
         flag = _NO_FLAG
