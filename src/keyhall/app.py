@@ -47,7 +47,7 @@ from keyhall.ledger.recovery import Progress, Recovered, open_ledger
 from keyhall.ledger.spool import PATTERN as SPOOLS
 from keyhall.policy.catalogue import Catalogue
 from keyhall.policy.proxies import TrustedProxies
-from keyhall.ports.counters import Counters
+from keyhall.ports.counters import Counters, CountersUnfit
 from keyhall.ports.ledger import UsageSink
 from keyhall.ports.quotas import Quotas
 from keyhall.ports.store import LaneStore, StoreAway
@@ -105,7 +105,7 @@ async def open_house(
     async with AsyncExitStack() as stack:
         try:
             house = await _open(stack, config, url, clock or SystemClock(), own, worker)
-        except (Refused, PepperRefused, SchemaUnfit, JournalError) as error:
+        except (Refused, PepperRefused, SchemaUnfit, JournalError, CountersUnfit) as error:
             raise StartRefused(str(error)) from error
         except StoreAway as error:
             words = str(error)

@@ -7,6 +7,10 @@ from typing import Protocol
 from keyhall.policy.limits import Facts, Refused, WindowLimits
 
 
+class CountersUnfit(Exception):
+    """What the settings name cannot count for us; the message says why, and what to do."""
+
+
 class Hold(Protocol):
     """A taken reservation. Ends in exactly one `settle` or `cancel`; later calls do nothing."""
 
@@ -48,7 +52,8 @@ class Counters(Protocol):
         ...
 
     async def start(self) -> None:
-        """After `rebuild`: be ready, or know that what counts for all processes is away."""
+        """After `rebuild`: be ready, or know that what counts for all processes is away. Raises
+        CountersUnfit if it would be in vain to wait for it."""
         ...
 
     def degraded(self) -> str | None:

@@ -28,15 +28,14 @@ class Address:
     def __str__(self) -> str:
         return self.path or f"{self.host}:{self.port}"
 
-    def greeting(self) -> list[bytes]:
-        """The commands that a new connection begins with."""
-        commands = []
-        if self.password:
-            name = (self.user,) if self.user else ()
-            commands.append(resp.encode("AUTH", *name, self.password))
-        if self.database:
-            commands.append(resp.encode("SELECT", self.database))
-        return commands
+    def sign_in(self) -> bytes:
+        """For those with a password."""
+        name = (self.user,) if self.user else ()
+        return resp.encode("AUTH", *name, self.password)
+
+    def select(self) -> bytes:
+        """Not in every cluster: to be said once it is known that this is none."""
+        return resp.encode("SELECT", self.database)
 
     def context(self) -> ssl.SSLContext | None:
         return ssl.create_default_context() if self.is_tls else None

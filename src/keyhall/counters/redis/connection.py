@@ -23,6 +23,15 @@ MARGIN_SECONDS = 0.005  # for the second look and what is around it
 REPLY_SECONDS = WAIT_SECONDS - MARGIN_SECONDS
 
 
+# As a script, for one that may not ask still gets a reply: then we believe that it is no cluster.
+_IS_CLUSTER = resp.encode(
+    "EVAL",
+    "local said = redis.pcall('INFO', 'cluster')\n"
+    "return type(said) == 'string' and said:match('cluster_enabled:1') or ''",
+    "0",
+)
+
+
 class _Lost:
     """In the place of a reply that will never come."""
 
@@ -32,6 +41,10 @@ LOST = _Lost()
 
 class Away(Exception):
     """Redis cannot be reached or does not do what it is asked to; the message says why."""
+
+
+class Unfit(Away):
+    """What answers is not what we can count in, however often it is asked."""
 
 
 class Ask(Signal):
@@ -202,7 +215,7 @@ async def connect(
     seconds: float,
     reply_seconds: float = REPLY_SECONDS,
 ) -> Connection:
-    """Connect, sign in and load `scripts`. Raises Away."""
+    """Connect, sign in and load `scripts`. Raises Away, Unfit if it is a cluster."""
     loop = asyncio.get_running_loop()
     connection: Connection | None = None
     said: list[str] = []
@@ -222,13 +235,12 @@ async def connect(
                 _, connection = await loop.create_connection(
                     make, address.host, address.port, ssl=address.context()
                 )
-            for command in address.greeting():
-                await connection.call(command)
-            for script in scripts:
-                await connection.call(resp.encode("SCRIPT", "LOAD", script))
+            await _greet(connection, address, scripts)
     except BaseException as error:
         if connection is not None:
             connection.lose("given up")
+        if isinstance(error, Unfit):
+            raise
         if isinstance(error, TimeoutError):
             raise Away("it did not answer in time") from error
         if isinstance(error, (OSError, Away)):
@@ -237,6 +249,25 @@ async def connect(
     return connection
 
 
+async def _greet(connection: Connection, address: Address, scripts: list[bytes]) -> None:
+    if address.password:
+        await connection.call(address.sign_in())
+    if await connection.call(_IS_CLUSTER):
+        raise Unfit(_cluster(address))
+    if address.database:
+        await connection.call(address.select())
+    for script in scripts:
+        await connection.call(resp.encode("SCRIPT", "LOAD", script))
+
+
 def _said(error: Exception) -> str:
     strerror = getattr(error, "strerror", None)
     return str(strerror or error or type(error).__name__)
+
+
+def _cluster(address: Address) -> str:
+    return (
+        f"{address} is a node of a Redis Cluster, in which Keyhall cannot count: it follows no "
+        "redirections. Give `[redis] url` one server, with replicas if you like, that has "
+        "`cluster-enabled no`"
+    )

@@ -28,7 +28,7 @@ from keyhall.counters.refusal import refuse
 from keyhall.outbox import Outbox
 from keyhall.policy.limits import WINDOW_US, Facts, Refused, WindowLimits
 from keyhall.policy.window import Window
-from keyhall.ports.counters import Hold, Past
+from keyhall.ports.counters import CountersUnfit, Hold, Past
 
 LEASE_US = 30_000_000  # A process that renews none for so long is dead, and nothing of it is open.
 RENEW_SECONDS = 10.0
@@ -397,3 +397,5 @@ class RedisCounters:
     async def start(self) -> None:
         """Connect, and return once it is known whether Redis is there."""
         await self.link.first_decided()
+        if self.link.is_unfit:
+            raise CountersUnfit(f"{self.link.reason}.")

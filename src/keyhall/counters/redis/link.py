@@ -70,6 +70,7 @@ class Link:
         self._window_us = window_us
         self.mode: Mode = "looking"
         self.reason = "it was not asked yet"
+        self.is_unfit = False  # `reason` will be the same for ever
         self.connection: Connection | None = None
         self.epoch = ""
         self._tells_ledger = False  # what processes that are gone have used is in there alone
@@ -142,7 +143,9 @@ class Link:
             try:
                 await self._follow(await self._connect())
             except Away as error:
-                if self.mode == "looking" and monotonic() < self._look_until:
+                self.is_unfit = isinstance(error, connections.Unfit)
+                may_look = self.mode == "looking" and not self.is_unfit
+                if may_look and monotonic() < self._look_until:
                     await asyncio.sleep(AGAIN_SECONDS)
                     continue
                 self._set("away", str(error))
@@ -174,6 +177,7 @@ class Link:
 
     async def _follow(self, connection: Connection) -> None:
         """Beat, join, beat on. Returns or raises Away when the connection is lost."""
+        self.is_unfit = False
         was_away = self.mode == "away"
         joined = "" if was_away else self._joined
         lost_at_us = self._lost_at_us if was_away else 0
