@@ -20,6 +20,7 @@ DAY = 86_400
 MONTH = 30 * DAY
 SLOTS = 16_384  # of a process's journal: requests that are open or not yet written
 KNOWN = 50_000  # keys that a process remembers
+FEW, COUNTS_A_SECOND = 64, 10  # of processes, as in `beat.lua`
 BUSY = 0.7  # of a core that may be used: above it, waiting grows fast
 
 
@@ -137,8 +138,10 @@ def process() -> str:
 
 
 def redis_of(requests: float, processes: float) -> float:
-    """Cores of Redis: counters, and the signs of life, which grow with the square."""
-    beats = processes * (cost("beat_us") + processes * cost("member_us"))
+    """Cores of Redis: counters, and the signs of life. Few processes are all looked at by each of
+    them, each second; many are counted ten times a second for all."""
+    counts = min(processes, COUNTS_A_SECOND) if processes > FEW else processes
+    beats = processes * (cost("beat_us") + counts * cost("member_us"))
     return (requests * cost("redis_us") + beats) / 1e6
 
 
@@ -239,7 +242,7 @@ def storage() -> str:
 def bounds() -> str:
     """Where each part ends, by itself."""
     primary = BUSY * 1e6 / cost("redis_us")
-    beats = (BUSY / 10 * 1e6 / cost("member_us")) ** 0.5
+    beats = BUSY / 10 * 1e6 / (cost("beat_us") + COUNTS_A_SECOND * cost("member_us"))
     rows = [
         ["one Redis primary, 70 % busy: requests a second", _number(primary)],
         ["signs of life take a tenth of that at: processes", _number(beats)],

@@ -163,13 +163,13 @@ async def measure(socket: str, pid: int, seconds: float, runs: int) -> None:
 async def beats(connection: Any, processes: int) -> float:
     """Microseconds inside Redis for one process's sign of life among so many."""
     names = [f"process-{number:024}" for number in range(processes)]
-    keys = ["{bench}:epoch", "{bench}:members"]
+    keys = [f"{{bench}}:{name}" for name in ("epoch", "members", "untold", "counted")]
     for timed in (False, True):
         if timed:
             await connection.call(resp.encode("CONFIG", "RESETSTAT"))
         for number in range(max(processes, 200)):
             name = names[number % processes]
-            await connection.call(scripts.BEAT.call(keys, name, "m:1:1", "m", 0, 60_000_000))
+            await connection.call(scripts.BEAT.call(keys, name, "m:1:1", "m", 0, 60_000_000, 0))
     told = (await connection.call(resp.encode("INFO", "commandstats"))).decode()
     return float(told.partition("cmdstat_evalsha:")[2].partition("usec_per_call=")[2].split(",")[0])
 

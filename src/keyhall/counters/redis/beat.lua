@@ -1,6 +1,7 @@
 -- A process says that it lives, and learns of the others and of what Redis has forgotten.
 --
--- KEYS: the epoch, the members, a sign that nobody has told this memory yet what the ledger knows.
+-- KEYS: the epoch, the members, a sign that nobody has told this memory yet what the ledger knows,
+--   how many members there were a moment ago.
 -- ARGV: 1 the process, 2 the epoch that it has joined, 3 a name for a new memory, 4 since when it
 --   was without Redis (0: it was not), 5 how long a member is remembered, in us, 6 "1" if it has
 --   just started, and knows what the ledger does of the last minute.
@@ -30,15 +31,31 @@ local tells = 0
 if ARGV[6] == '1' then tells = redis.call('DEL', KEYS[3]) end
 
 redis.call('HSET', KEYS[2], ARGV[1], stamp(now) .. ' ' .. ARGV[2])
-local members, missing = 0, 0
-local all = redis.call('HGETALL', KEYS[2])
-for i = 1, #all, 2 do
-  local beat, joined = all[i + 1]:match('^(%d+) (.*)$')
-  if tonumber(beat) + ARGV[5] < now then
-    redis.call('HDEL', KEYS[2], all[i])
-  else
-    members = members + 1
-    if joined ~= epoch then missing = missing + 1 end
+
+-- To look at all of them costs 0.7 us each. Were each of a thousand looked at by each of a thousand,
+-- that would be most of a core, so many are counted ten times a second, for everybody. Whoever
+-- reads a count that is 100 ms old in the same epoch knows what it would have known 100 ms ago.
+local FEW, COUNTED_MS = 64, 100
+local members, missing
+local is_few = redis.call('HLEN', KEYS[2]) <= FEW
+if not is_few then
+  local of, all, absent = (redis.call('GET', KEYS[4]) or ''):match('^(.*) (%d+) (%d+)$')
+  if of == epoch then members, missing = tonumber(all), tonumber(absent) end
+end
+if not members then
+  members, missing = 0, 0
+  local all = redis.call('HGETALL', KEYS[2])
+  for i = 1, #all, 2 do
+    local beat, joined = all[i + 1]:match('^(%d+) (.*)$')
+    if tonumber(beat) + ARGV[5] < now then
+      redis.call('HDEL', KEYS[2], all[i])
+    else
+      members = members + 1
+      if joined ~= epoch then missing = missing + 1 end
+    end
+  end
+  if not is_few then
+    redis.call('SET', KEYS[4], epoch .. ' ' .. members .. ' ' .. missing, 'PX', COUNTED_MS)
   end
 end
 local born = tonumber(epoch:match(':(%d+)$'))

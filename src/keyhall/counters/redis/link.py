@@ -39,7 +39,7 @@ AGAIN_SECONDS = 0.005  # between attempts while requests wait
 RETRY_SECONDS = 0.25  # when they do not
 MEMBER_US = WINDOW_US  # so long a process that says nothing is counted, and waited for
 
-KEYS = ["kh:{keyhall}:epoch", "kh:{keyhall}:members", "kh:{keyhall}:untold"]
+KEYS = [f"kh:{{keyhall}}:{name}" for name in ("epoch", "members", "untold", "counted")]
 
 _log = logging.getLogger("keyhall")
 
