@@ -22,6 +22,7 @@ from keyhall.counters.redis.address import AddressError
 from keyhall.counters.redis.address import parse as parse_address
 from keyhall.counters.redis.connection import MARGIN_SECONDS
 from keyhall.counters.redis.counters import RedisCounters
+from keyhall.counters.redis.telling import Heritage
 from keyhall.counters.shared_quotas import SharedQuotas
 from keyhall.engines.upstream.address import Endpoint
 from keyhall.flows import first_run, restart
@@ -144,7 +145,8 @@ async def _open(
     catalogue = await catalogue_of(store)
     quotas, ledger, recovered = await books(stack, config, store, catalogue, clock)
     clock.not_before(await store.newest_admitted_us())
-    counters = counters_of(config.redis, clock, turn)
+    heritage = restart.heritage_of(config.data, ledger, recovered)
+    counters = counters_of(config.redis, clock, turn, heritage)
     stack.callback(counters.close)
     await restart.fill(counters, store, tiers, clock.now_us())
     callers = Callers(store, tiers, peppers, clock, url)
@@ -204,7 +206,7 @@ async def store_of(stack: AsyncExitStack, config: Config, *, holds_folder: bool)
     return store
 
 
-def counters_of(redis: Redis, clock: Clock, turn: Turn) -> Counters:
+def counters_of(redis: Redis, clock: Clock, turn: Turn, heritage: Heritage) -> Counters:
     """In memory, for one process; in Redis for many."""
     if not redis.url:
         return MemoryCounters(clock)
@@ -219,6 +221,7 @@ def counters_of(redis: Redis, clock: Clock, turn: Turn) -> Counters:
         degraded=redis.degraded,
         expected_processes=redis.expected_processes,
         reply_seconds=redis.reply_seconds - MARGIN_SECONDS,
+        heritage=heritage,
     )
 
 

@@ -2,7 +2,12 @@
 extra (R6)."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
+from keyhall.counters.redis.telling import Heritage
+from keyhall.ledger.files import identity
+from keyhall.ledger.ledger import JournalLedger
+from keyhall.ledger.recovery import Recovered
 from keyhall.policy import tiers
 from keyhall.policy.limits import WindowLimits
 from keyhall.policy.tiers import Tier
@@ -12,6 +17,17 @@ from keyhall.ports.store import LaneStore
 SPAN_US = 61_000_000
 
 Windows = tuple[WindowLimits, ...]
+
+
+def heritage_of(folder: Path, ledger: JournalLedger, recovered: Recovered) -> Heritage:
+    """Whom this process answers for where counters are shared."""
+    place = identity(folder)
+    return Heritage(
+        f"{place}/{ledger.journal_name}",
+        tuple(f"{place}/{journal}" for journal in dict.fromkeys(recovered.journals)),
+        recovered.untold_since_us,
+        ledger.note_untold,
+    )
 
 
 async def fill(

@@ -22,6 +22,7 @@ FORMAT = 1
 _MAGIC = b"KEYHALLJ"
 _HEADER = struct.Struct("=8sIIIi")  # magic, format, slots, bytes of a slot, process
 _HEADER_BYTES = 4096  # A page, so that no slot lies on two.
+_UNTOLD_WORD = 8  # of the header
 
 
 class JournalError(Exception):
@@ -43,6 +44,7 @@ class Journal:
     def __init__(self, path: Path, fd: int, slots: int, *, is_new: bool) -> None:
         self.path = path
         self.slots = slots
+        self.is_new = is_new
         self.memory = mmap.mmap(fd, _file_bytes(slots))
         self.words = memoryview(self.memory).cast("Q")
         self._fd = fd
@@ -55,6 +57,16 @@ class Journal:
         left = set(self.leftovers)
         # Taken from the end: the slot that was freed last is used next, so few pages are touched.
         self.free = [at for at in reversed(places) if at not in left]
+
+    @property
+    def untold_since_us(self) -> int:
+        """Since when counters that processes share do not know all that this one has admitted; 0:
+        they do. As the slots, it survives its process."""
+        return self.words[_UNTOLD_WORD]
+
+    @untold_since_us.setter
+    def untold_since_us(self, since_us: int) -> None:
+        self.words[_UNTOLD_WORD] = since_us
 
     def release(self, places: Iterable[int]) -> None:
         """The rows of these slots are committed: they are free."""

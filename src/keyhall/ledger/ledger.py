@@ -192,6 +192,11 @@ class JournalLedger:
         """The file of this process's journal: no other that is alive has one of that name here."""
         return self._journal.path.name
 
+    def note_untold(self, since_us: int) -> None:
+        """For whoever adopts the journal; see there."""
+        if not self._is_closed:
+            self._journal.untold_since_us = since_us
+
     def depth(self) -> int:
         """Slots in use: open requests and settled ones not yet committed."""
         return self._journal.slots - len(self._free)
@@ -267,7 +272,7 @@ class JournalLedger:
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await self.flush()
             self._spool.close()
-            if not self.depth():
+            if not self.depth() and not self._journal.untold_since_us:
                 # A journal that is there tells of a stop that was none. If it cannot be deleted,
                 # the next start finds nothing in it.
                 with contextlib.suppress(OSError):

@@ -30,7 +30,8 @@ from keyhall.ports.ledger import UsageSink
 class Recovered:
     """How many requests were found: settled ones, open ones, open ones whose count is lost, and
     those in spools. `damaged` has a line for each slot and each part of a spool that could be
-    charged to nobody: show it to the operator. `journals` names the files that were adopted."""
+    charged to nobody: show it to the operator. `journals` names the files that were adopted,
+    `untold_since_us` is the earliest time that any of them says (0: none does)."""
 
     settled: int = 0
     crashed: int = 0
@@ -38,6 +39,7 @@ class Recovered:
     damaged: tuple[str, ...] = ()
     spooled: int = 0
     journals: tuple[str, ...] = ()
+    untold_since_us: int = 0
 
     def __add__(self, other: "Recovered") -> "Recovered":
         return Recovered(
@@ -47,6 +49,7 @@ class Recovered:
             self.damaged + other.damaged,
             self.spooled + other.spooled,
             self.journals + other.journals,
+            min(filter(None, (self.untold_since_us, other.untold_since_us)), default=0),
         )
 
 
@@ -90,6 +93,9 @@ async def open_ledger(
         # what it holds in our name would be given back unrecorded.
         journal.close()
         recovered += await adopt_folder(folder, sink, versions, now_us, draining)
+    if not journal.is_new:  # The same, but nothing was open.
+        since_us = journal.untold_since_us
+        recovered += Recovered(journals=(journal.path.name,), untold_since_us=since_us)
     ledger = JournalLedger(journal, sink, flush_seconds=flush_seconds)
     ledger.start()
     return ledger, recovered
@@ -172,7 +178,8 @@ async def adopt(
             path.rename(path.with_name(f"{path.name}.damaged-{now_us}"))
             return recovered
         path.unlink()
-        return replace(recovered, journals=(path.name,))
+        untold_since_us = journal.untold_since_us
+        return replace(recovered, journals=(path.name,), untold_since_us=untold_since_us)
     finally:
         journal.close()
 

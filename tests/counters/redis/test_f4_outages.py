@@ -16,6 +16,7 @@ from keyhall.app import counters_of
 from keyhall.clock import ManualClock, SystemClock
 from keyhall.config import Redis
 from keyhall.counters.redis.connection import REPLY_SECONDS
+from keyhall.counters.redis.telling import NO_HERITAGE
 from keyhall.policy.limits import Refused
 from keyhall.ports.counters import Past
 from keyhall.turn import Turn
@@ -214,7 +215,7 @@ def test_f4_how_slow_a_redis_may_be_is_a_setting(own_redis, reply_seconds, mode)
     async def story() -> None:
         async with Between(own_redis.socket) as between:
             settings = Redis(url=between.url, reply_seconds=reply_seconds)
-            one = Process.of(counters_of(settings, SystemClock(), Turn()))
+            one = Process.of(counters_of(settings, SystemClock(), Turn(), NO_HERITAGE))
             await one.counters.start()
             await one.until("shared")
             between.delay_seconds = 0.12

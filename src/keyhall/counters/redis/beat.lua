@@ -4,7 +4,8 @@
 --   how many members there were a moment ago.
 -- ARGV: 1 the process, 2 the epoch that it has joined, 3 a name for a new memory, 4 since when it
 --   was without Redis (0: it was not), 5 how long a member is remembered, in us, 6 "1" if it has
---   just started, and knows what the ledger does of the last minute.
+--   just started, and knows what the ledger does of the last minute; then 7... the journals of dead
+--   processes that it answers for. A member is called "<journal>/<life>".
 -- The epoch is "<memory>:<round>:<born>": the memory is new whenever Redis had forgotten everything,
 -- the round whenever processes had to count by themselves.
 -- Returns: the epoch, members, members that have not joined it, the time and the epoch's age in us,
@@ -18,7 +19,7 @@ local epoch = redis.call('GET', KEYS[1])
 if not epoch then
   epoch = ARGV[3] .. ':1:' .. stamp(now)
   redis.call('SET', KEYS[1], epoch)
-  redis.call('SET', KEYS[3], 1, 'PX', 61000)
+  redis.call('SET', KEYS[3], '1', 'PX', 61000) -- Gone: the memory is older than a minute.
 elseif tonumber(ARGV[4]) > 0 then
   local memory, round, born = epoch:match('^(.*):(%d+):(%d+)$')
   if tonumber(born) < tonumber(ARGV[4]) then
@@ -28,7 +29,35 @@ elseif tonumber(ARGV[4]) > 0 then
 end
 
 local tells = 0
-if ARGV[6] == '1' then tells = redis.call('DEL', KEYS[3]) end
+local untold = ARGV[6] == '1' and redis.call('GET', KEYS[3])
+if untold == '1' then
+  tells = 1
+  redis.call('SET', KEYS[3], '0', 'KEEPTTL')
+end
+
+-- Take the place of the dead. Of one that this memory knows it has all but what its journal says;
+-- of one that it does not know it has nothing.
+if #ARGV > 6 then
+  local memory = epoch:match('^(.*):%d+:%d+$')
+  local knows = {}
+  for i = 7, #ARGV do knows[ARGV[i]] = 'nothing' end
+  local all = redis.call('HGETALL', KEYS[2])
+  for i = 1, #all, 2 do
+    local journal = all[i]:match('^(.*)/[^/]*$')
+    if journal and knows[journal] and all[i] ~= ARGV[1] then
+      local joined = all[i + 1]:match('^%d+ (.*):%d+:%d+$')
+      if joined ~= memory then
+        knows[journal] = 'too little'
+      elseif knows[journal] == 'nothing' then
+        knows[journal] = 'all'
+      end
+      redis.call('HDEL', KEYS[2], all[i])
+    end
+  end
+  for _, what in pairs(knows) do
+    if untold and what ~= 'all' then tells = 1 end
+  end
+end
 
 redis.call('HSET', KEYS[2], ARGV[1], stamp(now) .. ' ' .. ARGV[2])
 

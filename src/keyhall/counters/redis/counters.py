@@ -19,11 +19,12 @@ import msgspec
 
 from keyhall.clock import Clock
 from keyhall.counters.plans import Plans
-from keyhall.counters.redis import mirror, resp, scripts
+from keyhall.counters.redis import mirror, resp, telling
 from keyhall.counters.redis.address import Address
 from keyhall.counters.redis.connection import LOST, REPLY_SECONDS, Ask, Connection
 from keyhall.counters.redis.link import KEYS, Link
 from keyhall.counters.redis.mirror import Degraded, Mirrored, RedisPlan
+from keyhall.counters.redis.telling import NO_HERITAGE, Heritage
 from keyhall.counters.refusal import refuse
 from keyhall.outbox import Outbox
 from keyhall.policy.limits import WINDOW_US, Facts, Refused, WindowLimits
@@ -35,6 +36,8 @@ RENEW_SECONDS = 10.0
 UNSENT_MAX = 10_000  # settlements kept while Redis is away; of more, the holds age out
 ATTEMPTS = 4  # a new group, a new epoch and a new connection may come together
 PUSHED_TOGETHER = 50  # windows; others have their turn in between
+
+NOTE_MARGIN_US = 100_000  # Redis' clock is read anew with each beat, and ours runs on in between.
 
 _ADMITTED = Struct("<qqqqq")
 _TIME = Struct("<d")
@@ -67,13 +70,18 @@ class RedisCounters:
         degraded: Degraded = "share",
         expected_processes: int = 1,
         reply_seconds: float = REPLY_SECONDS,
+        heritage: Heritage = NO_HERITAGE,
         is_time_given: bool = False,
     ) -> None:
         """`is_time_given`: the clock's time is used instead of Redis', for tests."""
         self._clock = clock
         self._degraded = degraded
         self._is_time_given = is_time_given
-        self._name = secrets.token_hex(8)
+        self._name = heritage.name_of(secrets.token_hex(8))
+        self._heritage = heritage
+        self._untold_since_us = heritage.untold_since_us
+        self._told = not self._untold_since_us  # what the note says
+        heritage.note(self._untold_since_us)
         self._table = Plans(Mirrored, mirror.plan_of)
         self._plans = self._table.by_id
         self._open_holds = 0
@@ -86,6 +94,8 @@ class RedisCounters:
             name=self._name,
             expected=expected_processes,
             reply_seconds=reply_seconds,
+            answers=heritage.answers,
+            alone=self._alone,
             push=self._push,
             beaten=self._beaten,
             window_us=self._now_us,
@@ -315,17 +325,16 @@ class RedisCounters:
 
     async def _push(self, is_new_memory: bool, tells_ledger: bool) -> None:
         """Tell Redis: everything of the last minute if it has forgotten, else what was admitted
-        without it. What living processes tell themselves is in the ledger too and counts twice for
-        a minute, if Redis and one of them went together; of that one nobody else knows. Raises
-        Away."""
-        if tells_ledger:
-            self._recall()
-        self._past = []
+        without it, by us or by those we answer for. What living processes tell themselves is in
+        the ledger too, and then counts twice for a minute. Raises Away."""
+        since_us = 0 if tells_ledger else self._untold_since_us
+        if tells_ledger or since_us:
+            self._past = telling.recall(self._table, self._past, since_us)
         if is_new_memory:
             self._unsent.clear()  # What they replace is pushed settled.
         connection = self.link.connection
         assert connection is not None
-        commands = self._untold(is_new_memory)
+        commands = telling.untold(self._plans, self.link.epoch, is_new_memory=is_new_memory)
         while self._unsent:
             connection.ask(self._settle_command(*self._unsent.popleft()), None)
         for start in range(0, len(commands), PUSHED_TOGETHER):
@@ -335,29 +344,17 @@ class RedisCounters:
             await connection.call(some[-1][1])
             for window, _ in some:
                 window.alone = None
+        self._past = []  # Not before: who is cut off in between may have to tell more of it.
+        self._untold_since_us = 0
+        self._told = True
+        self._heritage.note(0)
         self._renew_leases()
 
-    def _recall(self) -> None:
-        """Count what the ledger knows as if this process had admitted it."""
-        for record in self._past:
-            at_us = record.admitted_at_us
-            plan = self._plans.get(id(record.windows)) or self._table.make(record.windows, at_us)
-            for window in plan.windows:
-                window.turn(at_us)
-                window.take(at_us, record.tokens)
-                window.settle(at_us, record.tokens, record.tokens)
-
-    def _untold(self, is_new_memory: bool) -> list[tuple[Mirrored, bytes]]:
-        """Windows of which Redis does not know everything, each with the command that tells it."""
-        found: dict[Mirrored, bytes] = {}
-        for plan in self._plans.values():
-            for each, window in zip(plan.asked, plan.windows, strict=True):
-                source = window if is_new_memory else window.alone
-                if window not in found and source is not None and (slots := source.slots()):
-                    keys = [mirror.epoch_key(each.group), mirror.window_key(each)]
-                    told = mirror.slots_of(slots)
-                    found[window] = scripts.PUSH.call(keys, self.link.epoch, told)
-        return list(found.items())
+    def _alone(self) -> None:
+        """From here on something may be admitted that Redis never hears of, should we be killed."""
+        if self._told:
+            self._told = False
+            self._heritage.note(max(1, self._now_us() - NOTE_MARGIN_US))
 
     def _beaten(self, redis_us: int) -> None:
         if not self._is_time_given:
@@ -389,10 +386,11 @@ class RedisCounters:
         return self._open_holds
 
     def close(self) -> None:
-        """Nothing is waited for. Other processes need not wait for this one any more."""
+        """Nothing is waited for. Others need not wait for this one any more, if it has told all."""
         connection = self.link.stop()
         if connection is not None:
-            connection.close(resp.encode("HDEL", KEYS[1], self._name))
+            has_told = self._told and self.link.has_joined
+            connection.close(resp.encode("HDEL", KEYS[1], self._name) if has_told else b"")
 
     async def start(self) -> None:
         """Connect, and return once it is known whether Redis is there."""

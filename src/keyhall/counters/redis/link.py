@@ -45,8 +45,9 @@ _log = logging.getLogger("keyhall")
 
 
 class Link:
-    """One per process. `push` is called with whether Redis has forgotten, and whether to tell what
-    the ledger knows, and tells it; times in Redis' clock."""
+    """One per process. `answers` are the journals of dead processes that we answer for; `alone` is
+    called before anything is admitted without Redis. `push` is called with whether Redis has
+    forgotten, and whether to tell what the ledger knows, and tells it; times in Redis' clock."""
 
     def __init__(
         self,
@@ -56,6 +57,8 @@ class Link:
         name: str,
         expected: int,
         reply_seconds: float,
+        answers: tuple[str, ...],
+        alone: Callable[[], None],
         push: Callable[[bool, bool], Awaitable[None]],
         beaten: Callable[[int], None],
         window_us: Callable[[], int],
@@ -65,6 +68,8 @@ class Link:
         self._name = name
         self._expected = expected
         self._reply_seconds = reply_seconds
+        self._answers = answers
+        self._alone = alone
         self._push = push
         self._beaten = beaten
         self._window_us = window_us
@@ -95,6 +100,11 @@ class Link:
         if not self._redis_us:
             return 0
         return self._redis_us + round((monotonic() - self._read_at) * 1_000_000)
+
+    @property
+    def has_joined(self) -> bool:
+        """Redis knows what we had counted when we last came to it."""
+        return bool(self._joined)
 
     def is_first_minute(self) -> bool:
         """Of the time without Redis: what others had used is still in their windows."""
@@ -188,7 +198,8 @@ class Link:
             memory = secrets.token_hex(8)
             is_fresh = int(not self._joined)
             known_of_us = self._name, joined, memory, lost_at_us, MEMBER_US, is_fresh
-            asked = scripts.BEAT.call(KEYS, *known_of_us)
+            answers = self._answers if is_fresh else ()
+            asked = scripts.BEAT.call(KEYS, *known_of_us, *answers)
             epoch, members, missing, now, age, tells = _read(await connection.call(asked))
             self._redis_us, self._read_at = now, monotonic()
             self._beaten(now)
@@ -237,6 +248,7 @@ class Link:
         if mode == "away" and self.mode != "away":
             self._lost_at_us = self._lost_at_us or self.now_us()
             self._begin_outage()
+            self._alone()
         self.mode, self.reason = mode, reason
         if is_told and mode != self._told:  # A connection that was found again at once is no news.
             self._told = mode
