@@ -159,9 +159,7 @@ class RedisCounters:
 
     def _hold_command(self, plan: RedisPlan, tokens: int, flag: bytes) -> bytes:
         number = b"%d" % tokens
-        time = _NOW
-        if self._is_time_given:
-            time = resp.arguments(self._clock.now_us())
+        time = resp.arguments(self._clock.now_us()) if self._is_time_given else _NOW
         command = b"%b%b%b$%d\r\n%b\r\n%b%b" % (
             plan.hold,
             self.link.epoch_argument,
@@ -327,6 +325,8 @@ class RedisCounters:
         """Tell Redis: everything of the last minute if it has forgotten, else what was admitted
         without it, by us or by those we answer for. What living processes tell themselves is in
         the ledger too, and then counts twice for a minute. Raises Away."""
+        # What Redis knew of our predecessors it has forgotten with the rest.
+        tells_ledger |= is_new_memory and self.link.has_joined
         since_us = 0 if tells_ledger else self._untold_since_us
         if tells_ledger or since_us:
             self._past = telling.recall(self._table, self._past, since_us)
@@ -344,7 +344,6 @@ class RedisCounters:
             await connection.call(some[-1][1])
             for window, _ in some:
                 window.alone = None
-        self._past = []  # Not before: who is cut off in between may have to tell more of it.
         self._untold_since_us = 0
         self._told = True
         self._heritage.note(0)
@@ -359,6 +358,8 @@ class RedisCounters:
     def _beaten(self, redis_us: int) -> None:
         if not self._is_time_given:
             self._clock.not_before(redis_us)  # So that no answer ends before it was admitted.
+        if self._past and self._past[-1].admitted_at_us + WINDOW_US < self._now_us():
+            self._past = []
         if monotonic() >= self._renewed_at + RENEW_SECONDS:
             self._renew_leases()
 
