@@ -22,7 +22,7 @@ from keyhall.counters.redis.address import AddressError
 from keyhall.counters.redis.address import parse as parse_address
 from keyhall.counters.redis.connection import MARGIN_SECONDS
 from keyhall.counters.redis.counters import RedisCounters
-from keyhall.counters.redis.telling import Heritage
+from keyhall.counters.redis.telling import NO_HERITAGE, Heritage
 from keyhall.counters.shared_quotas import SharedQuotas
 from keyhall.engines.upstream.address import Endpoint
 from keyhall.flows import first_run, restart
@@ -145,7 +145,8 @@ async def _open(
     catalogue = await catalogue_of(store)
     quotas, ledger, recovered = await books(stack, config, store, catalogue, clock)
     clock.not_before(await store.newest_admitted_us())
-    heritage = restart.heritage_of(config.data, ledger, recovered)
+    is_shared = bool(config.redis.url)
+    heritage = restart.heritage_of(config.data, ledger, recovered) if is_shared else NO_HERITAGE
     counters = counters_of(config.redis, clock, turn, heritage)
     stack.callback(counters.close)
     await restart.fill(counters, store, tiers, clock.now_us())
