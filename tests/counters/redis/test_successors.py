@@ -102,7 +102,7 @@ def test_r1_what_a_killed_process_had_admitted_alone_is_told_by_its_successor(ow
         await one.knows(2)
         await two.knows(2)
         assert await two.use(SERVED, 3) == 3
-        before = [Past(SERVED, clock.now_us(), 1)] * 3
+        before = [Past(SERVED, clock.now_us() - ago, 1) for ago in (5_000_000, 0, 0, 0)]
         own_redis.signal(signal.SIGSTOP)
         await one.notices(NOBODY)
         await two.notices(NOBODY)
