@@ -1,6 +1,7 @@
 """Snapshots of keys: never older than the last change that was noticed (I-3, F-23)."""
 
 import asyncio
+import gc
 from dataclasses import replace
 
 import pytest
@@ -456,8 +457,7 @@ def test_i11_the_longest_known_key_is_forgotten_for_a_new_one(monkeypatch):
     asyncio.run(main())
 
 
-def test_i3_who_is_forgotten_while_a_request_waits_for_its_body_is_asked_for_again(monkeypatch):
-    """Of a change of a key that is not known nobody is told."""
+def test_i3_who_is_forgotten_while_a_request_waits_for_its_body_hears_of_changes(monkeypatch):
     monkeypatch.setattr(module, "CALLERS_MAX", 1)
 
     async def main():
@@ -465,10 +465,60 @@ def test_i3_who_is_forgotten_while_a_request_waits_for_its_body_is_asked_for_aga
         text = hall.key()
         caller = await hall.look_up(text)
         await hall.look_up(hall.key())
+        assert hall.known(text) is None
         await hall.callers.key_changed(hall.change(text, revoked_at_us=1))
-        assert caller.until_us == 0  # So it is renewed before it is used again.
-        await hall.callers.renew(caller)
         assert caller.grant.revoked_at_us == 1
+        hall.callers.owner_changed("proj_1")
+        assert caller.until_us == 0  # So it is renewed before it is used again.
+
+    asyncio.run(main())
+
+
+def test_r14_a_forgotten_key_whose_request_runs_in_the_end_is_cut_when_it_is_revoked(monkeypatch):
+    """R14: forgotten while its body came, renewed, admitted: it has no open request until then."""
+    monkeypatch.setattr(module, "CALLERS_MAX", 1)
+
+    async def main():
+        hall = Hall()
+        text = hall.key()
+        caller = await hall.look_up(text)
+        await hall.look_up(hall.key())
+        hall.callers.owner_changed("org_1")
+        await drive(hall.callers.renew(caller))
+        running = OpenRequest()
+        caller.opened(running)
+        await hall.callers.key_changed(hall.change(text, revoked_at_us=1))
+        assert running.reasons == [KeyRevoked]
+
+    asyncio.run(main())
+
+
+def test_r14_a_forgotten_key_that_comes_again_has_one_snapshot(monkeypatch):
+    monkeypatch.setattr(module, "CALLERS_MAX", 1)
+
+    async def main():
+        hall = Hall()
+        text = hall.key()
+        caller = await hall.look_up(text)
+        running = OpenRequest()
+        await hall.look_up(hall.key())
+        caller.opened(running)
+        assert await hall.look_up(text) is caller is hall.known(text)
+        await hall.callers.key_changed(hall.change(text, revoked_at_us=1))
+        assert running.reasons == [KeyRevoked]
+
+    asyncio.run(main())
+
+
+def test_i11_whom_no_request_has_any_more_is_forgotten_for_good(monkeypatch):
+    monkeypatch.setattr(module, "CALLERS_MAX", 1)
+
+    async def main():
+        hall = Hall()
+        for _ in range(3):
+            await hall.look_up(hall.key())
+        gc.collect()
+        assert len(hall.callers._in_use) == 0
 
     asyncio.run(main())
 

@@ -4,7 +4,9 @@ A snapshot lives in a bounded dictionary by the key's HMAC digest. When a change
 noticed it counts as stale from that moment, and whoever needs it next waits for the new one: a
 project with ten thousand keys costs no more than one. A look-up that began before a change was
 noticed is repeated, so a slow one can never put an old value back. Unknown keys are remembered for
-a second, so that a flood of one wrong key costs one query a second.
+a second, so that a flood of one wrong key costs one query a second. A key that was forgotten for
+others is found for as long as a request has it, so a key never has two snapshots, and a revocation
+meets every stream.
 
 While the store is away (I-8) a snapshot holds for ten minutes from its key's last request; of other
 keys only the store could tell: 503. So it is with a stale snapshot: of a change that is known of, a
@@ -12,9 +14,11 @@ revocation may be what is not known yet (I-3).
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import replace
+from itertools import chain
 from typing import Any
+from weakref import WeakValueDictionary
 
 from keyhall import errors
 from keyhall.clock import Clock
@@ -39,6 +43,7 @@ class Caller:
     that the requests it has open are known."""
 
     __slots__ = (
+        "__weakref__",
         "effective",
         "grant",
         "is_stale",
@@ -124,6 +129,8 @@ class Callers:
         self._url = url
         self.known: dict[bytes, Caller] = {}
         self._digest_of: dict[str, bytes] = {}  # key id -> digest
+        # By key id: forgotten, but a request has it that waits for its body or a hold, or runs.
+        self._in_use: WeakValueDictionary[str, Caller] = WeakValueDictionary()
         self._unknown: dict[bytes, int] = {}  # digest -> until
         self._generation = 0
         self._is_away = False  # the store, as far as we noticed
@@ -142,7 +149,8 @@ class Callers:
             raise self._unknown_key(text)
         caller = self.known.get(digest)
         if caller is None:
-            caller = Caller(grant, self._tiers, now_us)
+            # One that a request still has may be stale: then it is renewed before it is used.
+            caller = self._in_use.pop(grant.key_id, None) or Caller(grant, self._tiers, now_us)
             self._remember(digest, caller)
             self._bound(caller)
         return caller
@@ -164,7 +172,7 @@ class Callers:
         if not self._is_away:
             self._is_away = True
             self._unknown.clear()
-            for caller in self.known.values():
+            for caller in self._all():
                 self._bound(caller)
 
     def store_returned(self) -> None:
@@ -217,11 +225,14 @@ class Callers:
             digest = next(iter(self.known))
             caller = self.known.pop(digest)
             if not caller.open:
-                del self._digest_of[caller.grant.key_id]
-                # A request whose body is still coming has it: no change would be noticed for it.
-                caller.expire()
+                key_id = caller.grant.key_id
+                del self._digest_of[key_id]
+                self._in_use[key_id] = caller
                 return
             self.known[digest] = caller  # At the end again.
+
+    def _all(self) -> Iterator[Caller]:
+        return chain(self.known.values(), self._in_use.values())
 
     def _unknown_key(self, text: bytes) -> ApiError:
         shown = keys.mask(text[:200].decode("latin-1"))
@@ -240,10 +251,9 @@ class Callers:
         self._generation += 1
         self._unknown.clear()
         digest = self._digest_of.get(key_id)
-        if digest is None:
-            return None
-        caller = self.known[digest]
-        caller.expire()
+        caller = self._in_use.get(key_id) if digest is None else self.known[digest]
+        if caller is not None:
+            caller.expire()
         return caller
 
     async def _reload(
@@ -262,16 +272,17 @@ class Callers:
     def owner_changed(self, owner_id: str) -> None:
         """A project or organization changed, and with it the snapshots of its keys."""
         self._generation += 1
-        for caller in self.known.values():
+        for caller in self._all():
             if owner_id in (caller.grant.project_id, caller.grant.organization_id):
                 caller.expire()
 
     def tiers_changed(self, tier_table: Mapping[str, Tier]) -> None:
         self._tiers = tier_table
-        for caller in self.known.values():
+        for caller in self._all():
             caller.until_us = 0
 
     def _drop(self, key_id: str) -> None:
+        self._in_use.pop(key_id, None)
         digest = self._digest_of.pop(key_id, None)
         if digest is not None:
             del self.known[digest]
@@ -279,7 +290,7 @@ class Callers:
     def last_used(self) -> dict[str, int]:
         """Key ids and times used since the last call; kept for at most a minute (lossy)."""
         used = {}
-        for caller in self.known.values():
+        for caller in self._all():
             if caller.last_used_us:
                 used[caller.grant.key_id] = caller.seen_us = caller.last_used_us
                 caller.last_used_us = 0
