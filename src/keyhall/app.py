@@ -8,6 +8,7 @@ import os
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -44,7 +45,7 @@ from keyhall.lane.state import LaneState
 from keyhall.ledger.files import identity
 from keyhall.ledger.journal import JournalError
 from keyhall.ledger.ledger import JournalLedger
-from keyhall.ledger.recovery import Progress, Recovered, open_ledger
+from keyhall.ledger.recovery import Gone, Progress, Recovered, nothing, open_ledger
 from keyhall.ledger.spool import PATTERN as SPOOLS
 from keyhall.policy.catalogue import Catalogue
 from keyhall.policy.proxies import TrustedProxies
@@ -251,16 +252,18 @@ async def books(
         return alone, ledger, recovered
     shared = SharedQuotas(store)
     sink = QuotaSink(store, shared)
-    ledger, recovered = await ledger_of(config.data, sink, catalogue, clock.now_us())
+    folder = identity(config.data)
+    gone = partial(shared.end_of, folder)
+    ledger, recovered = await ledger_of(config.data, sink, catalogue, clock.now_us(), gone)
     stack.push_async_callback(close_ledger, ledger)
-    await shared.begin(identity(config.data), ledger.journal_name, recovered.journals)
+    await shared.begin(folder, ledger.journal_name)
     stack.push_async_callback(shared.close)
     background(stack, "lost holds", keep_charging(store, sink, clock.now_us, ledger.spooled))
     return shared, ledger, recovered
 
 
 async def ledger_of(
-    folder: Path, sink: UsageSink, catalogue: Catalogue, now_us: int
+    folder: Path, sink: UsageSink, catalogue: Catalogue, now_us: int, gone: Gone = nothing
 ) -> tuple[JournalLedger, Recovered]:
     """With everything recorded that dead processes left. A large spool takes a while: whoever waits
     for the server should know for what."""
@@ -272,7 +275,7 @@ async def ledger_of(
         _log.info("spool_replayed", facts)
 
     draining = {each.number for each in catalogue.versions.values() if each.drains}
-    return await open_ledger(folder, sink, numbers, now_us, draining=draining, tell=tell)
+    return await open_ledger(folder, sink, numbers, now_us, draining=draining, tell=tell, gone=gone)
 
 
 def shared_notes(config: Config) -> list[str]:

@@ -419,7 +419,7 @@ class TestSharedHolds:
             other = SharedQuotas(world.store)
             await other.begin("folder", "journal-2.bin")
             assert (await world.ask(quota, tokens=41))[1].held == 60
-            await other.begin("folder", "journal-2.bin", adopted=["journal-1.bin"])
+            await other.end_of("folder", "journal-1.bin")
             await world.admit(quota, tokens=100)
 
         run(story)

@@ -41,12 +41,16 @@ class SharedQuotas:
         self._gave = asyncio.Event()  # wakes whoever waits for a batch of them
         self._giving: asyncio.Task[None] | None = None
 
-    async def begin(self, folder: str, journal: str, adopted: Sequence[str] = ()) -> None:
-        """Hold in the name of this process's journal, from now on. What is still held in that name,
-        or that of a journal which was adopted, was never in a journal: it is given back."""
-        self._writer = f"{folder}/{journal}"
-        for name in {journal, *adopted}:
-            await self._store.end_quota_holds_of(f"{folder}/{name}")
+    async def begin(self, folder: str, journal: str) -> None:
+        """Hold in the name of this process's journal, from now on. What is still held in that name
+        was never in a journal: it is given back."""
+        self._writer = _writer(folder, journal)
+        await self.end_of(folder, journal)
+
+    async def end_of(self, folder: str, journal: str) -> None:
+        """Give back what a process that is gone still holds. All that its journal said is on
+        record, which has ended the holds of that."""
+        await self._store.end_quota_holds_of(_writer(folder, journal))
 
     async def hold(
         self, quotas: tuple[Quota, ...], wanted: Wanted, at_us: int
@@ -147,6 +151,10 @@ class SharedQuotas:
                 self._gave.clear()
         finally:
             self._giving = None
+
+
+def _writer(folder: str, journal: str) -> str:
+    return f"{folder}/{journal}"
 
 
 def _text(opening: HeldOpening) -> str:

@@ -5,14 +5,16 @@ A spool's records are handed over as they are, first, for they are the older one
 A settled slot becomes the row that it would have been. An open one becomes a row with the outcome
 CRASHED: the input is charged if the engine had the request, the output as far as it was journaled.
 Rows go to the sink before the file is deleted, and the sink knows them by request id: so recovery
-may itself be killed, and what was committed before the crash is not doubled. Where the count is
-damaged (power loss, a bad disk) the request is charged in full and flagged LOST; where even the
-ids are, nobody can be charged: that is reported, and the file put aside instead of deleted.
+may itself be killed, and what was committed before the crash is not doubled. Whatever else is to be
+done for a process that is gone is done before that too, for nobody comes back to it. Where the
+count is damaged (power loss, a bad disk) the request is charged in full and flagged LOST; where
+even the ids are, nobody can be charged: that is reported, and the file put aside instead of
+deleted.
 """
 
 import os
-from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Container, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from keyhall.ledger import spool
@@ -67,8 +69,16 @@ Tell = Callable[[Progress], None]
 PROGRESS_ROWS = 50_000  # A second or less.
 
 
+# Told of a journal by its name, once all that it says is on record and before it is deleted.
+Gone = Callable[[str], Awaitable[object]]
+
+
 def _silent(_: Progress) -> None:
     """Nobody wants to know."""
+
+
+async def nothing(_: str) -> None:
+    """Nothing else is to be done."""
 
 
 async def open_ledger(
@@ -80,19 +90,20 @@ async def open_ledger(
     draining: Container[int] = (),
     flush_seconds: float = FLUSH_SECONDS,
     tell: Tell = _silent,
+    gone: Gone = nothing,
 ) -> tuple[JournalLedger, Recovered]:
     """Adopt what dead processes left in the folder, and start a ledger on a journal of our own.
 
     `versions` names the version records by number; `draining` are the numbers of those that drain
-    what a client has left. If the sink fails, its exception is raised and
-    the files stay as they are."""
+    what a client has left; `gone` is told of each journal. If it or the sink fails, its exception
+    is raised and the files stay as they are."""
     recovered = await adopt_spools(folder, sink, now_us, tell)
-    recovered += await adopt_folder(folder, sink, versions, now_us, draining)
+    recovered += await adopt_folder(folder, sink, versions, now_us, draining, gone)
     while (journal := _create_journal(folder)).leftovers:
         # Its process died since we looked. Were it ours, nobody would adopt it while we live, and
         # what it holds in our name would be given back unrecorded.
         journal.close()
-        recovered += await adopt_folder(folder, sink, versions, now_us, draining)
+        recovered += await adopt_folder(folder, sink, versions, now_us, draining, gone)
     if not journal.is_new:  # The same, but nothing was open.
         since_us = journal.untold_since_us
         recovered += Recovered(journals=(journal.path.name,), untold_since_us=since_us)
@@ -107,12 +118,13 @@ async def adopt_folder(
     versions: Mapping[int, str],
     now_us: int,
     draining: Container[int] = (),
+    gone: Gone = nothing,
 ) -> Recovered:
     """Adopt every `journal-*.bin` in the folder whose process is dead."""
     recovered = Recovered()
     for path in sorted(folder.glob("journal-*.bin")):
         try:
-            recovered += await adopt(path, sink, versions, now_us, draining)
+            recovered += await adopt(path, sink, versions, now_us, draining, gone)
         except JournalLocked:
             continue  # Its process lives.
     return recovered
@@ -168,6 +180,7 @@ async def adopt(
     versions: Mapping[int, str],
     now_us: int,
     draining: Container[int] = (),
+    gone: Gone = nothing,
 ) -> Recovered:
     """Record what the journal holds through the sink, then delete it; put it aside if it has
     damaged slots. JournalLocked if its process lives."""
@@ -177,6 +190,7 @@ async def adopt(
         if recovered.damaged:
             path.rename(path.with_name(f"{path.name}.damaged-{now_us}"))
             return recovered
+        await gone(path.name)
         path.unlink()
         untold_since_us = journal.untold_since_us
         return replace(recovered, journals=(path.name,), untold_since_us=untold_since_us)
