@@ -3,13 +3,14 @@ new row of ADAPTERS."""
 
 import asyncio
 import random
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, text
 
 from keyhall.counters.quotas import MemoryQuotas
 from keyhall.counters.shared_quotas import SharedQuotas
@@ -24,6 +25,7 @@ from keyhall.stores.spending.take_in import zone_of
 
 PEPPER = bytes(range(32))
 DAY_US = 24 * 3_600_000_000
+WAIT_SECONDS = 0.3  # so long something goes on that should be waiting
 
 
 def us(*date: int, zone: str = "UTC") -> int:
@@ -340,15 +342,21 @@ def test_r23_a_change_of_time_zone_moves_requests_into_the_day_they_now_belong_t
     run(story)
 
 
-async def move(world, quota, zone):
-    """As `set_zone` does, which this process has not heard of yet."""
+@asynccontextmanager
+async def moving(world, quota, zone):
+    """`set_zone`, which this process has not heard of yet, until just before its commit."""
     moved = msgspec.structs.replace(quota, zone=zone_of(zone))
     async with world.store.writing() as connection:
         found = await organizations.find_organization(connection, world.organization_id)
         changed = replace(found[0], time_zone=zone)
         await organizations.replace_organization(connection, changed)
         await quotas.recompute(connection, moved, world.now_us)
-    return moved
+        yield moved
+
+
+async def move(world, quota, zone):
+    async with moving(world, quota, zone) as moved:
+        return moved
 
 
 def test_i6_who_has_not_heard_of_another_time_zone_does_not_pass_the_amount(run) -> None:
@@ -476,6 +484,37 @@ class TestSharedHolds:
 
         run(story)
 
+    def test_i6_who_holds_while_the_zone_changes_does_not_pass_the_amount(self, run) -> None:
+        """It began when the old zone was still true, and comes after the sums of the new one."""
+
+        async def story(world):
+            quota = await world.quota(100, period="day")
+            world.settle(await world.admit(quota, tokens=90), 90)
+            await world.commit()
+            async with moving(world, quota, "Asia/Kolkata") as moved:
+                asking = asyncio.create_task(world.ask(quota, tokens=90))
+                await asyncio.wait({asking}, timeout=WAIT_SECONDS)
+                assert not asking.done()
+            assert isinstance((await asking)[1], Exhausted)
+            _, refused = await world.ask(moved, tokens=90)
+            assert (refused.used, refused.held) == (90, 0)
+
+        run(story)
+
+    def test_r23_a_hold_that_ends_while_the_zone_changes_leaves_nothing_held(self, run) -> None:
+        async def story(world):
+            quota = await world.quota(100, period="day")
+            _, hold = await world.admit(quota, tokens=60)
+            async with moving(world, quota, "Africa/Abidjan") as moved:  # Its days begin as before.
+                world.quotas.release(hold)
+                giving = asyncio.create_task(world.given_back())
+                await asyncio.wait({giving}, timeout=WAIT_SECONDS)
+            await giving
+            await world.given_back()
+            await world.admit(moved, tokens=100)
+
+        run(story)
+
     def test_nothing_is_held_in_a_quota_that_was_removed(self, run) -> None:
         async def story(world):
             quota = await world.quota(100)
@@ -531,6 +570,35 @@ def test_i6_two_processes_on_one_database_never_pass_one_budget(postgres) -> Non
                     await world.start(f"journal-{number}.bin")
                     world._count = number * 1_000_000
                 await compete(worlds)
+
+    asyncio.run(inside())
+    postgres.drop(url)
+
+
+def test_i6_who_is_half_way_when_the_zone_changes_is_waited_for(postgres) -> None:
+    """Its sum is there and its hold is not yet: it must come wholly before the new sums."""
+    url = postgres.create()
+
+    async def inside():
+        async with await postgres_store.open_store(url) as store:
+            await first_run.prepare_without_key(store, (PEPPER,), NOW_US, lambda n: bytes(n))
+            async with store.reading() as connection:
+                project = await organizations.default_project(connection)
+            world = World(store, shared, project)
+            await world.start()
+            quota = await world.quota(100, period="day")
+            world.now_us += DAY_US  # A day of which there is no sum yet that it could lock.
+            async with store._engine.connect() as bar:
+                await bar.execute(text("LOCK TABLE quota_holds IN SHARE MODE"))  # None comes in.
+                asking = asyncio.create_task(world.ask(quota, tokens=60))
+                await asyncio.wait({asking}, timeout=WAIT_SECONDS)
+                setting = asyncio.create_task(move(world, quota, "Asia/Kolkata"))
+                await asyncio.wait({setting}, timeout=WAIT_SECONDS)
+                await bar.rollback()
+            assert not isinstance((await asking)[1], Exhausted)
+            _, refused = await world.ask(await setting, tokens=41)
+            assert (refused.used, refused.held) == (0, 60)
+            await world.given_back()
 
     asyncio.run(inside())
     postgres.drop(url)

@@ -6,6 +6,7 @@ others do at the same moment. Written as questions, as `take_in` is; the transac
 and is rolled back where `None` does not come out.
 """
 
+import hashlib
 from collections.abc import Generator, Sequence
 from typing import Any
 
@@ -33,6 +34,11 @@ _END_OF = (
     "RETURNING quota_id, period_us, amount"
 )
 _GIVE_BACK = "UPDATE quota_totals SET held = held - ? WHERE quota_id = ? AND period_us = ?"
+
+
+def lock_number(identity: str) -> int:
+    """The number of PostgreSQL's advisory lock of a request, a writer or an organization."""
+    return int.from_bytes(hashlib.sha256(identity.encode()).digest()[:8], "big", signed=True)
 
 
 def take(held: Held, lines: Sequence[Line]) -> Generator[Ask, Any, Short | None]:

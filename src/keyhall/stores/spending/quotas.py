@@ -5,7 +5,6 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Select, delete, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyhall.policy import quotas as rules
@@ -14,6 +13,7 @@ from keyhall.policy.pricing import cost_nano
 from keyhall.policy.quotas import Quota
 from keyhall.ports.quotas import HeldOpening
 from keyhall.ports.records import Credit, QuotaStanding
+from keyhall.stores.spending.holds import lock_number
 from keyhall.stores.spending.tables import credits, overage, quota_holds, quota_totals, quotas
 from keyhall.stores.spending.take_in import USAGE_LOCK, quota_of
 from keyhall.stores.tables import keys, organizations, projects, usage
@@ -100,8 +100,9 @@ async def recompute(connection: AsyncConnection, quota: Quota, now_us: int) -> N
     the open holds: a quota is new, or its organization's days begin at another time. In a writing
     transaction; batches and holds of other processes come wholly before it or wholly after."""
     if connection.dialect.name == "postgresql":
-        await connection.execute(select(func.pg_advisory_xact_lock(USAGE_LOCK)))
-    # First of all: whoever holds in one of these sums at this moment is waited for.
+        # Whoever holds or ends a hold at this moment is waited for, and others wait for us.
+        for lock in (lock_number(quota.organization_id), USAGE_LOCK):
+            await connection.execute(select(func.pg_advisory_xact_lock(lock)))
     await connection.execute(delete(quota_totals).where(quota_totals.c.quota_id == quota.id))
     running = rules.span(quota.period, now_us, quota.zone)
     held = {running: 0}
@@ -109,15 +110,9 @@ async def recompute(connection: AsyncConnection, quota: Quota, now_us: int) -> N
         held[span] = held.get(span, 0) + amount
     for span, amount in held.items():
         taken = await used_by_ledger(connection, quota, span.begins_us, span.ends_us)
-        into = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-        fresh = into(quota_totals).values(
-            quota_id=quota.id, period_us=span.begins_us, used=taken, held=amount
-        )
         await connection.execute(
-            fresh.on_conflict_do_update(
-                index_elements=["quota_id", "period_us"],
-                # Where somebody has begun to hold since the sums were deleted.
-                set_={"used": fresh.excluded.used, "held": quota_totals.c.held + amount},
+            insert(quota_totals).values(
+                quota_id=quota.id, period_us=span.begins_us, used=taken, held=amount
             )
         )
 
