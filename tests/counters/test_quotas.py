@@ -292,6 +292,27 @@ def test_what_the_database_does_not_take_back_is_given_back_later(monkeypatch) -
     story(work)
 
 
+def test_i11_what_waits_to_be_given_back_in_an_outage_is_bounded(monkeypatch) -> None:
+    monkeypatch.setattr(shared_quotas, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(shared_quotas, "OVER_MAX", 5)
+
+    async def work(shelf):
+        quotas = SharedQuotas(shelf)
+        await quotas.begin("folder", "journal-1.bin")
+        shelf.is_away = True
+        for number in range(20):
+            with pytest.raises(StoreAway):
+                await quotas.hold((quota(),), wanted(number), NOW_US)
+            await asyncio.sleep(0)
+        assert len(quotas._over) == 5
+        shelf.is_away = False
+        await quotas.close()
+        assert shelf.ended == [wanted(number).request_id for number in range(5)]
+        await quotas.hold((quota(),), wanted(99), NOW_US)
+
+    story(work)
+
+
 def test_f6_a_stop_does_not_wait_for_a_database_that_is_away(monkeypatch) -> None:
     monkeypatch.setattr(shared_quotas, "CLOSE_SECONDS", 0.01)
 

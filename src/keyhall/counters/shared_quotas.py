@@ -21,6 +21,9 @@ RETRY_SECONDS = 1.0
 GIVEN_BACK_SECONDS = 2.0  # so long a request that holds once more waits for its first hold's end
 CLOSE_SECONDS = 2.0
 BATCH = 1_000
+# In an outage nobody knows of each hold that was tried whether it was taken: all are given back
+# afterwards. At this many none is tried any more; giving them back takes seconds.
+OVER_MAX = 20_000
 
 
 class SharedQuotaHold(msgspec.Struct, eq=False):
@@ -64,6 +67,8 @@ class SharedQuotas:
             )
             for quota, span in zip(quotas, spans, strict=True)
         ]
+        if len(self._over) >= OVER_MAX:
+            raise StoreAway("too much waits to be given back")
         held = Held(wanted.request_id, self._writer, at_us, _text(wanted.opening))
         taking = asyncio.get_running_loop().create_task(self._take(held, lines))
         try:
