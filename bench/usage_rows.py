@@ -23,6 +23,7 @@ import stores
 from keyhall.clock import SystemClock
 from keyhall.policy import keys
 from keyhall.policy.metering import Endpoint, Outcome, Usage, UsageSource
+from keyhall.ports.store import LAST_USE_US
 from keyhall.stores.opening import FILE, open_database
 
 BATCHES = (2_000, 100)
@@ -104,7 +105,7 @@ async def touched(folder: Path, url: str, ids: list[str], server: stores.Postgre
     used, written = server.cpu_us(), await asyncio.to_thread(server.log_bytes)
     try:
         for turn in range(TOUCHES):
-            await store.touch_keys(dict.fromkeys(ids, SystemClock().now_us() + turn))
+            await store.touch_keys(dict.fromkeys(ids, SystemClock().now_us() + turn * LAST_USE_US))
     finally:
         await store.close()
     each = len(ids) * TOUCHES

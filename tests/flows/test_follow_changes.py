@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,15 @@ def test_last_use_is_written_from_time_to_time(following, monkeypatch):
             await rounds(touched, 2)
 
     following(story)
+
+
+def test_processes_that_were_started_together_note_last_uses_one_after_the_other():
+    for first in (1, 7, 40_000):
+        turns = sorted(
+            follow_changes.spread_seconds(process, 30.0) for process in range(first, first + 10)
+        )
+        assert 0 <= turns[0] <= turns[-1] < 30
+        assert min(b - a for a, b in pairwise(turns)) > 1
 
 
 def test_r14_changes_are_looked_for_often_enough():

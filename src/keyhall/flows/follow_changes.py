@@ -9,6 +9,7 @@ stopped to look would serve revoked keys for ever.
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import Awaitable, Callable, Sequence
 
 from keyhall.flows.hall import Hall
@@ -17,6 +18,8 @@ from keyhall.ports.store import Change, StoreAway
 ANSWER_SECONDS = 2.0  # A store that takes longer is away.
 TOUCH_SECONDS = 30.0
 TOUCHING_SECONDS = 0.5  # Changes are not looked for meanwhile, and a revocation has a second (I-3).
+
+GOLDEN = 0.618033988749895  # Whatever numbers follow each other, their multiples lie far apart.
 
 Reload = Callable[[], Awaitable[None]]
 
@@ -35,7 +38,7 @@ class Follower:
     async def run(self) -> None:
         """Until cancelled."""
         now = asyncio.get_running_loop().time
-        touch_at = now() + TOUCH_SECONDS
+        touch_at = now() + TOUCH_SECONDS + spread_seconds(os.getpid(), TOUCH_SECONDS)
         while True:
             await self._try(self.catch_up)
             if now() >= touch_at:
@@ -107,3 +110,9 @@ class Follower:
         for kind, identity in named:
             if kind == "key":
                 await callers.key_changed(identity)
+
+
+def spread_seconds(process: int, period: float) -> float:
+    """Where in each period a process has its turn: those that were started together on one machine
+    do not all write at once."""
+    return process * GOLDEN % 1 * period

@@ -12,6 +12,8 @@ from keyhall.policy.access import Grant
 from keyhall.policy.catalogue import Catalogue
 from keyhall.policy.metering import Usage
 
+LAST_USE_US = 60_000_000  # A key's last use is told to the minute.
+
 ChangeKind = Literal["key", "project", "organization", "tier", "catalogue", "engine"]
 
 
@@ -88,7 +90,8 @@ class LaneStore(Protocol):
         ...
 
     async def touch_keys(self, last_used: dict[str, int]) -> None:
-        """Set last-used times (microseconds), lossy by design, at most once a minute."""
+        """Set last-used times (microseconds), lossy by design: of a key that is noted already only
+        what is LAST_USE_US later."""
         ...
 
     async def close(self) -> None: ...

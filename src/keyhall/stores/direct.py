@@ -21,7 +21,7 @@ from sqlalchemy.dialects import sqlite
 from keyhall.policy.access import Grant
 from keyhall.policy.metering import Usage
 from keyhall.ports.quotas import Held, Line, Short
-from keyhall.ports.store import Change, QuotaUse
+from keyhall.ports.store import LAST_USE_US, Change, QuotaUse
 from keyhall.stores import grants
 from keyhall.stores.spending import holds
 from keyhall.stores.spending.take_in import (
@@ -47,7 +47,8 @@ _NUMBER = "SELECT coalesce(max(number), 0) FROM usage"
 _TOUCH = {
     size: "UPDATE keys SET last_used_at_us = used.column2 "  # noqa: S608 - no value is in it
     f"FROM (VALUES {', '.join(['(?, ?)'] * size)}) AS used "
-    "WHERE keys.id = used.column1 AND coalesce(keys.last_used_at_us, 0) < used.column2"
+    "WHERE keys.id = used.column1 AND (keys.last_used_at_us IS NULL "
+    f"OR keys.last_used_at_us <= used.column2 - {LAST_USE_US})"
     for size in SIZES
 }
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import asyncpg
 
 from keyhall.policy.metering import Usage
-from keyhall.ports.store import QuotaUse
+from keyhall.ports.store import LAST_USE_US, QuotaUse
 from keyhall.stores.spending.take_in import USAGE_LOCK, Insert, take_in, values_of
 from keyhall.stores.usage import COLUMNS
 
@@ -39,18 +39,18 @@ _INSERT = (
 )
 _INSERTED = "SELECT request_id FROM usage WHERE batch = $1 AND request_id = ANY($2)"
 # Last use is lossy by design: a row that somebody else is changing is passed by, so that this
-# waits for nobody and nobody for it.
-_TOUCH = """
+# waits for nobody and nobody for it; and what another process has noted a moment ago is left alone.
+_TOUCH = f"""
 UPDATE keys SET last_used_at_us = used.at_us
 FROM (
     SELECT keys.id, given.at_us
     FROM unnest($1::text[], $2::bigint[]) AS given (id, at_us)
     JOIN keys ON keys.id = given.id
-    WHERE coalesce(keys.last_used_at_us, 0) < given.at_us
+    WHERE keys.last_used_at_us IS NULL OR keys.last_used_at_us <= given.at_us - {LAST_USE_US}
     FOR NO KEY UPDATE OF keys SKIP LOCKED
 ) AS used
 WHERE keys.id = used.id
-"""
+"""  # noqa: S608 - a number of ours
 
 
 async def prepare(connection: asyncpg.Connection) -> None:
