@@ -302,7 +302,7 @@ def test_rollups_go_on_after_the_store_was_away(monkeypatch):
     calls = []
 
     class Store:
-        async def roll_up(self):
+        async def keep_rolled_up(self):
             calls.append(len(calls))
             if len(calls) == 1:
                 raise StoreAway("locked")

@@ -352,7 +352,7 @@ async def roll_up(store: SqlStore) -> None:
     while True:
         await asyncio.sleep(ROLL_UP_SECONDS)
         with contextlib.suppress(StoreAway):  # The follower says so; it is made up for later.
-            await unbroken(store.roll_up())
+            await unbroken(store.keep_rolled_up())
 
 
 def reload_engines(house: House) -> Reload:

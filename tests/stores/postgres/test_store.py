@@ -14,7 +14,13 @@ from keyhall.ports.store import StoreAway
 from keyhall.stores.postgres import connecting, watch
 from keyhall.stores.postgres.batches import USAGE_LOCK
 from keyhall.stores.postgres.connecting import place
-from keyhall.stores.postgres.store import CONNECTIONS_MAX, LOOKUPS, PostgresStore, open_store
+from keyhall.stores.postgres.store import (
+    CONNECTIONS_MAX,
+    LOOKUPS,
+    ROLL_UP_LOCK,
+    PostgresStore,
+    open_store,
+)
 
 TESTER = Actor("tester", "tests")
 
@@ -124,6 +130,23 @@ def test_the_roll_up_waits_for_batches_that_are_on_their_way(house, used) -> Non
         return await rolling, await store.roll_up()
 
     assert house.run(work) == (2, 0)
+
+
+def test_who_finds_another_rolling_up_leaves_it_at_once(house, used) -> None:
+    """Every process has this chore each minute: nobody waits in line for what is done already."""
+
+    async def work(store):
+        await store.record_usage([used(1)])
+        async with store._engine.connect() as other:
+            await other.execute(text(f"SELECT pg_advisory_xact_lock({ROLL_UP_LOCK})"))
+            # A batch that the other waits for: neither is it waited for here.
+            await other.execute(text(f"SELECT pg_advisory_xact_lock_shared({USAGE_LOCK})"))
+            async with asyncio.timeout(1):
+                left = await store.keep_rolled_up()
+            await other.rollback()
+        return left, await store.keep_rolled_up(), await store.keep_rolled_up()
+
+    assert house.run(work) == (0, 1, 0)
 
 
 def test_last_use_waits_for_nobody(house) -> None:

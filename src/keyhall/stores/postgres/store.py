@@ -52,6 +52,7 @@ CONNECTIONS_MAX = 4  # for everything that is not a look-up, a batch or the watc
 LOOKUPS = 2
 HOLDS = 4
 WRITER_BYTES = 8
+ROLL_UP_LOCK = 0x6B680003
 
 _SECONDS: dict[Begin, float] = {"one": 3.0, "read": 3.0, "write": 10.0}
 _OPTIONS: dict[Begin, dict[str, Any]] = {
@@ -60,6 +61,7 @@ _OPTIONS: dict[Begin, dict[str, Any]] = {
     "write": {},
 }
 _WRITING = text("SELECT pg_advisory_xact_lock(1802000385)")  # An arbitrary number of ours.
+_ROLLING_UP = text(f"SELECT pg_try_advisory_xact_lock({ROLL_UP_LOCK})")
 _USAGE_ALONE = text(f"SELECT pg_advisory_xact_lock({USAGE_LOCK})")
 
 
@@ -188,6 +190,12 @@ class PostgresStore(SqlStore):
             up_to = await usage.newest_number(connection)
         async with self.writing(LONG_SECONDS) as connection:
             return await usage.roll_up(connection, up_to)
+
+    async def keep_rolled_up(self) -> int:
+        async with self._connection("read", 2 * LONG_SECONDS) as ours:
+            if not await ours.scalar(_ROLLING_UP):
+                return 0
+            return await self.roll_up()
 
     async def upgrade(self) -> None:
         async with self.writing(UPGRADE_SECONDS) as connection:
