@@ -25,6 +25,7 @@ SHIPPED = {
     "0001_first.py": "c51b58f241b7cebcdce0bbed34f74d6eac32d87dd79d3a8db8c0b933de3fa09d",
     "0002_quotas.py": "a0afdfa5543fad77748c45ff8791bb4f3f9eca9fc9008902921b8a981af0c35d",
     "0003_disconnects.py": "268de0f94aff5be6d2a32566463c11557ac8c259ccac83511f1134c424ef15c0",
+    "0004_alerts_again.py": "3184b452cd86bd09b30b3367a7ae3e1bb992a72c2461aa7d89484618a6992bfc",
 }
 
 

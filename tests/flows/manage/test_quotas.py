@@ -250,8 +250,37 @@ def test_a_larger_amount_lets_a_threshold_be_told_again_when_it_is_reached_again
 
     before, raised, after = house.run(work)
     assert before == [(50, 200, 200), (100, 200, 200)]
-    assert raised == [(50, 200, 200)]
-    assert after == [(50, 200, 200), (100, 300, 300)]
+    assert raised == before, "what was told stays on record"
+    assert after == [*before, (100, 300, 300)]
+
+
+def test_an_amount_that_comes_back_tells_nothing_twice(house) -> None:
+    async def work(store):
+        key = await make_key(house, store)
+        await put(house, store, amount=100, thresholds=(50, 100))
+        await store.record_usage([used(key, 1, house.now_us)])
+        for amount in (1_000, 150, 1_000, 150, 100, 1_000, 100):
+            await put(house, store, amount=amount)
+        return await alerted(store)
+
+    assert house.run(work) == [(50, 100, 100), (100, 100, 100), (50, 100, 150)]
+
+
+def test_what_a_larger_amount_came_before_is_told_to_nobody(house) -> None:
+    async def work(store):
+        key = await make_key(house, store)
+        await put(house, store, amount=200, thresholds=(50, 100))
+        await store.record_usage([used(key, 1, house.now_us), used(key, 2, house.now_us)])
+        await put(house, store, amount=300)
+        async with store.reading() as connection:
+            return await alert_rows.due(connection, house.now_us, 10), await alert_rows.newest(
+                connection, organization_id=None, limit=10
+            )
+
+    due, (whole, half) = house.run(work)
+    assert [alert.threshold for alert in due] == [50]
+    assert whole.trouble == {"all": "a larger amount came before anybody was told"}
+    assert half.trouble is None
 
 
 def test_a_quota_of_nothing_alerts_nobody(house) -> None:

@@ -108,7 +108,7 @@ async def _change(connection: AsyncConnection, quota: Quota, amount_nano: int, n
         raise Invalid("That is more than is left of the credit.")
     changed = msgspec.structs.replace(quota, amount=_bounded(quota.amount + amount_nano))
     await rows.replace(connection, changed)
-    await note_reached(connection, changed, now_us)
+    await note_reached(connection, quota, changed, now_us)
 
 
 def _bounded(amount_nano: int) -> int:

@@ -129,7 +129,7 @@ async def put(
                 await rows.replace(connection, after)
                 await record(connection, "quota.change", before, after, actor, now_us)
         if after != before:
-            await note_reached(connection, after, now_us)
+            await note_reached(connection, before, after, now_us)
         return await _seen(connection, after, now_us), before is None
 
 
@@ -222,14 +222,18 @@ async def announce(connection: AsyncConnection, quota: Quota) -> None:
     await notes.announce(connection, kind, ids)
 
 
-async def note_reached(connection: AsyncConnection, quota: Quota, now_us: int) -> None:
+async def note_reached(
+    connection: AsyncConnection, before: Quota | None, quota: Quota, now_us: int
+) -> None:
     """What a changed quota means for its alerts: those that are out of reach may come again, and
-    of those that it has reached at one stroke the highest is told."""
+    of those that it has reached at one stroke the highest is told. One that had been reached
+    `before` is not: that was told then."""
     now = await rows.standing(connection, quota, now_us)
-    await alerts.rearm(connection, quota, now.begins_us, now.used)
-    reached = rules.reached(quota, now.begins_us, 0, now.used)
-    if reached:
-        highest = max(each.threshold for each in reached)
+    await alerts.retire(connection, quota, now.begins_us, now.used)
+    reached = [each.threshold for each in rules.reached(quota, now.begins_us, 0, now.used)]
+    known = rules.reached(before, now.begins_us, 0, now.used) if before else []
+    highest = max(reached, default=None)
+    if highest is not None and highest not in [each.threshold for each in known]:
         await alerts.add(connection, quota, now.begins_us, highest, now.used, now_us)
 
 
@@ -310,7 +314,7 @@ async def set_zone(
             await organizations.replace_organization(connection, after)
             for quota in await rows.of_organization(connection, after.id):
                 await rows.recompute(connection, quota, now_us)
-                await note_reached(connection, quota, now_us)
+                await note_reached(connection, None, quota, now_us)
             await notes.record(
                 connection,
                 actor,

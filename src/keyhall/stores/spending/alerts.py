@@ -9,13 +9,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from sqlalchemy import RowMapping, delete, select, update
+from sqlalchemy import RowMapping, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from keyhall.policy.quotas import Quota
+from keyhall.policy.quotas import FOREVER_US, Quota
 from keyhall.ports.records import Alert
 from keyhall.stores.spending.tables import alerts
+
+PERCENT_MOST = 1_000_000_000  # beyond every threshold, and small enough for any column
 
 
 def _alert(row: RowMapping) -> Alert:
@@ -39,7 +41,7 @@ def _alert(row: RowMapping) -> Alert:
 async def add(
     connection: AsyncConnection, quota: Quota, begins_us: int, threshold: int, used: int, at_us: int
 ) -> None:
-    """A threshold that a change of the quota reached. One is told once per period."""
+    """A threshold that a change of the quota reached. One is told once per period and amount."""
     into = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     row = {
         "quota_id": quota.id,
@@ -55,18 +57,23 @@ async def add(
     await connection.execute(into(alerts).values(**row).on_conflict_do_nothing())
 
 
-async def rearm(connection: AsyncConnection, quota: Quota, begins_us: int, used: int) -> None:
-    """Forget thresholds of this period that a larger amount has moved out of reach: they are told
-    again when they are reached again."""
-    await connection.execute(
-        delete(alerts).where(
-            alerts.c.quota_id == quota.id,
-            alerts.c.period_us == begins_us,
-            alerts.c.threshold.in_(
-                [at for at in quota.thresholds if at * quota.amount > used * 100]
-            ),
+async def retire(connection: AsyncConnection, quota: Quota, begins_us: int, used: int) -> None:
+    """Nobody is told any more of thresholds of this period that a larger amount has moved out of
+    reach. What was told stays on record; they are told again when they are reached again."""
+    if quota.amount:
+        reach = min(used * 100 // quota.amount, PERCENT_MOST)
+        said = msgspec.json.encode({"all": "a larger amount came before anybody was told"})
+        await connection.execute(
+            update(alerts)
+            .where(
+                alerts.c.quota_id == quota.id,
+                alerts.c.period_us == begins_us,
+                alerts.c.threshold > reach,
+                alerts.c.told_at_us.is_(None),
+                alerts.c.next_try_us < FOREVER_US,
+            )
+            .values(next_try_us=FOREVER_US, trouble=said.decode())
         )
-    )
 
 
 async def due(connection: AsyncConnection, now_us: int, limit: int) -> list[Alert]:

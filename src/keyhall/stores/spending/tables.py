@@ -108,7 +108,7 @@ credits = Table(
     sqlite_autoincrement=True,
 )
 
-# A threshold that was reached, and whether somebody was told.
+# A threshold that was reached, and whether somebody was told: once for each amount.
 alerts = Table(
     "alerts",
     metadata,
@@ -124,7 +124,7 @@ alerts = Table(
     _number("attempts"),
     _number("next_try_us"),
     Column("trouble", Text, nullable=True),  # what the last try failed of
-    Index(None, "quota_id", "period_us", "threshold", unique=True),
+    Index(None, "quota_id", "period_us", "threshold", "amount", unique=True),
     Index(None, "told_at_us", "next_try_us"),
     sqlite_autoincrement=True,
 )
