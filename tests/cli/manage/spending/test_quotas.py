@@ -194,6 +194,17 @@ def test_alerts_are_listed_with_what_became_of_them(keyhall, house, app) -> None
     assert "removed" in keyhall("quotas", "alerts", "list")
 
 
+def test_alerts_alone_take_the_options_of_their_list(keyhall, house, app) -> None:
+    keyhall("quotas", "set", "--organization", ORGANIZATION, "--money", "0.0015", "--per", "month")
+    house.run(lambda store: store.record_usage([used(1, **app)]))
+    where = ("--data", str(house.data), "--limit", "1")
+    assert keyhall.json("quotas", "alerts", *where)[0]["threshold"] == 100
+    assert keyhall("quotas", "alerts", *where) == keyhall("quotas", "alerts", "list", *where)
+    assert "Commands:" in keyhall("quotas", "alerts", "--help")
+    assert "Commands:" in keyhall("quotas", "alerts", "-h")
+    assert "No such command 'lists'" in keyhall.refused("quotas", "alerts", "lists", status=2)
+
+
 def test_a_test_of_alerts_without_a_way_to_tell_says_what_to_set(keyhall) -> None:
     assert "set webhook_url or email_to" in keyhall.refused("quotas", "alerts", "test")
 

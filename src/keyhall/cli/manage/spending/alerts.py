@@ -23,16 +23,21 @@ from keyhall.stores.spending import quotas
 LISTED = 100
 
 
-@click.group(invoke_without_command=True)
-@click.pass_context
-def alerts(ctx: click.Context) -> None:
+class ListsByDefault(click.Group):
+    """A group whose bare name lists, with the options of `list`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        is_bare = not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names)
+        return super().parse_args(ctx, ["list", *args] if is_bare else args)
+
+
+@click.group(cls=ListsByDefault)
+def alerts() -> None:
     """List alerts and whether somebody was told, and try how they are told.
 
     Where they go is set in [alerts] of the settings; the server sends them. Without a command, they
-    are listed.
+    are listed, and the options are those of `list`.
     """
-    if ctx.invoked_subcommand is None:
-        ctx.invoke(list_alerts)
 
 
 @alerts.command("list")
