@@ -150,7 +150,8 @@ async def _open(
     heritage = restart.heritage_of(config.data, ledger, recovered) if is_shared else NO_HERITAGE
     counters = counters_of(config.redis, clock, turn, heritage)
     stack.callback(counters.close)
-    await restart.fill(counters, store, tiers, clock.now_us())
+    eras = restart.eras_of(config.data, clock, is_shared=bool(config.database.url))
+    await restart.fill(counters, store, tiers, clock.now_us(), eras)
     callers = Callers(store, tiers, peppers, clock, url)
     stack.push_async_callback(note_last_use, store, callers)
     hall = Hall(

@@ -16,6 +16,10 @@ class Clock(Protocol):
     """Microseconds since 1970, never decreasing."""
 
     def now_us(self) -> int: ...
+    def uptime_us(self) -> int | None:
+        """Since the machine has booted, if it is that which this clock goes by."""
+        ...
+
     def not_before(self, at_us: int) -> None: ...
 
 
@@ -39,6 +43,9 @@ class SystemClock:
     def now_us(self) -> int:
         return self._base_us + _uptime_ns(_UPTIME) // 1000
 
+    def uptime_us(self) -> int | None:
+        return _uptime_ns(_UPTIME) // 1000
+
     def not_before(self, at_us: int) -> None:
         """Never answer less than `at_us` from now on (the newest record's time, R6)."""
         behind_us = at_us - self.now_us()
@@ -56,6 +63,9 @@ class ManualClock:
 
     def now_us(self) -> int:
         return self._now_us
+
+    def uptime_us(self) -> int | None:
+        return None
 
     def advance(self, seconds: float) -> None:
         """Move forward; time never goes back."""

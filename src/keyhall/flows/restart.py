@@ -4,7 +4,10 @@ extra (R6)."""
 from collections.abc import Mapping
 from pathlib import Path
 
+from keyhall.clock import Clock
 from keyhall.counters.redis.telling import Heritage
+from keyhall.ledger import eras
+from keyhall.ledger.eras import Eras
 from keyhall.ledger.files import identity
 from keyhall.ledger.ledger import JournalLedger
 from keyhall.ledger.recovery import Recovered
@@ -30,21 +33,38 @@ def heritage_of(folder: Path, ledger: JournalLedger, recovered: Recovered) -> He
     )
 
 
+def eras_of(folder: Path, clock: Clock, *, is_shared: bool) -> Eras:
+    """Whose clocks wrote the records; of a shared database nobody knows that."""
+    return Eras() if is_shared else eras.begin(folder, clock, eras.boot_of_machine())
+
+
 async def fill(
-    counters: Counters, store: LaneStore, tier_table: Mapping[str, Tier], now_us: int
+    counters: Counters,
+    store: LaneStore,
+    tier_table: Mapping[str, Tier],
+    now_us: int,
+    known: Eras,
 ) -> None:
     """Fill the windows and start counting."""
-    await rebuild(counters, store, tier_table, now_us)
+    await rebuild(counters, store, tier_table, now_us, known)
     await counters.start()
 
 
 async def rebuild(
-    counters: Counters, store: LaneStore, tier_table: Mapping[str, Tier], now_us: int
+    counters: Counters,
+    store: LaneStore,
+    tier_table: Mapping[str, Tier],
+    now_us: int,
+    known: Eras,
 ) -> int:
-    """How many requests were counted again."""
+    """How many requests were counted again. `known` says how old records really are."""
     windows_of: dict[str, Windows] = {}
     past = []
-    for usage in await store.usage_since(now_us - SPAN_US):
+    since_us = now_us - SPAN_US
+    for usage in await store.usage_since(known.recorded_since_us(since_us)):
+        admitted_at_us = known.ours(usage.admitted_at_us)
+        if admitted_at_us < since_us:
+            continue
         windows = windows_of.get(usage.key_id)
         if windows is None:
             grant = await store.find_grant_by_id(usage.key_id)
@@ -53,6 +73,6 @@ async def rebuild(
             windows_of[usage.key_id] = windows
         if windows:
             tokens = usage.input_tokens + usage.output_tokens
-            past.append(Past(windows, usage.admitted_at_us, tokens))
+            past.append(Past(windows, admitted_at_us, tokens))
     counters.rebuild(past)
     return len(past)

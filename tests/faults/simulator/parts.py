@@ -40,6 +40,9 @@ class MachineClock:
     def now_us(self) -> int:
         return self.base_us + self._wall.uptime_us()
 
+    def uptime_us(self) -> int:
+        return self._wall.uptime_us()
+
     def not_before(self, at_us: int) -> None:
         self.base_us += max(0, at_us - self.now_us())
 

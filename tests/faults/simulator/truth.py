@@ -63,7 +63,8 @@ class Truth:
     def check_admitted(self, request: Request, jumped_at_us: int) -> None:
         """R1, where it was admitted: with it, no window of the last 60 s holds more than its limit.
         Every interval of 60 s ends at some admission, so none ever does. By the process's clock,
-        and by real time since that clock jumped forward at a start."""
+        and by real time; of processes that share a folder, since the last start of this one with a
+        clock that had been set forward."""
         for window in request.windows:
             mine = [each for each in self.of(window) if each is not request]
             mine.append(request)
@@ -82,15 +83,26 @@ class Truth:
         assert used >= 0
 
     def check_refused(
-        self, refused: Refused, windows: tuple[WindowLimits, ...], tokens: int, now_us: int
+        self,
+        refused: Refused,
+        windows: tuple[WindowLimits, ...],
+        tokens: int,
+        now_us: int,
+        real_us: int,
     ) -> None:
-        """R2: a refusal names a limit that is really in the way, give or take a slot's second."""
+        """R2: a refusal names a limit that is really in the way, give or take a slot's second: by
+        the process's clock or, where that was set forward at its start, by real time."""
         (window,) = (each for each in windows if each.scope == refused.scope)
         known = self.of(window)
         known += [
             each for each in self.turned_away if any(one.id == window.id for one in each.windows)
         ]
-        recent = [each for each in known if each.at_us > now_us - WINDOW_US - SLOT_US]
+        span_us = WINDOW_US + SLOT_US
+        recent = [
+            each
+            for each in known
+            if each.at_us > now_us - span_us or each.real_us > real_us - span_us
+        ]
         limits = window.limits
         reasons = {
             "requests": (limits.requests_per_minute, len(recent) + 1),

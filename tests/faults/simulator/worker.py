@@ -12,6 +12,7 @@ from simulator.parts import Fuse, Fused, Killed, MachineClock, Sink, Wall
 
 from keyhall.clock import Clock
 from keyhall.flows import restart
+from keyhall.ledger import eras
 from keyhall.ledger.journal import Journal, JournalLocked, open_journal
 from keyhall.ledger.ledger import JournalLedger
 from keyhall.ledger.recovery import adopt_folder, adopt_spools
@@ -37,6 +38,7 @@ class Worker:
         *,
         slots: int,
         batch_rows: int,
+        is_alone: bool,
     ) -> None:
         self.number = number
         self.state: State = "down"
@@ -47,11 +49,12 @@ class Worker:
         self._tiers = tiers
         self._slots = slots
         self._batch_rows = batch_rows
+        self._is_alone = is_alone  # on its folder
         self._starting: asyncio.Task[None] | None = None
         self._beside: set[asyncio.Task[None]] = set()
         self.fuse = Fuse()
         self.clock: MachineClock | None = None
-        self.jumped_at_us = -1  # real time of the last start with a clock that was set forward
+        self.jumped_at_us = -1  # real time of the last such start beside others
         self.counters: Counters
         self.ledger: JournalLedger | None = None
         self.journal: Journal | None = None
@@ -86,8 +89,9 @@ class Worker:
         self.ledger.start()
         clock.not_before(await sink.newest_admitted_us())
         counters = self._make_counters(clock)
-        await restart.rebuild(counters, sink, self._tiers, clock.now_us())  # type: ignore[arg-type]
-        if self.clock is not None and clock.base_us > self.clock.base_us:
+        known = eras.begin(self._folder, clock, "boot") if self._is_alone else eras.Eras()
+        await restart.rebuild(counters, sink, self._tiers, clock.now_us(), known)  # type: ignore[arg-type]
+        if not self._is_alone and self.clock is not None and clock.base_us > self.clock.base_us:
             self.jumped_at_us = self._wall.uptime_us()
         self.clock, self.counters = clock, counters
         self.state = "up"

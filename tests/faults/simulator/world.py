@@ -80,7 +80,7 @@ class World:
         self.workers = [
             Worker(
                 number, self._folder_of(number), self.wall, self.sink, make_counters, TIERS,
-                slots=slots, batch_rows=batch_rows,
+                slots=slots, batch_rows=batch_rows, is_alone=not self._shares_folder,
             )
             for number in range(workers)
         ]  # fmt: skip
@@ -225,7 +225,8 @@ class World:
         taken = await worker.counters.hold(windows, given + cap)
         if isinstance(taken, Refused):
             self.refused += 1
-            self.truth.check_refused(taken, windows, given + cap, worker.clock.now_us())
+            now_us, real_us = worker.clock.now_us(), self.wall.uptime_us()
+            self.truth.check_refused(taken, windows, given + cap, now_us, real_us)
             return f"{grant.key_id} refused {taken.resource} {taken.scope} {taken.wait_us}"
         real_us = self.wall.uptime_us()
         at_us = taken.admitted_at_us
