@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from keyhall import app
+from keyhall import app, chores
 from keyhall.app import HallBusy, StartRefused
 from keyhall.clock import ManualClock
 from keyhall.config import Config, Log
@@ -289,7 +289,7 @@ def test_work_in_the_background_that_fails_is_told(caplog):
 
     async def inside():
         async with app.AsyncExitStack() as stack:
-            app.background(stack, "odd work", fails())
+            chores.background(stack, "odd work", fails())
             await asyncio.sleep(0)
             await asyncio.sleep(0)
 
@@ -308,13 +308,13 @@ def test_rollups_go_on_after_the_store_was_away(monkeypatch):
                 raise StoreAway("locked")
 
     async def inside():
-        task = asyncio.create_task(app.roll_up(Store()))
+        task = asyncio.create_task(chores.roll_up(Store()))
         async with asyncio.timeout(1):
             while len(calls) < 3:
                 await asyncio.sleep(0)
         task.cancel()
 
-    monkeypatch.setattr(app, "ROLL_UP_SECONDS", 0)
+    monkeypatch.setattr(chores, "ROLL_UP_SECONDS", 0)
     asyncio.run(inside())
 
 

@@ -5,7 +5,7 @@ import contextlib
 import fcntl
 import logging
 import os
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,6 +15,7 @@ from typing import IO, Any
 from keyhall import tokenizers
 from keyhall.api.app import web
 from keyhall.api.health import Health
+from keyhall.chores import anchoring, background, close_ledger, note_last_use, roll_up
 from keyhall.clock import AdjustableClock, Clock, SystemClock
 from keyhall.config import Config, Redis
 from keyhall.counters.memory import MemoryCounters
@@ -38,7 +39,6 @@ from keyhall.flows.hall import Hall
 from keyhall.flows.lost_holds import keep_charging
 from keyhall.flows.manage.checks import Refused
 from keyhall.flows.observe.request_log import RequestLog
-from keyhall.flows.unbroken import unbroken
 from keyhall.flows.verify.anchors import Anchors
 from keyhall.lane.protocol import lane_of
 from keyhall.lane.state import LaneState
@@ -59,7 +59,6 @@ from keyhall.stores.pepper import PepperRefused
 from keyhall.stores.sql import SqlStore
 from keyhall.turn import Turn
 
-ROLL_UP_SECONDS = 60.0
 DAMAGE_SECONDS = 2.0  # A restart is to be ready in 5 s; `keyhall doctor` looks at the whole file.
 HOP_BYTES = 16
 
@@ -332,30 +331,6 @@ def keep_up(
         background(stack, "tell alerts", teller.run())
 
 
-def background(stack: AsyncExitStack, name: str, work: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine until the stack closes. One that fails says so: nobody waits for it."""
-    task = asyncio.get_running_loop().create_task(work, name=name)
-
-    async def stop() -> None:
-        task.cancel()
-        await asyncio.wait({task})
-
-    def ended(task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and task.exception() is not None:
-            _log.error("background_failed", {"work": task.get_name()}, exc_info=task.exception())
-
-    task.add_done_callback(ended)
-    stack.push_async_callback(stop)
-
-
-async def roll_up(store: SqlStore) -> None:
-    """Keep the rollups a minute behind the ledger at most."""
-    while True:
-        await asyncio.sleep(ROLL_UP_SECONDS)
-        with contextlib.suppress(StoreAway):  # The follower says so; it is made up for later.
-            await unbroken(store.keep_rolled_up())
-
-
 def reload_engines(house: House) -> Reload:
     """Engines were added or removed by a command."""
 
@@ -376,28 +351,3 @@ def reload_tiers(house: House) -> Reload:
         house.hall.callers.tiers_changed(await house.store.load_tiers())
 
     return reload
-
-
-def anchoring(stack: AsyncExitStack, store: SqlStore, clock: Clock) -> Anchors:
-    """The stack ends with an anchor of its own, behind what the ledger commits last (R24)."""
-    anchors = Anchors(store, clock)
-    stack.push_async_callback(anchors.last)
-    return anchors
-
-
-# --- The end --------------------------------------------------------------------------------------
-
-
-async def close_ledger(ledger: JournalLedger) -> None:
-    """Commit all usage; what the store does not take stays on disk for the next start."""
-    await ledger.close()
-    if ledger.last_error is not None:
-        facts = {"reason": ledger.last_error, "spooled": ledger.spooled()}
-        _log.error("usage_kept_for_next_start", facts)
-    for line in ledger.damaged():
-        _log.error("usage_damaged", {"what": line})
-
-
-async def note_last_use(store: LaneStore, callers: Callers) -> None:
-    with contextlib.suppress(StoreAway):
-        await store.touch_keys(callers.last_used())

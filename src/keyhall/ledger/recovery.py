@@ -14,7 +14,7 @@ deleted.
 
 import os
 from collections.abc import Awaitable, Callable, Container, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from keyhall.ledger import spool
