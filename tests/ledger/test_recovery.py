@@ -70,7 +70,7 @@ def test_r17_a_settled_request_is_recorded_as_it_was_settled(crash, recover, ope
     usages = []
     path = crash(lambda ledger: usages.append(settle(ledger.open(opening(1)), output=34)))
     found, rows = recover(path)
-    assert found == Recovered(settled=1)
+    assert found == Recovered(settled=1, journals=("journal-1.bin",))
     assert rows == usages
     assert not path.exists()
 
@@ -80,7 +80,7 @@ def test_r5_a_crash_charges_the_input_of_an_accepted_request(crash, recover, ope
         ledger.open(opening(1)).accepted()
 
     found, [row] = recover(crash(work))
-    assert found == Recovered(crashed=1)
+    assert found == Recovered(crashed=1, journals=("journal-1.bin",))
     assert (row.input_tokens, row.output_tokens, row.cost_nano) == (120, 0, 120 * 150)
     assert (row.outcome, row.usage_source) == (Outcome.CRASHED, UsageSource.COUNTED)
     assert (row.finished_at_us, row.first_byte_us) == (LATER_US, 0)
@@ -132,7 +132,7 @@ def test_r17_a_damaged_output_count_is_charged_in_full_and_flagged(crash, recove
     path = crash(lambda ledger: ledger.open(opening(1)).produced(17))
     spoil(path, OUTPUT_BYTE, b"\x09")
     found, [row] = recover(path)
-    assert found == Recovered(lost=1)
+    assert found == Recovered(lost=1, journals=("journal-1.bin",))
     assert (row.input_tokens, row.output_tokens) == (120, 2048)
     assert (row.outcome, row.usage_source) == (Outcome.CRASHED, UsageSource.LOST)
 
@@ -146,7 +146,7 @@ def test_a_damaged_settlement_falls_back_to_what_was_journaled(crash, recover, o
     path = crash(work)
     spoil(path, FINAL_BYTE, b"\xff")
     found, [row] = recover(path)
-    assert found == Recovered(crashed=1)
+    assert found == Recovered(crashed=1, journals=("journal-1.bin",))
     assert (row.input_tokens, row.output_tokens, row.outcome) == (120, 17, Outcome.CRASHED)
 
 
@@ -154,7 +154,7 @@ def test_a_damaged_output_count_does_not_matter_once_settled(crash, recover, ope
     path = crash(lambda ledger: settle(ledger.open(opening(1)), output=18))
     spoil(path, OUTPUT_BYTE, b"\x09")
     found, [row] = recover(path)
-    assert found == Recovered(settled=1)
+    assert found == Recovered(settled=1, journals=("journal-1.bin",))
     assert row.output_tokens == 18
 
 
@@ -187,7 +187,7 @@ def test_a_slot_that_was_not_yet_open_when_the_process_died_is_free(crash, recov
     """The state is written last: before it nothing of a slot is looked at."""
     path = crash(lambda ledger: None)
     spoil(path, 0, b"\xff" * FIXED_CRC_BYTE)
-    assert recover(path) == (Recovered(), [])
+    assert recover(path) == (Recovered(journals=("journal-1.bin",)), [])
 
 
 @settings(
@@ -298,7 +298,8 @@ def test_r17_a_start_adopts_every_journal_whose_process_is_dead(
         JournalLedger(living, None).open(opening(3))
         sink = Sink()
         ledger, found = await open_ledger(tmp_path, sink, VERSIONS, LATER_US)
-        assert found == Recovered(settled=1, crashed=1)
+        journals = ("journal-1.bin", "journal-2.bin")
+        assert found == Recovered(settled=1, crashed=1, journals=journals)
         assert {int(id_, 16) for id_ in sink.rows} == {1, 2}
         assert sorted(path.name for path in tmp_path.iterdir()) == [
             "journal-1.bin",
