@@ -22,6 +22,7 @@ from socket import socket
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from sybil import Sybil
 from sybil.integration.pytest import SybilItem
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
@@ -59,6 +60,10 @@ class RunningServer:
         """Create a key: `make_key(tier="free-trial", test=True)["key"]`."""
         return create_key(self.data, self.config, name=name, **options)
 
+    def command(self, *arguments: str) -> str:
+        """What `keyhall ARGUMENTS` prints, run in this process."""
+        return run_here(self.data, self.config, *arguments)
+
     def run(self, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
         """Run `keyhall ARGUMENTS --data DIR` against this server's data folder."""
         return run_keyhall(self.data, self.config, *arguments, check=check)
@@ -83,9 +88,19 @@ def run_keyhall(
     return finished
 
 
-def create_key(
-    data: Path, config: Path | None, *, name: str, **options: str | bool
-) -> dict[str, Any]:
+def run_here(data: Path, config: Path, *arguments: str) -> str:
+    """What `keyhall ARGUMENTS` prints, without the second that a process of its own takes. Not
+    inside an event loop: it starts its own."""
+    from keyhall.cli import main
+
+    where = ["--data", str(data), "--config", str(config)]
+    done = CliRunner().invoke(main, [*arguments, *where])
+    if done.exit_code:
+        pytest.fail(f"keyhall {' '.join(arguments)}: {done.output}")
+    return done.stdout
+
+
+def create_key(data: Path, config: Path, *, name: str, **options: str | bool) -> dict[str, Any]:
     flags: list[str] = []
     for option, value in options.items():
         flag = "--" + option.replace("_", "-")
@@ -93,8 +108,8 @@ def create_key(
             flags.append(flag)
         elif value is not False:
             flags += [flag, value]
-    finished = run_keyhall(data, config, "keys", "create", "--name", name, *flags, "--json")
-    made: dict[str, Any] = json.loads(finished.stdout)
+    words = ["keys", "create", "--name", name, *flags, "--json"]
+    made: dict[str, Any] = json.loads(run_here(data, config, *words))
     return made
 
 

@@ -95,7 +95,7 @@ def test_a_request_that_took_three_seconds_is_in_the_bucket_up_to_five(inside):
     async def story(server):
         key = (await server.make_key()).text.reveal()
         line = await server.line()
-        stream = await line.send(key, streamed("Hello"))
+        stream = await line.send(key, streamed("Hello", max_tokens=5))
         server.clock.advance(3)
         await stream.rest()
         found = await samples(server)
@@ -109,7 +109,8 @@ def test_open_holds_and_the_journal_are_gauges(inside):
     async def story(server):
         key = (await server.make_key()).text.reveal()
         line = await server.line()
-        stream = await line.send(key, streamed("Hello", "sandbox/silence"))
+        stream = await line.send(key, streamed("Hello", "sandbox/slow", max_tokens=600))
+        await stream.until(1)  # It has begun, and goes on for ten minutes.
         found = await samples(server)
         assert found["keyhall_holds_open",] == 1
         assert found["keyhall_journal_depth",] == 1

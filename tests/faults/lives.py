@@ -64,14 +64,15 @@ async def one_life(premises: Premises, load: Load, report: Report) -> None:
 
 
 async def live_and_die(
-    folder: Path, kills: int, seed: int, progress: Progress | None = None
+    folder: Path, kills: int, seed: int, progress: Progress | None = None, *, first: int = 0
 ) -> Report:
-    """So many lives, a last start and a good stop, then the books. AssertionError: they differ."""
+    """So many lives, a last start and a good stop, then the books. AssertionError: they differ.
+    `first` is the number of the first life, which says what is done to it."""
     premises = make_premises(folder)
     report = Report()
     async with CountingUpstream(folder / "truth.log") as upstream:
         keys = await asyncio.to_thread(furnish, premises, upstream.url)
-        load = Load(premises.port, random.Random(seed), keys)
+        load = Load(premises.port, random.Random(seed), keys, life=first)
         for _ in range(kills):
             await one_life(premises, load, report)
             if progress is not None:

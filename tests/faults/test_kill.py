@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 from books import Report
-from lives import live_and_die
+from lives import START_KILLED_EACH, STOPPED_EACH, live_and_die
 from mixed_load import seed_of
 from shared_lives import live_and_die as live_and_die_shared
 
 
-def run(folder: Path, kills: int, seed: int, capsys: pytest.CaptureFixture[str]) -> Report:
-    report = asyncio.run(live_and_die(folder, kills, seed_of(seed)))
+def run(
+    folder: Path, kills: int, seed: int, capsys: pytest.CaptureFixture[str], first: int = 0
+) -> Report:
+    report = asyncio.run(live_and_die(folder, kills, seed_of(seed), first=first))
     judge(report, seed, capsys)
     return report
 
@@ -32,8 +34,11 @@ def judge(report: Report, seed: int, capsys: pytest.CaptureFixture[str]) -> None
 def test_f1_kill_9_loses_nothing_and_doubles_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """F-1, I-1, R6, R16, R17: a few lives; the bound key is refused in spite of the restarts."""
-    report = run(tmp_path, 5, 1, capsys)
+    """F-1, I-1, R6, R16, R17: a life that is stopped for a while, one that ends in its start, and an
+    ordinary one; the bound key is refused in spite of the restarts."""
+    report = run(tmp_path, 3, 1, capsys, first=STOPPED_EACH - 1)
+    assert START_KILLED_EACH == STOPPED_EACH + 1
+    assert (report.stops, report.at_start, report.kills) == (1, 1, 3)
     assert report.refused
 
 

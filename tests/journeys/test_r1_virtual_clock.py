@@ -383,7 +383,7 @@ models = st.builds(Model, st.tuples(limits_of, limits_of, limits_of), limits_of,
 
 
 @given(model=models, steps=histories)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_r1_no_interval_holds_more_and_nothing_is_refused_that_fits(
     prepared_once: Path, model: Model, steps: list[Step]
 ) -> None:

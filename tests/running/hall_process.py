@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from command_line import keyhall_json
+
 START_SECONDS_MAX = 30
 STOP_SECONDS_MAX = 45
 
@@ -152,9 +154,10 @@ class Premises:
         return json.loads(self.run(*arguments, "--json").stdout)
 
     def make_key(self, name: str = "test", *options: str) -> dict[str, Any]:
-        """A key of the tier `roomy`, unless the options name another."""
+        """A key of the tier `roomy`, unless the options name another. Not inside an event loop."""
         tier = () if "--tier" in options else ("--tier", "roomy")
-        made: dict[str, Any] = self.run_json("keys", "create", "--name", name, *tier, *options)
+        words = ("keys", "create", "--name", name, *tier, *options)
+        made: dict[str, Any] = keyhall_json(self.data, self.config, *words)
         return made
 
     def query(self, statement: str, *values: object) -> list[sqlite3.Row]:

@@ -139,7 +139,8 @@ class PostgresServer:
         """The address of a new database, which is a copy of the template."""
         self._databases += 1
         name = name or f"test_{self._databases}"
-        self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        # Copying files takes a third of the time of logging their pages.
+        self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
         return self.url(name)
 
     def drop(self, url: str) -> None:

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from process import key, process
 
+from keyhall.counters.redis import link
 from keyhall.counters.redis.address import Address, AddressError, parse
 
 
@@ -51,7 +52,8 @@ def test_a_password_is_never_shown() -> None:
     assert str(parse("unix:///run/redis.sock")) == "/run/redis.sock"
 
 
-def test_it_signs_in_and_chooses_its_database(own_redis) -> None:
+def test_it_signs_in_and_chooses_its_database(own_redis, monkeypatch) -> None:
+    monkeypatch.setattr(link, "CONNECT_SECONDS", 0.3)  # So long a first request waits for nothing.
     own_redis.tell("CONFIG", "SET", "requirepass", "secret")
     url = own_redis.url.replace("unix://", "unix://:secret@") + "?db=3"
 
