@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from made_usage import made_usage
 
 from keyhall import app, chores
 from keyhall.app import HallBusy, StartRefused
@@ -250,16 +251,9 @@ def test_f8_a_journal_without_a_database_is_no_damage(house, tmp_path):
 def test_i8_a_large_spool_that_is_taken_in_at_start_is_told(house, monkeypatch, caplog):
     from keyhall.ledger import recovery
     from keyhall.ledger.spool import Spool
-    from keyhall.policy.metering import Endpoint, Outcome, Usage, UsageSource
-
-    def row(number):
-        ids = ("key_000000000000", "proj_000000000000", "org_000000000000", "v1-sandbox-1")
-        numbers = (house.now_us, house.now_us, 0, 1, 1, 2, 1, 0)
-        about = (Outcome.ANSWERED, UsageSource.ENGINE)
-        return Usage(f"{number:032x}", *ids, Endpoint.CHAT, False, True, *numbers, *about)
 
     spool = Spool(house.data)
-    spool.append([row(number) for number in range(5_000)])
+    spool.append([made_usage(number) for number in range(5_000)])
     spool.close()
     monkeypatch.setattr(recovery, "PROGRESS_ROWS", 2_000)
     caplog.set_level("INFO", "keyhall")

@@ -10,12 +10,13 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
+from made_usage import made_usage
 from sqlalchemy import delete, text
 
 from keyhall.counters.quotas import MemoryQuotas
 from keyhall.counters.shared_quotas import SharedQuotas
 from keyhall.flows import first_run, lost_holds
-from keyhall.policy.metering import Endpoint, Outcome, Usage, UsageSource
+from keyhall.policy.metering import Outcome, Usage, UsageSource
 from keyhall.policy.quotas import Exhausted, Quota
 from keyhall.ports.quotas import HeldOpening, Wanted
 from keyhall.stores import organizations, sqlite
@@ -83,25 +84,17 @@ class World:
 
     def settle(self, admitted, tokens: int, cost: int = 0, at_us: int | None = None) -> None:
         wanted, hold = admitted
-        usage = Usage(
+        usage = made_usage(
+            at_us=at_us or self.now_us,
             request_id=wanted.request_id,
             key_id="key_1",
             project_id=self.project.id,
             organization_id=self.organization_id,
-            version="v1-sandbox-1",
-            endpoint=Endpoint.CHAT,
-            is_test=False,
-            is_stream=False,
-            admitted_at_us=at_us or self.now_us,
             finished_at_us=self.now_us,
-            first_byte_us=0,
             input_tokens=tokens,
             output_tokens=0,
             held_tokens=wanted.tokens,
-            output_cap=0,
             cost_nano=cost,
-            outcome=Outcome.ANSWERED,
-            usage_source=UsageSource.ENGINE,
         )
         self.quotas.settle(hold, usage)
         self.uncommitted.append(usage)

@@ -6,8 +6,8 @@ import hashlib
 from dataclasses import replace
 from ipaddress import ip_network
 
-import msgspec
 import pytest
+from made_usage import made_usage
 
 from keyhall.flows import first_run
 from keyhall.flows.manage import keys as manage_keys
@@ -16,7 +16,7 @@ from keyhall.flows.manage import versions as manage_versions
 from keyhall.policy import keys
 from keyhall.policy.catalogue import Price, Sampling
 from keyhall.policy.limits import Limits
-from keyhall.policy.metering import Disconnect, Endpoint, Outcome, Usage, UsageSource
+from keyhall.policy.metering import Disconnect, Outcome, UsageSource
 from keyhall.policy.tiers import BUILT_IN, Stage, Tier
 from keyhall.ports.records import Actor
 from keyhall.ports.store import LAST_USE_US
@@ -82,29 +82,9 @@ async def make(store, name="app", **more):
 
 def used(number, **more):
     """A usage record; `number` sets its id and its time."""
-    return msgspec.structs.replace(
-        Usage(
-            request_id=f"{number:032x}",
-            key_id="key_000000000000",
-            project_id="proj_000000000000",
-            organization_id="org_000000000000",
-            version="v1-sandbox-1",
-            endpoint=Endpoint.CHAT,
-            is_test=False,
-            is_stream=True,
-            admitted_at_us=NOW_US + number,
-            finished_at_us=NOW_US + number + 7,
-            first_byte_us=5,
-            input_tokens=10,
-            output_tokens=20,
-            held_tokens=30,
-            output_cap=20,
-            cost_nano=3,
-            outcome=Outcome.ANSWERED,
-            usage_source=UsageSource.COUNTED,
-        ),
-        **more,
-    )
+    counted = {"input_tokens": 10, "output_tokens": 20, "held_tokens": 30, "cost_nano": 3}
+    known = {"is_stream": True, "finished_at_us": NOW_US + number + 7, "first_byte_us": 5}
+    return made_usage(number, NOW_US + number, **(counted | known | more))
 
 
 def test_a_key_is_found_by_its_digest_and_by_its_id_with_all_that_decides(run) -> None:

@@ -6,12 +6,13 @@ from datetime import UTC
 
 import msgspec
 import pytest
+from made_usage import made_usage
 
 from keyhall.counters import quotas as in_memory
 from keyhall.counters import shared_quotas
 from keyhall.counters.quotas import MemoryQuotas, QuotaSink
 from keyhall.counters.shared_quotas import SharedQuotas
-from keyhall.policy.metering import Endpoint, Outcome, Usage, UsageSource
+from keyhall.policy.metering import Usage
 from keyhall.policy.quotas import Quota
 from keyhall.ports.quotas import HeldOpening, Wanted
 from keyhall.ports.store import QuotaUse, StoreAway
@@ -32,26 +33,8 @@ def wanted(number: int, tokens: int = 10) -> Wanted:
 
 
 def used(number: int, tokens: int) -> Usage:
-    return Usage(
-        request_id=f"{number:032x}",
-        key_id="key_1",
-        project_id="proj_1",
-        organization_id="org_1",
-        version="v1-sandbox-1",
-        endpoint=Endpoint.CHAT,
-        is_test=False,
-        is_stream=False,
-        admitted_at_us=NOW_US,
-        finished_at_us=NOW_US,
-        first_byte_us=0,
-        input_tokens=tokens,
-        output_tokens=0,
-        held_tokens=tokens,
-        output_cap=0,
-        cost_nano=0,
-        outcome=Outcome.ANSWERED,
-        usage_source=UsageSource.ENGINE,
-    )
+    ids = {"key_id": "key_1", "project_id": "proj_1", "organization_id": "org_1"}
+    return made_usage(number, input_tokens=tokens, output_tokens=0, cost_nano=0, **ids)
 
 
 class Shelf:

@@ -34,8 +34,8 @@ def judge(report: Report, seed: int, capsys: pytest.CaptureFixture[str]) -> None
 def test_f1_kill_9_loses_nothing_and_doubles_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """F-1, I-1, R6, R16, R17: a life that is stopped for a while, one that ends in its start, and an
-    ordinary one; the bound key is refused in spite of the restarts."""
+    """F-1, I-1, R6, R16, R17: a life that is stopped for a while, one that ends in its start, and
+    an ordinary one; the bound key is refused in spite of the restarts."""
     report = run(tmp_path, 3, 1, capsys, first=STOPPED_EACH - 1)
     assert START_KILLED_EACH == STOPPED_EACH + 1
     assert (report.stops, report.at_start, report.kills) == (1, 1, 3)

@@ -8,36 +8,30 @@ import struct
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from made_usage import made_usage
 
 from keyhall.ledger import spool as module
 from keyhall.ledger.journal import JournalError
 from keyhall.ledger.recovery import PROGRESS_ROWS, Progress, Recovered, adopt_spools
 from keyhall.ledger.spool import Spool, SpoolFull
-from keyhall.policy.metering import Endpoint, Outcome, Usage, UsageSource
+from keyhall.policy.metering import UsageSource
 
 NOW_US = 1_800_000_000_000_000
 HEAD = 16
 
 
 def row(number):
-    return Usage(
-        request_id=f"{number:032x}",
+    return made_usage(
+        number,
+        NOW_US + number,
         key_id="key_0AZaz9keyKEY",
         project_id="proj_projPROJ0123",
         organization_id="org_zzzzzzzzzzz0",
-        version="v1-sandbox-1",
-        endpoint=Endpoint.CHAT,
-        is_test=False,
         is_stream=True,
-        admitted_at_us=NOW_US + number,
         finished_at_us=NOW_US + number + 5,
         first_byte_us=3,
         input_tokens=number,
-        output_tokens=7,
-        held_tokens=100,
-        output_cap=50,
         cost_nano=number * 11,
-        outcome=Outcome.ANSWERED,
         usage_source=UsageSource.ENGINE,
     )
 

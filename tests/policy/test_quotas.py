@@ -7,9 +7,10 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_usage import made_usage
 
 from keyhall.policy import quotas
-from keyhall.policy.metering import Endpoint, Outcome, Usage, UsageSource
+from keyhall.policy.metering import Usage
 from keyhall.policy.quotas import FOREVER_US, Charge, Exhausted, Quota
 
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Pacific/Apia",
@@ -40,29 +41,9 @@ def quota(**more) -> Quota:
 
 
 def usage(number: int = 1, **more) -> Usage:
-    return msgspec.structs.replace(
-        Usage(
-            request_id=f"{number:032x}",
-            key_id="key_1",
-            project_id="proj_1",
-            organization_id="org_1",
-            version="v1-sandbox-1",
-            endpoint=Endpoint.CHAT,
-            is_test=False,
-            is_stream=False,
-            admitted_at_us=us(2026, 11, 27, 12),
-            finished_at_us=us(2026, 11, 27, 12),
-            first_byte_us=0,
-            input_tokens=10,
-            output_tokens=20,
-            held_tokens=40,
-            output_cap=30,
-            cost_nano=500,
-            outcome=Outcome.ANSWERED,
-            usage_source=UsageSource.ENGINE,
-        ),
-        **more,
-    )
+    counted = {"input_tokens": 10, "output_tokens": 20, "held_tokens": 40, "cost_nano": 500}
+    ids = {"key_id": "key_1", "project_id": "proj_1", "organization_id": "org_1"}
+    return made_usage(number, us(2026, 11, 27, 12), **(counted | ids | more))
 
 
 # --- Days and months ------------------------------------------------------------------------------

@@ -7,9 +7,10 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_usage import made_usage
 
 from keyhall.policy import quotas
-from keyhall.policy.metering import Disconnect, Endpoint, Outcome, Usage, UsageSource
+from keyhall.policy.metering import Disconnect, Usage
 from keyhall.policy.pricing import cost_nano
 from keyhall.policy.quotas import Quota
 from keyhall.policy.verify import costs
@@ -23,27 +24,9 @@ MORNING_US = 1_800_000_000_000_000 - 1_800_000_000_000_000 % DAY_US
 
 
 def usage(number: int = 1, **more) -> Usage:
-    known = Usage(
-        request_id=f"{number:032x}",
-        key_id="key_1",
-        project_id="proj_1",
-        organization_id="org_1",
-        version="v1",
-        endpoint=Endpoint.CHAT,
-        is_test=False,
-        is_stream=False,
-        admitted_at_us=MORNING_US + number,
-        finished_at_us=MORNING_US + number + 9,
-        first_byte_us=1,
-        input_tokens=10,
-        output_tokens=20,
-        held_tokens=40,
-        output_cap=30,
-        cost_nano=0,
-        outcome=Outcome.ANSWERED,
-        usage_source=UsageSource.ENGINE,
-    )
-    return msgspec.structs.replace(known, **more)
+    counted = {"input_tokens": 10, "output_tokens": 20, "cost_nano": 0, "version": "v1"}
+    ids = {"key_id": "key_1", "project_id": "proj_1", "organization_id": "org_1"}
+    return made_usage(number, MORNING_US + number, **(counted | ids | more))
 
 
 def encoded(row: Usage) -> tuple[str, bytes]:

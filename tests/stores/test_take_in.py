@@ -5,9 +5,10 @@ import random
 import msgspec
 import pytest
 from made_quotas import make_quota
+from made_usage import made_usage
 from sqlalchemy import text
 
-from keyhall.policy.metering import Endpoint, Outcome, Usage, UsageSource
+from keyhall.policy.metering import Usage
 from keyhall.stores import organizations
 from keyhall.stores.spending.take_in import NOTHING, digest, values_of
 from keyhall.stores.usage import COLUMNS
@@ -16,29 +17,17 @@ NOW_US = 1_800_000_000_000_000
 
 
 def used(number: int, **more) -> Usage:
-    return msgspec.structs.replace(
-        Usage(
-            request_id=f"{number:032x}",
-            key_id="key_000000000000",
-            project_id="proj_1",
-            organization_id="org_1",
-            version="v1-sandbox-1",
-            endpoint=Endpoint.CHAT,
-            is_test=False,
-            is_stream=True,
-            admitted_at_us=NOW_US + number,
-            finished_at_us=NOW_US + number + 7,
-            first_byte_us=3,
-            input_tokens=10,
-            output_tokens=number % 5,
-            held_tokens=30,
-            output_cap=20,
-            cost_nano=3 * number,
-            outcome=Outcome.ANSWERED,
-            usage_source=UsageSource.COUNTED,
-        ),
-        **more,
-    )
+    known = {
+        "project_id": "proj_1",
+        "organization_id": "org_1",
+        "is_stream": True,
+        "finished_at_us": NOW_US + number + 7,
+        "first_byte_us": 3,
+        "input_tokens": 10,
+        "output_tokens": number % 5,
+        "cost_nano": 3 * number,
+    }
+    return made_usage(number, NOW_US + number, **(known | more))
 
 
 @pytest.fixture

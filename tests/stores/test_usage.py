@@ -6,9 +6,10 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from made_usage import made_usage
 from sqlalchemy import select, text
 
-from keyhall.policy.metering import Endpoint, Outcome, Usage, UsageSource
+from keyhall.policy.metering import Outcome, UsageSource
 from keyhall.stores import usage as rows
 from keyhall.stores.tables import usage, usage_hourly
 from keyhall.stores.usage import HOUR_US
@@ -22,22 +23,16 @@ def some_usage(seed, count, first=0):
     for number in range(first, first + count):
         at_us = START_US + dice.randrange(4 * HOUR_US)
         made.append(
-            Usage(
+            made_usage(
+                at_us=at_us,
                 request_id=f"{seed:08x}{number:024x}",
                 key_id=f"key_{dice.randrange(3):012d}",
                 project_id=f"proj_{dice.randrange(2):012d}",
-                organization_id="org_000000000000",
                 version=dice.choice(["v1-sandbox-1", "v1.1-sandbox-1"]),
-                endpoint=Endpoint.CHAT,
                 is_test=dice.random() < 0.3,
                 is_stream=dice.random() < 0.5,
-                admitted_at_us=at_us,
-                finished_at_us=at_us + 1,
-                first_byte_us=1,
                 input_tokens=dice.randrange(4096),
                 output_tokens=dice.randrange(4096),
-                held_tokens=8192,
-                output_cap=4096,
                 cost_nano=dice.randrange(10**6),
                 outcome=dice.choice(list(Outcome)),
                 usage_source=dice.choice(list(UsageSource)),

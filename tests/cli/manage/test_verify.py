@@ -3,23 +3,21 @@
 import json
 import sqlite3
 
+from made_usage import made_usage
+
 from keyhall.app import locked
 from keyhall.clock import ManualClock
 from keyhall.flows.verify.anchors import Anchors
 from keyhall.ledger.ledger import JournalLedger
 from keyhall.ledger.spool import Spool
-from keyhall.policy.metering import Endpoint, Outcome, Usage, UsageSource
+from keyhall.policy.metering import Endpoint, Outcome, UsageSource
 from keyhall.ports.ledger import Opening
 
 NOW_US = 1_800_000_000_000_000
 
 
 def rows_of(first, count):
-    return [
-        Usage(f"{number:032x}", "key_1", "proj_1", "org_1", "v1-sandbox-1", Endpoint.CHAT, False,
-              False, NOW_US, NOW_US, 0, 1, 1, 9, 9, 0, Outcome.ANSWERED, UsageSource.COUNTED)
-        for number in range(first, first + count)
-    ]  # fmt: skip
+    return [made_usage(number) for number in range(first, first + count)]
 
 
 def use(house, first=0, count=3):

@@ -12,42 +12,19 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "running"))  # No packages in tests.
 
+from made_keys import by, make_key
+from made_usage import usage_of
 from told import MailServer, Receiver
 
 from keyhall.clock import ManualClock
 from keyhall.config.alerts import Alerts
 from keyhall.flows.alerts import tell
 from keyhall.flows.alerts.tell import LEASE_US, WAITS_SECONDS, Teller, channels_of, wait_us
-from keyhall.flows.manage import keys, quotas
-from keyhall.policy.metering import Endpoint, Outcome, Usage, UsageSource
+from keyhall.flows.manage import quotas
 from keyhall.policy.quotas import FOREVER_US
-from keyhall.policy.tiers import BUILT_IN
 from keyhall.stores.spending import alerts
 
 SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
-
-
-def used(key, at_us):
-    return Usage(
-        request_id=f"{at_us:032x}",
-        key_id=key.id,
-        project_id=key.project_id,
-        organization_id=key.organization_id,
-        version="v1-sandbox-1",
-        endpoint=Endpoint.CHAT,
-        is_test=False,
-        is_stream=False,
-        admitted_at_us=at_us,
-        finished_at_us=at_us,
-        first_byte_us=0,
-        input_tokens=60,
-        output_tokens=40,
-        held_tokens=200,
-        output_cap=100,
-        cost_nano=1_000,
-        outcome=Outcome.ANSWERED,
-        usage_source=UsageSource.COUNTED,
-    )
 
 
 @pytest.fixture
@@ -65,22 +42,12 @@ class Desk:
         self.open = []
 
     async def reach(self, threshold=100):
-        more = {"actor": self.house.actor, "now_us": self.house.now_us}
-        key = (
-            await keys.create(
-                self.store,
-                keys.NewKey("app"),
-                tiers=BUILT_IN,
-                pepper=self.house.peppers[0],
-                entropy=self.house.entropy(),
-                **more,
-            )
-        ).key
+        key = (await make_key(self.house, self.store)).key
         terms = quotas.Terms(100, thresholds=(threshold,))
-        entropy = self.house.entropy()
         owner = quotas.Owner("key", "app")
-        await quotas.put(self.store, owner, "tokens", "day", terms, entropy=entropy, **more)
-        await self.store.record_usage([used(key, self.house.now_us)])
+        more = {"entropy": self.house.entropy(), **by(self.house)}
+        await quotas.put(self.store, owner, "tokens", "day", terms, **more)
+        await self.store.record_usage([usage_of(key, at_us=self.house.now_us)])
 
     def teller(self, receiver=None, server=None, store=None):
         settings = Alerts()

@@ -1,42 +1,15 @@
 """Prepaid credit: what an organization has paid in advance pays for what comes after it."""
 
-import msgspec
 import pytest
+from made_keys import make_key
+from made_usage import usage_of
 
-from keyhall.flows.manage import credit, keys, quotas
+from keyhall.flows.manage import credit, quotas
 from keyhall.flows.manage.checks import Invalid
-from keyhall.policy.metering import Endpoint, Outcome, Usage, UsageSource
-from keyhall.policy.tiers import BUILT_IN
 from keyhall.stores.spending import alerts
 from keyhall.stores.spending import quotas as rows
 
 ORGANIZATION = "Default organization"
-
-
-def used(key, number, at_us, cost_nano=1_000, **more):
-    return msgspec.structs.replace(
-        Usage(
-            request_id=f"{number:032x}",
-            key_id=key.id,
-            project_id=key.project_id,
-            organization_id=key.organization_id,
-            version="v1-sandbox-1",
-            endpoint=Endpoint.CHAT,
-            is_test=False,
-            is_stream=False,
-            admitted_at_us=at_us,
-            finished_at_us=at_us,
-            first_byte_us=0,
-            input_tokens=60,
-            output_tokens=40,
-            held_tokens=200,
-            output_cap=100,
-            cost_nano=cost_nano,
-            outcome=Outcome.ANSWERED,
-            usage_source=UsageSource.COUNTED,
-        ),
-        **more,
-    )
 
 
 @pytest.fixture
@@ -54,17 +27,7 @@ class Bank:
         self.number = 0
 
     async def key(self):
-        return (
-            await keys.create(
-                self.store,
-                keys.NewKey("app"),
-                tiers=BUILT_IN,
-                pepper=self.house.peppers[0],
-                entropy=self.house.entropy(),
-                actor=self.house.actor,
-                now_us=self.now_us,
-            )
-        ).key
+        return (await make_key(self.house, self.store)).key
 
     async def add(self, amount_nano, note=""):
         return await credit.add(
@@ -79,7 +42,7 @@ class Bank:
 
     async def use(self, key, cost_nano, at_us=None, **more):
         self.number += 1
-        row = used(key, self.number, at_us or self.now_us, cost_nano, **more)
+        row = usage_of(key, self.number, at_us or self.now_us, cost_nano=cost_nano, **more)
         await self.store.record_usage([row])
 
     async def left(self):

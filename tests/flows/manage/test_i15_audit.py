@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from made_keys import by, make_key, make_project
 from sqlalchemy import func, select, text
 
 from keyhall.flows import first_run
@@ -18,30 +19,9 @@ from keyhall.stores import notes, tables
 ORGANIZATION = "Default organization"
 
 
-async def make(house, store, name="app"):
-    return await keys.create(
-        store,
-        keys.NewKey(name),
-        tiers=BUILT_IN,
-        pepper=house.peppers[0],
-        entropy=house.entropy(),
-        **by(house),
-    )
-
-
-def by(house):
-    return {"actor": house.actor, "now_us": house.now_us}
-
-
 async def add_version(house, store, name="new-1"):
     there = (await store.load_catalogue()).versions["v1-sandbox-1"]
     return await versions.add(store, replace(there, name=name, fingerprint=""), **by(house))
-
-
-async def project_of(house, store):
-    return await organizations.create_project(
-        store, "web", organization=None, entropy=house.entropy(), **by(house)
-    )
 
 
 async def add_engine(house, store):
@@ -68,8 +48,8 @@ async def add_credit(house, store, amount=5):
 async def prepared(house, store):
     await put_quota(house, store, 1)
     await add_credit(house, store)
-    await make(house, store)
-    await keys.pause(store, (await make(house, store, "paused")).key.id, **by(house))
+    await make_key(house, store)
+    await keys.pause(store, (await make_key(house, store, "paused")).key.id, **by(house))
     await organizations.suspend(store, ORGANIZATION, **by(house))
     await add_version(house, store, "old-1")
     await engines.add(store, EngineRecord("gone", "http://10.0.0.5/v1", None, 0), **by(house))
@@ -77,7 +57,7 @@ async def prepared(house, store):
 
 # What is done, its name in the audit, and the kinds of change a running server is told.
 ACTS = {
-    "key.create": (lambda house, store: make(house, store, "new"), ["key"]),
+    "key.create": (lambda house, store: make_key(house, store, "new"), ["key"]),
     "key.rename": (lambda house, store: keys.rename(store, "app", "x", **by(house)), ["key"]),
     "key.pause": (lambda house, store: keys.pause(store, "app", **by(house)), ["key"]),
     "key.resume": (lambda house, store: keys.resume(store, "paused", **by(house)), ["key"]),
@@ -133,7 +113,7 @@ ACTS = {
     "quota.remove": (remove_quota, ["project"]),
     "credit.add": (add_credit, ["organization"]),
     "credit.take": (lambda house, store: add_credit(house, store, -5), ["organization"]),
-    "project.create": (project_of, []),
+    "project.create": (make_project, []),
     "project.limits": (
         lambda house, store: organizations.change_project(
             store,
@@ -204,7 +184,7 @@ def test_i15_every_act_leaves_one_audit_row_and_tells_the_server(house, action) 
 
 def test_i15_a_rotation_is_two_acts_in_one_transaction(house) -> None:
     async def work(store):
-        key = (await make(house, store)).key
+        key = (await make_key(house, store)).key
         fresh, _ = await keys.rotate(
             store,
             key.id,

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 import pytest
+from made_keys import by, make_key, make_project
 
 from keyhall.flows.manage import keys as manage
-from keyhall.flows.manage import organizations
 from keyhall.flows.manage.checks import Invalid, NotFound
 from keyhall.policy import access, keys
 from keyhall.policy.limits import Limits
@@ -13,21 +13,6 @@ from keyhall.policy.tiers import BUILT_IN, effective
 
 DAY_US = 24 * 3_600_000_000
 SECOND_US = 1_000_000
-
-
-def by(house, after_us=0):
-    return {"actor": house.actor, "now_us": house.now_us + after_us}
-
-
-async def make(house, store, name="app", after_us=0, **more):
-    return await manage.create(
-        store,
-        manage.NewKey(name, **more),
-        tiers=BUILT_IN,
-        pepper=house.peppers[0],
-        entropy=house.entropy(),
-        **by(house, after_us),
-    )
 
 
 async def turn(house, store, wanted, overlap_us=DAY_US, after_us=0):
@@ -59,7 +44,7 @@ async def refusal(house, store, key_id, after_us=0, **asked):
 
 def test_r25_a_new_key_works_and_bears_its_id(house) -> None:
     async def work(store):
-        fresh = await make(house, store, tier="pay-as-you-go")
+        fresh = await make_key(house, store, tier="pay-as-you-go")
         text = fresh.text.reveal().encode()
         grant = await store.find_grant(keys.digest(house.peppers[0], text))
         return fresh, grant, await refusal(house, store, fresh.key.id)
@@ -76,7 +61,7 @@ def test_r25_a_new_key_works_and_bears_its_id(house) -> None:
 
 
 def test_r10_a_key_without_a_tier_is_on_free_trial(house) -> None:
-    assert house.run(lambda store: make(house, store)).key.tier == "free-trial"
+    assert house.run(lambda store: make_key(house, store)).key.tier == "free-trial"
 
 
 @pytest.mark.parametrize(
@@ -103,7 +88,7 @@ def test_r10_a_key_without_a_tier_is_on_free_trial(house) -> None:
 def test_a_key_that_makes_no_sense_is_refused_with_a_sentence(house, asked, sentence) -> None:
     async def work(store):
         with pytest.raises(Invalid, match=sentence):
-            await make(house, store, **{"name": "app", **asked})
+            await make_key(house, store, **{"name": "app", **asked})
         return await store.last_change()
 
     assert house.run(work) == house.run(lambda store: store.last_change())
@@ -111,12 +96,12 @@ def test_a_key_that_makes_no_sense_is_refused_with_a_sentence(house, asked, sent
 
 def test_an_unknown_project_is_named(house) -> None:
     with pytest.raises(NotFound, match="No project with id or name nosuch"):
-        house.run(lambda store: make(house, store, project="nosuch"))
+        house.run(lambda store: make_key(house, store, project="nosuch"))
 
 
 def test_lists_are_stored_in_one_form(house) -> None:
     key = house.run(
-        lambda store: make(
+        lambda store: make_key(
             house,
             store,
             name="  spaced  ",
@@ -131,7 +116,7 @@ def test_lists_are_stored_in_one_form(house) -> None:
 
 def test_a_key_is_found_by_id_by_its_twelve_characters_and_by_name(house) -> None:
     async def work(store):
-        fresh = await make(house, store)
+        fresh = await make_key(house, store)
         return fresh.key, [
             await manage.find(store, wanted, house.now_us)
             for wanted in (fresh.key.id, fresh.key.id[4:], "app")
@@ -143,8 +128,8 @@ def test_a_key_is_found_by_id_by_its_twelve_characters_and_by_name(house) -> Non
 
 def test_a_name_that_two_keys_in_use_have_is_ambiguous(house) -> None:
     async def work(store):
-        one = (await make(house, store)).key
-        two = (await make(house, store)).key
+        one = (await make_key(house, store)).key
+        two = (await make_key(house, store)).key
         with pytest.raises(Invalid, match=r"2 keys are called 'app': key_.*, key_.* Use an id"):
             await manage.find(store, "app", house.now_us)
         await manage.revoke(store, two.id, reason=None, **by(house))
@@ -171,7 +156,7 @@ def test_a_key_that_is_not_there_is_named(house, wanted, sentence) -> None:
 
 def test_a_key_given_in_place_of_its_id_is_not_repeated(house) -> None:
     async def work(store):
-        text = (await make(house, store)).text.reveal()
+        text = (await make_key(house, store)).text.reveal()
         with pytest.raises(Invalid) as caught:
             await manage.find(store, text, house.now_us)
         with pytest.raises(Invalid, match="`keyhall keys list` shows the ids"):
@@ -185,7 +170,7 @@ def test_a_key_given_in_place_of_its_id_is_not_repeated(house) -> None:
 
 def test_a_paused_key_is_refused_until_it_is_resumed(house) -> None:
     async def work(store):
-        key_id = (await make(house, store)).key.id
+        key_id = (await make_key(house, store)).key.id
         paused = await manage.pause(store, key_id, **by(house))
         again = await manage.pause(store, key_id, **by(house, DAY_US))
         refused = await refusal(house, store, key_id)
@@ -200,7 +185,7 @@ def test_a_paused_key_is_refused_until_it_is_resumed(house) -> None:
 
 def test_r14_a_revoked_key_never_works_again(house) -> None:
     async def work(store):
-        key_id = (await make(house, store)).key.id
+        key_id = (await make_key(house, store)).key.id
         revoked = await manage.revoke(store, key_id, reason=" leaked ", **by(house))
         assert await refusal(house, store, key_id) == "key_revoked"
         for act in (
@@ -225,7 +210,7 @@ def test_r14_a_revoked_key_never_works_again(house) -> None:
 @pytest.mark.parametrize(("text", "kept"), [(None, None), ("  ", None), ("x" * 500, "x" * 500)])
 def test_a_reason_is_optional(house, text, kept) -> None:
     async def work(store):
-        key_id = (await make(house, store)).key.id
+        key_id = (await make_key(house, store)).key.id
         return await manage.revoke(store, key_id, reason=text, **by(house))
 
     assert house.run(work).revoked_reason == kept
@@ -234,7 +219,7 @@ def test_a_reason_is_optional(house, text, kept) -> None:
 @pytest.mark.parametrize("text", ["x" * 501, "a\x00b"])
 def test_a_reason_that_makes_no_sense_revokes_nothing(house, text) -> None:
     async def work(store):
-        key_id = (await make(house, store)).key.id
+        key_id = (await make_key(house, store)).key.id
         with pytest.raises(Invalid, match="The reason"):
             await manage.revoke(store, key_id, reason=text, **by(house))
         return await refusal(house, store, key_id)
@@ -245,7 +230,7 @@ def test_a_reason_that_makes_no_sense_revokes_nothing(house, text) -> None:
 @pytest.mark.parametrize("after_us", [-1, 0, 1])
 def test_an_expiring_key_works_until_its_time_and_not_at_it(house, after_us) -> None:
     async def work(store):
-        fresh = await make(house, store, expires_at_us=house.now_us + DAY_US)
+        fresh = await make_key(house, store, expires_at_us=house.now_us + DAY_US)
         return fresh.key, await refusal(house, store, fresh.key.id, DAY_US + after_us)
 
     key, refused = house.run(work)
@@ -255,7 +240,7 @@ def test_an_expiring_key_works_until_its_time_and_not_at_it(house, after_us) -> 
 
 def test_the_end_of_a_keys_life_is_set_moved_and_removed(house) -> None:
     async def work(store):
-        key_id = (await make(house, store)).key.id
+        key_id = (await make_key(house, store)).key.id
         return [
             (await manage.expire(store, key_id, at_us, **by(house))).expires_at_us
             for at_us in (house.now_us + 5, house.now_us, None)
@@ -268,7 +253,7 @@ def test_the_end_of_a_keys_life_is_not_in_the_past(house) -> None:
     """A year that was typed wrong would end the key at once."""
 
     async def work(store):
-        key_id = (await make(house, store)).key.id
+        key_id = (await make_key(house, store)).key.id
         with pytest.raises(Invalid, match=r"has passed; `keyhall keys expire KEY --at 0` ends"):
             await manage.expire(store, key_id, house.now_us - 1, **by(house))
         return (await manage.find(store, key_id, house.now_us)).expires_at_us
@@ -278,7 +263,7 @@ def test_the_end_of_a_keys_life_is_not_in_the_past(house) -> None:
 
 def test_a_key_is_renamed(house) -> None:
     async def work(store):
-        key_id = (await make(house, store)).key.id
+        key_id = (await make_key(house, store)).key.id
         await manage.rename(store, key_id, "better", **by(house))
         with pytest.raises(Invalid, match="empty"):
             await manage.rename(store, key_id, " ", **by(house))
@@ -289,7 +274,7 @@ def test_a_key_is_renamed(house) -> None:
 
 def test_scopes_are_changed_and_checked(house) -> None:
     async def work(store):
-        key_id = (await make(house, store)).key.id
+        key_id = (await make_key(house, store)).key.id
         await manage.set_scopes(
             store,
             key_id,
@@ -316,7 +301,7 @@ def test_scopes_are_changed_and_checked(house) -> None:
 
 def test_limits_and_tier_are_changed_and_checked(house) -> None:
     async def work(store):
-        key_id = (await make(house, store)).key.id
+        key_id = (await make_key(house, store)).key.id
 
         async def change(limits, tier=None):
             return await manage.set_limits(
@@ -341,7 +326,7 @@ def test_limits_and_tier_are_changed_and_checked(house) -> None:
 
 def test_a_successor_has_the_same_rights_and_another_secret(house) -> None:
     async def work(store):
-        first = await make(
+        first = await make_key(
             house,
             store,
             mode="test",
@@ -375,7 +360,7 @@ def test_r10_a_rotated_key_and_its_successors_share_one_window(house) -> None:
     """Rotating gives nothing extra, however often it is done."""
 
     async def work(store):
-        key = (await make(house, store)).key
+        key = (await make_key(house, store)).key
         windows = []
         for _ in range(3):
             grant = await store.find_grant_by_id(key.id)
@@ -392,7 +377,7 @@ def test_the_old_key_works_for_the_overlap_and_not_longer(house, overlap_us) -> 
     """Peers got it wrong in both directions: checked one second and one microsecond around."""
 
     async def work(store):
-        old = (await make(house, store)).key
+        old = (await make_key(house, store)).key
         new = (await turn(house, store, old.id, overlap_us))[0].key
         for around in (-SECOND_US, -1, 0, 1, SECOND_US):
             if overlap_us + around >= 0:
@@ -406,7 +391,7 @@ def test_the_old_key_works_for_the_overlap_and_not_longer(house, overlap_us) -> 
 @pytest.mark.parametrize("overlap_us", [-1, 7 * DAY_US + 1])
 def test_an_overlap_outside_of_seven_days_is_refused(house, overlap_us) -> None:
     async def work(store):
-        key_id = (await make(house, store)).key.id
+        key_id = (await make_key(house, store)).key.id
         with pytest.raises(Invalid, match="between 0 seconds and 7 days"):
             await turn(house, store, key_id, overlap_us)
 
@@ -415,7 +400,7 @@ def test_an_overlap_outside_of_seven_days_is_refused(house, overlap_us) -> None:
 
 def test_rotating_never_lengthens_a_life(house) -> None:
     async def work(store):
-        key = (await make(house, store, expires_at_us=house.now_us + 5)).key
+        key = (await make_key(house, store, expires_at_us=house.now_us + 5)).key
         fresh, old = await turn(house, store, key.id)
         return fresh.key.expires_at_us, old.expires_at_us
 
@@ -424,7 +409,7 @@ def test_rotating_never_lengthens_a_life(house) -> None:
 
 def test_a_key_is_rotated_once_and_only_while_it_is_active(house) -> None:
     async def work(store):
-        key_id = (await make(house, store)).key.id
+        key_id = (await make_key(house, store)).key.id
         fresh, _ = await turn(house, store, key_id)
         with pytest.raises(Invalid, match=f"its successor is {fresh.key.id}"):
             await turn(house, store, key_id)
@@ -439,7 +424,7 @@ def test_a_key_is_rotated_once_and_only_while_it_is_active(house) -> None:
 
 def test_a_name_means_the_successor_once_the_old_key_has_ended(house) -> None:
     async def work(store):
-        key = (await make(house, store)).key
+        key = (await make_key(house, store)).key
         fresh, _ = await turn(house, store, key.id)
         with pytest.raises(Invalid, match="2 keys are called 'app'"):
             await manage.find(store, "app", house.now_us)
@@ -452,10 +437,8 @@ def test_a_name_means_the_successor_once_the_old_key_has_ended(house) -> None:
 
 def test_a_key_belongs_to_the_project_it_was_made_in(house) -> None:
     async def work(store):
-        project = await organizations.create_project(
-            store, "web", organization=None, entropy=house.entropy(), **by(house)
-        )
-        return project, await make(house, store, project="web")
+        project = await make_project(house, store)
+        return project, await make_key(house, store, project="web")
 
     project, fresh = house.run(work)
     assert (fresh.key.project_id, fresh.key.project_name) == (project.id, "web")

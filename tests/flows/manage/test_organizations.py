@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 import pytest
+from made_keys import by, make_key, make_project
 
-from keyhall.flows.manage import keys
 from keyhall.flows.manage import organizations as manage
 from keyhall.flows.manage.checks import Invalid, NotFound
 from keyhall.policy import access
@@ -15,31 +15,9 @@ HOUR_US = 3_600_000_000
 FIRST = "Default organization"
 
 
-def by(house, after_us=0):
-    return {"actor": house.actor, "now_us": house.now_us + after_us}
-
-
-async def make_key(house, store, name="app", **more):
-    fresh = await keys.create(
-        store,
-        keys.NewKey(name, **more),
-        tiers=BUILT_IN,
-        pepper=house.peppers[0],
-        entropy=house.entropy(),
-        **by(house),
-    )
-    return fresh.key
-
-
-async def make_project(house, store, name="web", organization=None):
-    return await manage.create_project(
-        store, name, organization=organization, entropy=house.entropy(), **by(house)
-    )
-
-
 def test_r13_a_suspended_organizations_keys_are_refused_until_it_is_resumed(house) -> None:
     async def work(store):
-        key = await make_key(house, store)
+        key = (await make_key(house, store)).key
 
         async def refused():
             grant = await store.find_grant_by_id(key.id)
@@ -61,7 +39,7 @@ def test_r13_a_suspended_organizations_keys_are_refused_until_it_is_resumed(hous
 
 def test_r11_billing_starts_the_48_hours_of_pay_as_you_go(house) -> None:
     async def work(store):
-        key = await make_key(house, store, tier="pay-as-you-go")
+        key = (await make_key(house, store, tier="pay-as-you-go")).key
 
         async def limits(after_us):
             grant = await store.find_grant_by_id(key.id)
@@ -155,7 +133,7 @@ def test_a_name_of_several_organizations_or_projects_asks_for_an_id(house) -> No
 def test_a_projects_models_and_limits_bind_its_keys(house) -> None:
     async def work(store):
         await make_project(house, store)
-        key = await make_key(house, store, project="web")
+        key = (await make_key(house, store, project="web")).key
 
         async def change(**to):
             return await manage.change_project(

@@ -10,14 +10,14 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from made_keys import by, make_key
+from made_usage import usage_of as used
 from sqlalchemy import select
 
 from keyhall.flows.manage import keys, organizations, quotas, versions
 from keyhall.flows.manage.checks import Invalid, NotFound
 from keyhall.flows.manage.quotas import Owner, Terms
-from keyhall.policy.metering import Endpoint, Outcome, Usage, UsageSource
 from keyhall.policy.quotas import span
-from keyhall.policy.tiers import BUILT_IN
 from keyhall.stores import notes
 from keyhall.stores.spending import alerts as alert_rows
 from keyhall.stores.spending import quotas as rows
@@ -34,49 +34,10 @@ def house(any_house):
     return any_house
 
 
-def by(house, later_us=0):
-    return {"actor": house.actor, "now_us": house.now_us + later_us}
-
-
 async def put(house, store, owner=ORGANIZATION, resource="tokens", period="month", **terms):
     given = Terms(**({"amount": 1_000} | terms))
     entropy = house.entropy()
     return await quotas.put(store, owner, resource, period, given, entropy=entropy, **by(house))
-
-
-async def make_key(house, store, name="app", **more):
-    new = keys.NewKey(name, **more)
-    entropy = house.entropy()
-    fresh = await keys.create(
-        store, new, tiers=BUILT_IN, pepper=house.peppers[0], entropy=entropy, **by(house)
-    )
-    return fresh.key
-
-
-def used(key, number, at_us, **more):
-    return msgspec.structs.replace(
-        Usage(
-            request_id=f"{number:032x}",
-            key_id=key.id,
-            project_id=key.project_id,
-            organization_id=key.organization_id,
-            version="v1-sandbox-1",
-            endpoint=Endpoint.CHAT,
-            is_test=False,
-            is_stream=False,
-            admitted_at_us=at_us,
-            finished_at_us=at_us,
-            first_byte_us=0,
-            input_tokens=60,
-            output_tokens=40,
-            held_tokens=200,
-            output_cap=100,
-            cost_nano=1_000,
-            outcome=Outcome.ANSWERED,
-            usage_source=UsageSource.COUNTED,
-        ),
-        **more,
-    )
 
 
 async def alerted(store: SqliteStore):
@@ -90,7 +51,7 @@ async def alerted(store: SqliteStore):
 
 def test_what_was_used_before_a_quota_was_made_counts_from_the_start(house) -> None:
     async def work(store):
-        key = await make_key(house, store)
+        key = (await make_key(house, store)).key
         await store.record_usage([used(key, 1, house.now_us - 1), used(key, 2, house.now_us)])
         return [
             (await put(house, store, owner, resource))[0].standing.used
@@ -157,7 +118,7 @@ def test_what_makes_no_sense_is_refused_and_nothing_is_made(house, terms, senten
 
 def test_a_quota_of_a_key_is_that_of_what_it_is_rotated_into(house) -> None:
     async def work(store):
-        old = await make_key(house, store)
+        old = (await make_key(house, store)).key
         made, _ = await put(house, store, Owner("key", old.id))
         rotate = {"overlap_us": 0, "pepper": house.peppers[0], "entropy": house.entropy()}
         fresh, _ = await keys.rotate(store, old.id, **rotate, **by(house))
@@ -194,7 +155,7 @@ def test_lists_are_of_everything_of_an_owner_or_within_an_organization(house) ->
 
 def test_a_removed_quota_leaves_its_overage_and_nothing_else(house) -> None:
     async def work(store):
-        key = await make_key(house, store)
+        key = (await make_key(house, store)).key
         made, _ = await put(house, store, amount=50, policy="overage", overage_price=1_000_000)
         await store.record_usage([used(key, 1, house.now_us)])
         gone = await quotas.remove(store, made.standing.quota.id, **by(house))
@@ -228,7 +189,7 @@ def test_versions_without_a_price_are_named(house) -> None:
 
 def test_a_quota_that_is_made_far_used_tells_the_highest_threshold_once(house) -> None:
     async def work(store):
-        key = await make_key(house, store)
+        key = (await make_key(house, store)).key
         await store.record_usage([used(key, 1, house.now_us)])
         await put(house, store, amount=120)
         await put(house, store, amount=119)
@@ -239,7 +200,7 @@ def test_a_quota_that_is_made_far_used_tells_the_highest_threshold_once(house) -
 
 def test_a_larger_amount_lets_a_threshold_be_told_again_when_it_is_reached_again(house) -> None:
     async def work(store):
-        key = await make_key(house, store)
+        key = (await make_key(house, store)).key
         await put(house, store, amount=200, thresholds=(50, 100))
         await store.record_usage([used(key, 1, house.now_us), used(key, 2, house.now_us)])
         before = await alerted(store)
@@ -330,7 +291,7 @@ def test_an_alert_of_the_other_zones_day_is_told(house) -> None:
     assert noon_us == house.now_us
 
     async def work(store):
-        key = await make_key(house, store)
+        key = (await make_key(house, store)).key
         await store.record_usage([used(key, 1, house.now_us - 9 * 3_600_000_000)])
         await put(house, store, amount=100, period="day", thresholds=(100,))
         before = await alerted(store)
@@ -357,7 +318,7 @@ def test_r23_sums_are_those_of_the_ledger_over_months_ends_and_changes_of_zone(
     start = int(datetime(2027, 3, 31, 22, 30, tzinfo=UTC).timestamp()) * 1_000_000
 
     async def work(store):
-        key = await make_key(house, store)
+        key = (await make_key(house, store)).key
         for resource in ("requests", "tokens", "money"):
             for period in ("day", "month"):
                 await put(house, store, Owner("key", key.id), resource, period, amount=10**9)
@@ -392,7 +353,7 @@ def test_r23_sums_are_those_of_the_ledger_over_months_ends_and_changes_of_zone(
 
 def test_of_two_processes_one_claims_an_alert(house) -> None:
     async def work(store):
-        key = await make_key(house, store)
+        key = (await make_key(house, store)).key
         await put(house, store, amount=100, thresholds=(100,))
         await store.record_usage([used(key, 1, house.now_us)])
         async with store.reading() as connection:

@@ -8,17 +8,16 @@ from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-import msgspec
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from made_keys import by, make_key, make_project
+from made_usage import usage_of
 from sqlalchemy import select, text
 
-from keyhall.flows.manage import credit, keys, organizations, quotas
+from keyhall.flows.manage import credit, quotas
 from keyhall.flows.manage.checks import Invalid
 from keyhall.flows.manage.statements import NotEven, statement
-from keyhall.policy.metering import Endpoint, Outcome, Usage, UsageSource
-from keyhall.policy.tiers import BUILT_IN
 from keyhall.stores.spending.tables import overage
 from keyhall.stores.tables import usage
 
@@ -37,43 +36,7 @@ def us(*date: int, zone: str = "UTC") -> int:
 
 
 def used(key, number, at_us, **more):
-    return msgspec.structs.replace(
-        Usage(
-            request_id=f"{number:032x}",
-            key_id=key.id,
-            project_id=key.project_id,
-            organization_id=key.organization_id,
-            version="v1-sandbox-1",
-            endpoint=Endpoint.CHAT,
-            is_test=False,
-            is_stream=False,
-            admitted_at_us=at_us,
-            finished_at_us=at_us,
-            first_byte_us=0,
-            input_tokens=60,
-            output_tokens=40,
-            held_tokens=200,
-            output_cap=100,
-            cost_nano=1_001,
-            outcome=Outcome.ANSWERED,
-            usage_source=UsageSource.COUNTED,
-        ),
-        **more,
-    )
-
-
-async def make_key(house, store, name="app", project=None):
-    new = keys.NewKey(name, project=project)
-    entropy = house.entropy()
-    more = {"actor": house.actor, "now_us": house.now_us}
-    fresh = await keys.create(
-        store, new, tiers=BUILT_IN, pepper=house.peppers[0], entropy=entropy, **more
-    )
-    return fresh.key
-
-
-def by(house):
-    return {"actor": house.actor, "now_us": house.now_us}
+    return usage_of(key, number, at_us, **({"cost_nano": 1_001} | more))
 
 
 def test_a_request_is_in_the_month_in_which_it_was_admitted_there(house) -> None:
@@ -83,7 +46,7 @@ def test_a_request_is_in_the_month_in_which_it_was_admitted_there(house) -> None
     assert first == us(2026, 10, 31, 23)
 
     async def work(store):
-        key = await make_key(house, store)
+        key = (await make_key(house, store)).key
         times = (first - 1, first, after - 1, after)
         rows = [used(key, number, at_us) for number, at_us in enumerate(times, 1)]
         await store.record_usage(rows)
@@ -100,9 +63,9 @@ def test_it_says_what_each_project_used_of_each_model_what_lay_beyond_and_what_i
     house,
 ) -> None:
     async def work(store):
-        more = {"organization": None, "entropy": house.entropy()}
-        await organizations.create_project(store, "web", **more, **by(house))
-        app, web = await make_key(house, store), await make_key(house, store, "w", "web")
+        await make_project(house, store)
+        app = (await make_key(house, store)).key
+        web = (await make_key(house, store, "w", project="web")).key
         await credit.add(
             store, ORGANIZATION, 10**9, "invoice 7", entropy=house.entropy(), **by(house)
         )
@@ -165,7 +128,7 @@ def test_a_month_that_has_not_begun_there_has_no_statement(house) -> None:
 
 def test_credit_left_is_that_at_the_end_of_the_month(house) -> None:
     async def work(store):
-        key = await make_key(house, store)
+        key = (await make_key(house, store)).key
         at_us = us(2026, 11, 10)
         more = {"actor": house.actor, "now_us": at_us}
         await credit.add(store, ORGANIZATION, 100, "", entropy=house.entropy(), **more)
@@ -186,7 +149,7 @@ def test_lines_that_do_not_add_up_are_no_statement(sqlite_house) -> None:
     house = sqlite_house
 
     async def work(store):
-        key = await make_key(house, store)
+        key = (await make_key(house, store)).key
         await store.record_usage([used(key, 1, house.now_us)])
         async with store.writing() as connection:
             await connection.execute(text("PRAGMA defer_foreign_keys = ON"))
@@ -227,9 +190,8 @@ def test_r18_statements_of_all_months_add_up_to_the_ledger_to_the_nano_unit(
     async def work(store):
         names = ["web", "=cmd", "ünïcode"]
         for name in names:
-            more = {"organization": None, "entropy": house.entropy()}
-            await organizations.create_project(store, name, **more, **by(house))
-        made = [await make_key(house, store, f"k {name}", name) for name in names]
+            await make_project(house, store, name)
+        made = [(await make_key(house, store, f"k {name}", project=name)).key for name in names]
         await quotas.set_zone(store, ORGANIZATION, zone, **by(house))
         for resource in ("requests", "tokens", "money"):
             terms = quotas.Terms(dice.randrange(3), "overage", dice.randrange(10**4))

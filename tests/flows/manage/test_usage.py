@@ -1,13 +1,11 @@
 """Reports: what was used, by key, model and day, from and until when."""
 
-import msgspec
 import pytest
+from made_keys import make_key
+from made_usage import made_usage
 
-from keyhall.flows.manage import keys
 from keyhall.flows.manage.checks import Invalid
 from keyhall.flows.manage.usage import report
-from keyhall.policy.metering import Endpoint, Outcome, Usage, UsageSource
-from keyhall.policy.tiers import BUILT_IN
 
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
@@ -15,29 +13,8 @@ MIDNIGHT_US = 1_800_000_000_000_000 - 1_800_000_000_000_000 % DAY_US  # 2027-01-
 
 
 def used(number, at_us, **more):
-    return msgspec.structs.replace(
-        Usage(
-            request_id=f"{number:032x}",
-            key_id="key_000000000000",
-            project_id="proj_0",
-            organization_id="org_0",
-            version="v1-sandbox-1",
-            endpoint=Endpoint.CHAT,
-            is_test=False,
-            is_stream=False,
-            admitted_at_us=at_us,
-            finished_at_us=at_us,
-            first_byte_us=0,
-            input_tokens=10,
-            output_tokens=1,
-            held_tokens=20,
-            output_cap=10,
-            cost_nano=100,
-            outcome=Outcome.ANSWERED,
-            usage_source=UsageSource.COUNTED,
-        ),
-        **more,
-    )
+    counted = {"input_tokens": 10, "output_tokens": 1, "cost_nano": 100}
+    return made_usage(number, at_us, **(counted | more))
 
 
 SOME = [
@@ -110,15 +87,7 @@ def test_a_report_that_ends_before_it_begins_is_refused(house) -> None:
 
 def test_a_report_on_one_key_has_its_name(house) -> None:
     async def work(store):
-        fresh = await keys.create(
-            store,
-            keys.NewKey("laptop"),
-            tiers=BUILT_IN,
-            pepper=house.peppers[0],
-            entropy=house.entropy(),
-            actor=house.actor,
-            now_us=house.now_us,
-        )
+        fresh = await make_key(house, store, "laptop")
         await store.record_usage([*SOME, used(9, MIDNIGHT_US, key_id=fresh.key.id)])
         return fresh.key, await report(
             store, "key", since_us=None, until_us=None, key_ids=(fresh.key.id,)

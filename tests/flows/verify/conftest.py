@@ -5,13 +5,13 @@ import shutil
 import sqlite3
 
 import pytest
+from made_usage import usage_of
 
 from keyhall.clock import ManualClock
 from keyhall.flows.manage import keys, organizations, versions
 from keyhall.flows.verify import run
 from keyhall.flows.verify.anchors import Anchors
 from keyhall.policy.catalogue import Price
-from keyhall.policy.metering import Endpoint, Outcome, Usage, UsageSource
 from keyhall.policy.pricing import cost_nano
 from keyhall.policy.quotas import Quota
 from keyhall.policy.tiers import BUILT_IN
@@ -50,29 +50,19 @@ class Hall:
         return asyncio.run(inside())
 
 
-def usage_row(key, number, at_us, is_free=False, **more):
+def usage_row(key, number, at_us, is_free=False):
     tokens = (100 + number, 20 + number)
-    known = {
-        "request_id": f"{at_us:014x}{number:018x}",
-        "key_id": key.id,
-        "project_id": key.project_id,
-        "organization_id": key.organization_id,
-        "version": "v1-sandbox-1",
-        "endpoint": Endpoint.CHAT,
-        "is_test": False,
-        "is_stream": number % 2 == 0,
-        "admitted_at_us": at_us,
-        "finished_at_us": at_us + 900,
-        "first_byte_us": 300,
-        "input_tokens": tokens[0],
-        "output_tokens": tokens[1],
-        "held_tokens": 4096,
-        "output_cap": 2048,
-        "cost_nano": 0 if is_free else cost_nano(*tokens, PRICE.input, PRICE.output),
-        "outcome": Outcome.ANSWERED,
-        "usage_source": UsageSource.COUNTED,
-    }
-    return Usage(**(known | more))
+    return usage_of(
+        key,
+        at_us=at_us,
+        request_id=f"{at_us:014x}{number:018x}",
+        is_stream=number % 2 == 0,
+        finished_at_us=at_us + 900,
+        first_byte_us=300,
+        input_tokens=tokens[0],
+        output_tokens=tokens[1],
+        cost_nano=0 if is_free else cost_nano(*tokens, PRICE.input, PRICE.output),
+    )
 
 
 def quota_of(key, number, scope, resource, period, amount, policy):

@@ -1,12 +1,12 @@
 """What people do to quotas leaves books that verify: zones, amounts, credit, removal."""
 
 import pytest
+from made_keys import make_key
+from made_usage import usage_of
 
-from keyhall.flows.manage import credit, keys, quotas
+from keyhall.flows.manage import credit, quotas
 from keyhall.flows.manage.quotas import Owner, Terms
 from keyhall.flows.verify import run
-from keyhall.policy.metering import Endpoint, Outcome, Usage, UsageSource
-from keyhall.policy.tiers import BUILT_IN
 
 ORGANIZATION = "Default organization"
 HOUR_US = 3_600_000_000
@@ -34,15 +34,13 @@ class People:
         return {"actor": self.house.actor, "now_us": self.now_us}
 
     async def begin(self):
-        new = keys.NewKey("app")
-        more = {"pepper": self.house.peppers[0], "entropy": self.house.entropy(), **self.by()}
-        self.key = (await keys.create(self.store, new, tiers=BUILT_IN, **more)).key
+        self.key = (await make_key(self.house, self.store)).key
 
     async def use(self, *ages_us):
         batch = []
         for age_us in ages_us:
             self.number += 1
-            batch.append(row(self.key, self.number, self.now_us - age_us))
+            batch.append(usage_of(self.key, self.number, self.now_us - age_us))
         await self.store.record_usage(batch)
 
     async def put(self, owner, resource, period, *terms):
@@ -92,26 +90,3 @@ def test_quotas_credit_and_zones_verify_whatever_people_do(house) -> None:
         return wrong
 
     assert house.run(work) == []
-
-
-def row(key, number, at_us):
-    return Usage(
-        request_id=f"{at_us:014x}{number:018x}",
-        key_id=key.id,
-        project_id=key.project_id,
-        organization_id=key.organization_id,
-        version="v1-sandbox-1",
-        endpoint=Endpoint.CHAT,
-        is_test=False,
-        is_stream=False,
-        admitted_at_us=at_us,
-        finished_at_us=at_us,
-        first_byte_us=0,
-        input_tokens=60,
-        output_tokens=40,
-        held_tokens=200,
-        output_cap=100,
-        cost_nano=1_000,
-        outcome=Outcome.ANSWERED,
-        usage_source=UsageSource.COUNTED,
-    )

@@ -4,11 +4,10 @@ import json
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
-import msgspec
 import pytest
+from made_usage import made_usage
 
 from keyhall.cli.manage import show, words
-from keyhall.policy.metering import Endpoint, Outcome, Usage, UsageSource
 
 ORGANIZATION = "Default organization"
 
@@ -26,29 +25,8 @@ def app(keyhall):
 
 
 def used(number, **more):
-    return msgspec.structs.replace(
-        Usage(
-            request_id=f"{number:032x}",
-            key_id="key_000000000000",
-            project_id="proj_0",
-            organization_id="org_0",
-            version="v1-sandbox-1",
-            endpoint=Endpoint.CHAT,
-            is_test=False,
-            is_stream=False,
-            admitted_at_us=1_800_000_000_000_000,
-            finished_at_us=1_800_000_000_000_000,
-            first_byte_us=0,
-            input_tokens=1_000,
-            output_tokens=200,
-            held_tokens=3_000,
-            output_cap=2_000,
-            cost_nano=1_500_000,
-            outcome=Outcome.ANSWERED,
-            usage_source=UsageSource.COUNTED,
-        ),
-        **more,
-    )
+    counted = {"input_tokens": 1_000, "output_tokens": 200, "cost_nano": 1_500_000}
+    return made_usage(number, **(counted | more))
 
 
 def test_without_quotas_it_says_how_one_is_made(keyhall) -> None:

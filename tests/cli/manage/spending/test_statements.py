@@ -3,11 +3,10 @@
 import csv
 import io
 
-import msgspec
 import pytest
+from made_usage import made_usage
 
 from keyhall.cli.manage.spending.statements import COLUMNS, harmless
-from keyhall.policy.metering import Endpoint, Outcome, Usage, UsageSource
 
 ORGANIZATION = "Default organization"
 AT_US = 1_774_000_000_000_000  # 2026-03-20 UTC
@@ -21,35 +20,19 @@ def month(keyhall, house):
             "--overage", "1.5")  # fmt: skip
     shown = keyhall.json("organizations", "show", ORGANIZATION)
     (default,) = set(shown["projects"]) - {project["id"]}
-    common = Usage(
-        request_id="",
-        key_id="key_000000000000",
-        project_id=project["id"],
-        organization_id=shown["id"],
-        version="v1-sandbox-1",
-        endpoint=Endpoint.CHAT,
-        is_test=False,
-        is_stream=False,
-        admitted_at_us=AT_US,
-        finished_at_us=AT_US,
-        first_byte_us=0,
-        input_tokens=1_000,
-        output_tokens=200,
-        held_tokens=3_000,
-        output_cap=2_000,
-        cost_nano=1_234_567_890_123,
-        outcome=Outcome.ANSWERED,
-        usage_source=UsageSource.COUNTED,
-    )
+    common = {
+        "project_id": project["id"],
+        "organization_id": shown["id"],
+        "input_tokens": 1_000,
+        "output_tokens": 200,
+        "cost_nano": 1_234_567_890_123,
+    }
     more = [
         {},
         {"project_id": default, "cost_nano": 1, "version": "@cmd"},
         {"is_test": True, "cost_nano": 0},
     ]
-    rows = [
-        msgspec.structs.replace(common, request_id=f"{number:032x}", **each)
-        for number, each in enumerate(more)
-    ]
+    rows = [made_usage(number, AT_US, **(common | each)) for number, each in enumerate(more)]
     house.run(lambda store: store.record_usage(rows))
     return ("statements", ORGANIZATION, "--month", "2026-03")
 
