@@ -121,15 +121,13 @@ class World:
 
 
 def sqlite_database(request):
-    path = request.getfixturevalue("tmp_path") / "keyhall.db"
-    return lambda: sqlite.open_store(path)
+    house = request.getfixturevalue("sqlite_house")
+    return lambda: sqlite.open_store(house.database)
 
 
 def postgres_database(request):
-    server = request.getfixturevalue("postgres")
-    url = server.create()
-    request.addfinalizer(lambda: server.drop(url))
-    return lambda: postgres_store.open_store(url)
+    house = request.getfixturevalue("postgres_house")
+    return lambda: postgres_store.open_store(house.url)
 
 
 async def in_memory(store, _journal="journal-1.bin"):
@@ -158,7 +156,6 @@ def run(request):
     def run_in(story):
         async def inside():
             async with await open_store() as store:
-                await first_run.prepare_without_key(store, (PEPPER,), NOW_US, lambda n: bytes(n))
                 async with store.reading() as connection:
                     project = await organizations.default_project(connection)
                 world = World(store, make, project)

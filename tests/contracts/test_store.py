@@ -50,18 +50,9 @@ def database(request):
 
 
 @pytest.fixture
-def run(database):
+def run(any_house):
     """Open a store that the first run has been through, and do the work with it."""
-
-    def run_in(work):
-        async def inside():
-            async with await database() as store:
-                await first_run.prepare_without_key(store, (PEPPER,), NOW_US, entropy_of("ids"))
-                return await work(store)
-
-        return asyncio.run(inside())
-
-    return run_in
+    return any_house.run
 
 
 def entropy_of(seed):

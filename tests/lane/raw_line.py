@@ -181,6 +181,18 @@ class Raw:
                 await asyncio.sleep(0)
         return self
 
+    async def until_count(self, text: bytes, count: int) -> Self:
+        """Until these bytes came so often. What was looked through is not looked through again."""
+        seen = at = 0
+        while True:
+            size = len(self.data)
+            if size > at:
+                seen += self.data.count(text, max(0, at - len(text) + 1))
+                at = size
+            if seen >= count:
+                return self
+            await asyncio.sleep(0)
+
     def leave(self, *, reset: bool = False) -> None:
         """Close without waiting: FIN, or RST."""
         self._reading.cancel()

