@@ -12,9 +12,11 @@ ARGS ?=
 # Tests must not reach an upstream that the person who runs them has configured.
 TEST_ENV := env -u OPENAI_API_KEY -u OPENAI_BASE_URL -u OPENAI_ORG_ID -u OPENAI_PROJECT_ID
 # Half of the time is waiting, so two workers pay even on two cores; WORKERS=0 runs one after the
-# other. A file stays on one worker: the blocks of a page of documentation build on each other.
+# other. A file stays on one worker: the blocks of a page of documentation build on each other. The
+# order of files is that of conftest.py.
 WORKERS ?= 2
-PYTEST := $(TEST_ENV) $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
+PYTEST := $(TEST_ENV) $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile \
+	--no-loadscope-reorder
 # What must be covered to the last branch, and the tests that answer for it.
 COVERED := src/keyhall/policy/*,src/keyhall/wire/*,src/keyhall/errors.py,src/keyhall/ledger/*,src/keyhall/counters/*
 # Tests that bound a time run in `make test` only: counting branches makes Python several times slower.

@@ -17,6 +17,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, zip_longest
 from pathlib import Path
 from socket import socket
 from typing import Any
@@ -35,6 +36,9 @@ CONFIG = """\
 [tiers.roomy]
 limits = { requests_per_minute = 100_000, tokens_per_minute = 100_000_000 }
 """
+
+# Folders of tests that start processes and wait for them.
+WAITING = {"faults", "journeys", "redis", "postgres", "deploy"}
 
 for name in [*os.environ]:
     if name.startswith(("OPENAI_", "KEYHALL_")) and name != "KEYHALL_CORPORA":
@@ -182,7 +186,20 @@ pytest_collect_file = Sybil(
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The random order is for tests. Blocks of a page build on each other: keep them in order."""
+    """The random order is for tests. Blocks of a page build on each other: keep them in order.
+
+    Files are handed to workers in the order of their first tests. Those that wait for processes
+    come alternately with those that compute, and files of many tests before those of few: so
+    workers wait while others compute, and none is left alone at the end with a long file.
+    """
     pages = [item for item in items if isinstance(item, SybilItem)]
     pages.sort(key=lambda item: (str(item.path), item.example.start))
-    items[:] = [item for item in items if not isinstance(item, SybilItem)] + pages
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        if not isinstance(item, SybilItem):
+            files.setdefault(item.path, []).append(item)
+    waiting = [tests for path, tests in files.items() if path.parent.name in WAITING]
+    others = [tests for path, tests in files.items() if path.parent.name not in WAITING]
+    others.sort(key=len, reverse=True)
+    shuffled = chain.from_iterable(zip_longest(waiting, others, fillvalue=[]))
+    items[:] = [*chain.from_iterable(shuffled), *pages]

@@ -15,6 +15,7 @@ from keyhall.lane.deadlines import in_kernel
 from keyhall.lane.reading import BODY, EARLY
 
 QUICK_ACK = getattr(socket, "TCP_QUICKACK", socket.TCP_NODELAY)  # Elsewhere nothing is needed.
+LOOK_BYTES = 200_000
 QUIET_TURNS = 16  # of the loop without a byte: then what was sent has been read and answered
 
 
@@ -48,7 +49,9 @@ class Raw:
         self._loop = asyncio.get_running_loop()
         self._port = sock.getsockname()[1]
         self.sock = sock
-        self.data = b""
+        self._data = b""
+        self._pieces: list[bytes] = []  # that came behind it
+        self.came = 0  # bytes, in all
         self.is_closed = False  # by the server: FIN
         self.is_reset = False
         self._reading = self._loop.create_task(self._read())
@@ -69,12 +72,25 @@ class Raw:
     async def _read(self) -> None:
         try:
             while piece := await self._loop.sock_recv(self.sock, 1 << 20):
-                self.data += piece
+                self._pieces.append(piece)
+                self.came += len(piece)
                 # Kernels put acknowledgements off by 40 ms: what is not acknowledged is not read.
                 self.sock.setsockopt(socket.IPPROTO_TCP, QUICK_ACK, 1)
             self.is_closed = True
         except ConnectionError:
             self.is_reset = True
+
+    @property
+    def data(self) -> bytes:
+        if self._pieces:
+            self._data = b"".join((self._data, *self._pieces))
+            self._pieces.clear()
+        return self._data
+
+    @data.setter
+    def data(self, left: bytes) -> None:
+        self._data = left
+        self._pieces.clear()
 
     def stop_reading(self) -> None:
         """From now on take nothing of what comes."""
@@ -116,9 +132,9 @@ class Raw:
         """Until the server has read and answered all it was sent, or waits for more."""
         turns = 0
         while turns < QUIET_TURNS and not self.is_over:
-            before = len(self.data)
+            before = self.came
             await asyncio.sleep(0)
-            turns = turns + 1 if len(self.data) == before and not self._is_busy else 0
+            turns = turns + 1 if self.came == before and not self._is_busy else 0
         return self
 
     async def turns(self, count: int = QUIET_TURNS) -> Self:
@@ -135,36 +151,13 @@ class Raw:
 
     def answers(self, *, heads: int = 0) -> list[Answer]:
         """Take whole answers from what came; the first `heads` have no body."""
-        found = []
-        while (answer := self._take(is_head=len(found) < heads)) is not None:
+        data, at, found = self.data, 0, []
+        while (taken := _take(data, at, is_head=len(found) < heads)) is not None:
+            answer, at = taken
             if answer.status != 100:
                 found.append(answer)
+        self.data = data[at:]
         return found
-
-    def _take(self, *, is_head: bool) -> Answer | None:
-        head, found, rest = self.data.partition(b"\r\n\r\n")
-        if not found:
-            return None
-        first, *lines = head.decode("latin-1").split("\r\n")
-        assert first.startswith("HTTP/1.1 "), first
-        headers = dict(line.split(": ", 1) for line in lines)
-        status = int(first.split(" ")[1])
-        if status == 100 or is_head:
-            body = b""
-        elif "content-length" in headers:
-            length = int(headers["content-length"])
-            if len(rest) < length:
-                return None
-            body, rest = rest[:length], rest[length:]
-        elif headers.get("transfer-encoding") == "chunked":
-            taken = _unchunked(rest)
-            if taken is None:
-                return None
-            body, rest = taken
-        else:
-            body, rest = rest, b""
-        self.data = rest
-        return Answer(status, headers, body)
 
     async def until_over(self) -> Self:
         """Until the server has closed."""
@@ -182,16 +175,17 @@ class Raw:
         return self
 
     async def until_count(self, text: bytes, count: int) -> Self:
-        """Until these bytes came so often. What was looked through is not looked through again."""
-        seen = at = 0
+        """Until these bytes came so often. It looks again once much has come, or nothing more."""
+        looked = 0
         while True:
-            size = len(self.data)
-            if size > at:
-                seen += self.data.count(text, max(0, at - len(text) + 1))
-                at = size
-            if seen >= count:
+            await self.turns()
+            if looked < self.came and self.data.count(text) >= count:
                 return self
-            await asyncio.sleep(0)
+            looked = self.came
+            for _ in range(QUIET_TURNS):
+                if self.came - looked > LOOK_BYTES:
+                    break
+                await self.turns()
 
     def leave(self, *, reset: bool = False) -> None:
         """Close without waiting: FIN, or RST."""
@@ -208,6 +202,35 @@ class Raw:
         self.leave()
         with contextlib.suppress(asyncio.CancelledError):
             await self._reading
+
+
+def _take(data: bytes, at: int, *, is_head: bool) -> tuple[Answer, int] | None:
+    """The answer that begins there, and where it ends."""
+    end = data.find(b"\r\n\r\n", at)
+    if end < 0:
+        return None
+    first, *lines = data[at:end].decode("latin-1").split("\r\n")
+    assert first.startswith("HTTP/1.1 "), first
+    headers = dict(line.split(": ", 1) for line in lines)
+    status = int(first.split(" ")[1])
+    at = end + 4
+    if status == 100 or is_head:
+        body = b""
+    elif "content-length" in headers:
+        length = int(headers["content-length"])
+        if len(data) - at < length:
+            return None
+        body = data[at : at + length]
+        at += length
+    elif headers.get("transfer-encoding") == "chunked":
+        taken = _unchunked(data[at:])
+        if taken is None:
+            return None
+        body, rest = taken
+        at = len(data) - len(rest)
+    else:
+        body, at = data[at:], len(data)
+    return Answer(status, headers, body), at
 
 
 def _unchunked(data: bytes) -> tuple[bytes, bytes] | None:

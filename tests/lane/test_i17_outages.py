@@ -79,6 +79,14 @@ def house(hall, engine, *, fallback=()):
     )
 
 
+async def set_fallbacks(inside, *names):
+    """As a command would, and the server has noticed it."""
+    told = {"actor": Actor("tester", "tests"), "now_us": 1}
+    await versions.set_fallbacks(inside.house.store, "v1", list(names), **told)
+    while bool(inside.hall.catalogue.fallbacks) != bool(names):
+        await asyncio.sleep(0.005)
+
+
 @pytest.fixture
 def restored(door):
     hall = door.inside.hall
@@ -197,13 +205,8 @@ def test_i17_a_server_that_gives_up_its_kept_connections_is_not_asked_twice_each
 def test_a_fallback_that_a_command_names_is_taken_up_by_the_running_server(door, restored):
     async def story():
         inside = door.inside
-        told = {"actor": Actor("tester", "tests"), "now_us": 1}
-        await versions.set_fallbacks(inside.house.store, "v1", ["v1.1"], **told)
-        while not inside.hall.catalogue.fallbacks:
-            await asyncio.sleep(0.005)
+        await set_fallbacks(inside, "v1.1")
         assert inside.hall.catalogue.fallbacks == {"v1": ("v1.1-sandbox-1",)}
-        await versions.set_fallbacks(inside.house.store, "v1", [], **told)
-        while inside.hall.catalogue.fallbacks:
-            await asyncio.sleep(0.005)
+        await set_fallbacks(inside)
 
     door.run(story())

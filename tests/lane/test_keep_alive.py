@@ -156,9 +156,9 @@ def test_a_client_that_begins_to_read_again_is_served_on(door):
         async with await door.raw(receive_buffer=4096) as raw:
             raw._reading.cancel()
             loop = asyncio.get_running_loop()
-            count = 1500
+            count = 6000
             sending = loop.create_task(raw.send(listing(door) * count))
-            for _ in range(2000):
+            while not raw.lane.transport.get_write_buffer_size():
                 await asyncio.sleep(0)
             raw._reading = loop.create_task(raw._read())
             await sending
