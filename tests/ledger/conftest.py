@@ -10,8 +10,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "running"))  # No packages in tests.
 
-from virtual_loop import run_virtually
+from virtual_loop import in_this_thread, run_virtually
 
+from keyhall.ledger.journal import open_journal
+from keyhall.ledger.ledger import JournalLedger
 from keyhall.policy.metering import Endpoint, Outcome, Usage, UsageSource
 from keyhall.ports.ledger import Opening
 
@@ -102,6 +104,17 @@ def _settle() -> Callable[..., Usage]:
 @pytest.fixture(name="Sink")
 def _sink() -> type[MemorySink]:
     return MemorySink
+
+
+@pytest.fixture
+def make_ledger(tmp_path: Path) -> Callable[..., JournalLedger]:
+    """`make_ledger(sink, slots=64)`, on a journal in the test's folder, in virtual time."""
+
+    def make(sink: MemorySink, *, slots: int = 64, **options: Any) -> JournalLedger:
+        journal = open_journal(tmp_path / "journal-1.bin", slots=slots)
+        return JournalLedger(journal, sink, **({"in_thread": in_this_thread} | options))
+
+    return make
 
 
 @pytest.fixture

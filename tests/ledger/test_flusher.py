@@ -8,6 +8,7 @@ import threading
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from virtual_loop import in_this_thread, until
 
 from keyhall.ledger.flusher import FLUSH_SECONDS
 from keyhall.ledger.journal import open_journal
@@ -18,27 +19,6 @@ from keyhall.policy.metering import Outcome
 
 VERSIONS = {7: "v1-sandbox-1"}
 AWAY = ["refuse"] * 10_000
-
-
-async def in_this_thread(work, *arguments):
-    """Threads do not live in virtual time."""
-    return work(*arguments)
-
-
-@pytest.fixture
-def make_ledger(tmp_path):
-    def make(sink, *, slots=64, **options):
-        journal = open_journal(tmp_path / "journal-1.bin", slots=slots)
-        return JournalLedger(journal, sink, **({"in_thread": in_this_thread} | options))
-
-    return make
-
-
-async def until(is_so):
-    """Let the loop run until it is so; in virtual time this is instant."""
-    async with asyncio.timeout(600):
-        while not is_so():
-            await asyncio.sleep(0.01)
 
 
 def numbers(sink):
@@ -318,7 +298,11 @@ def test_i18_a_stop_while_the_sink_is_away_keeps_spool_and_journal_for_the_next_
         serve(ledger, 1, 2)
         await until(lambda: ledger.spooled() == 2)
         serve(ledger, 3)
+        begun = asyncio.get_running_loop().time()
         await ledger.close()
+        assert asyncio.get_running_loop().time() - begun < 0.1
+        assert ledger.waiting() == 1
+        assert ledger.last_error == "StoreBusy: database is locked"
         assert sorted(path.name for path in tmp_path.iterdir()) == ["journal-1.bin", "spool-1.bin"]
         sink = Sink()
         ledger, found = await open_ledger(tmp_path, sink, VERSIONS, 0)
@@ -434,10 +418,11 @@ def test_the_disk_is_waited_for_in_a_thread(tmp_path, Sink, serve):
     asyncio.run(main())
 
 
+SINK = ["away", "back", "refuse once", "lose answer", "hangs"]
 STEPS = st.lists(
     st.one_of(
         st.sampled_from(["open", "open", "settle", "settle", "flush", "wait", "wait long"]),
-        st.tuples(st.just("sink"), st.sampled_from(["away", "back", "lose answer", "hangs"])),
+        st.tuples(st.just("sink"), st.sampled_from(SINK)),
         st.tuples(st.just("disk"), st.booleans()),
     ),
     max_size=60,
@@ -481,9 +466,8 @@ def test_i8_whatever_sink_and_disk_do_every_request_is_recorded_once(
                 case "wait long":
                     await asyncio.sleep(3)
                 case ("sink", what):
-                    sink.faults = {"away": [*AWAY], "lose answer": ["lose answer"] * 4}.get(
-                        what, []
-                    )
+                    planned = {"away": AWAY, "refuse once": ["refuse"], "lose answer": [what] * 4}
+                    sink.faults = [*planned.get(what, [])]
                     sink.seconds = 100 if what == "hangs" else 0
                 case ("disk", is_full):
                     disk.is_full = is_full
@@ -497,7 +481,8 @@ def test_i8_whatever_sink_and_disk_do_every_request_is_recorded_once(
         sink.faults, sink.seconds = [], 0
         for begun, _ in running:
             expected[opening(begun).request_id.hex()] = (Outcome.CRASHED, begun)
-        ledger, _ = await open_ledger(folder, sink, VERSIONS, 0)
+        ledger, found = await open_ledger(folder, sink, VERSIONS, 0)
+        assert found.crashed == len(running)
         assert ledger.depth() == 0
         await ledger.close()
         rows = {row.request_id: (row.outcome, row.output_tokens) for row in sink.rows.values()}

@@ -1,42 +1,17 @@
 """The ledger of one process: settled once, committed soon, kept whatever the sink does."""
 
 import asyncio
-import contextlib
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from virtual_loop import until
 
 from keyhall.ledger.flusher import BATCH_ROWS, FLUSH_SECONDS
-from keyhall.ledger.journal import open_journal
-from keyhall.ledger.ledger import JournalLedger
 from keyhall.ledger.recovery import open_ledger
 from keyhall.ledger.slot import read_record
 from keyhall.policy.metering import Outcome, Usage, UsageSource
 
 VERSIONS = {7: "v1-sandbox-1"}
 FIRST_SLOT = 4096
-
-
-@pytest.fixture
-def make_ledger(tmp_path):
-    def make(sink, *, slots=64, **options):
-        journal = open_journal(tmp_path / "journal-1.bin", slots=slots)
-        return JournalLedger(journal, sink, **({"in_thread": in_this_thread} | options))
-
-    return make
-
-
-async def in_this_thread(work, *arguments):
-    """Threads do not live in virtual time."""
-    return work(*arguments)
-
-
-async def until(is_so):
-    """Let the loop run until it is so; in virtual time this is instant."""
-    async with asyncio.timeout(60):
-        while not is_so():
-            await asyncio.sleep(0.01)
 
 
 def test_a_settled_request_becomes_its_usage_record(make_ledger, Sink, opening, settle, run):
@@ -230,27 +205,6 @@ def test_i18_a_graceful_stop_commits_all_that_is_settled(make_ledger, Sink, open
         run(main(waited))
 
 
-def test_i18_a_stop_while_the_sink_fails_keeps_the_rows_for_the_next_start(
-    make_ledger, Sink, opening, settle, run, tmp_path
-):
-    async def main():
-        ledger = make_ledger(Sink(["refuse"] * 100))
-        ledger.start()
-        settle(ledger.open(opening(1)))
-        await until(lambda: not ledger.is_healthy)
-        begun = asyncio.get_running_loop().time()
-        await ledger.close()
-        assert asyncio.get_running_loop().time() - begun < 0.1
-        assert ledger.waiting() == 1
-        assert ledger.last_error == "StoreBusy: database is locked"
-        sink = Sink()
-        ledger, found = await open_ledger(tmp_path, sink, VERSIONS, 0)
-        assert (found.settled, found.crashed, len(sink.rows)) == (1, 0, 1)
-        await ledger.close()
-
-    run(main())
-
-
 def test_f6_a_sink_that_fails_is_asked_again_later_and_later(
     make_ledger, Sink, opening, settle, run
 ):
@@ -352,64 +306,3 @@ def test_a_request_that_does_not_fit_the_numbers_takes_no_slot(make_ledger, Sink
         ledger.open(opening(1, key_id="key_nonsense"))
     assert ledger.depth() == 0
     run(ledger.close())
-
-
-STEPS = st.lists(
-    st.one_of(
-        st.sampled_from(["open", "settle", "flush", "wait"]),
-        st.tuples(st.just("fault"), st.sampled_from(["refuse", "lose answer", "none"])),
-    ),
-    max_size=60,
-)
-
-
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(steps=STEPS, ends=st.sampled_from(["killed", "closed"]))
-def test_i1_whatever_the_sink_does_every_request_is_recorded_once(
-    steps, ends, tmp_path_factory, Sink, opening, settle, run
-):
-    """I-1, F-6, F-7: any mix of work and faults, then a kill or a stop, then a start."""
-
-    async def main():
-        folder = tmp_path_factory.mktemp("journal")
-        sink = Sink()
-        journal = open_journal(folder / "journal-1.bin", slots=16)
-        ledger = JournalLedger(journal, sink, batch_rows=4, in_thread=in_this_thread)
-        ledger.start()
-        running, expected = [], {}
-        for number, step in enumerate(steps, start=1):
-            match step:
-                case "open" if entry := ledger.open(opening(number)):
-                    entry.produced(number)
-                    running.append((number, entry))
-                case "settle" if running:
-                    begun, entry = running.pop(0)
-                    usage = settle(entry, output=1000 + begun)
-                    expected[usage.request_id] = (Outcome.ANSWERED, 1000 + begun)
-                case "flush":
-                    with contextlib.suppress(Exception):
-                        await ledger.flush()
-                case "wait":
-                    await asyncio.sleep(0.3)
-                case ("fault", fault):
-                    sink.faults.append(fault)
-        if ends == "closed":
-            await ledger.close()
-        else:  # What a kill leaves: the file, unlocked; nobody flushes any more.
-            ledger._task.cancel()
-            await asyncio.wait({ledger._task})
-            ledger._spool.close()
-            journal.close()
-        sink.faults.clear()
-        for begun, _ in running:
-            expected[opening(begun).request_id.hex()] = (Outcome.CRASHED, begun)
-        ledger, found = await open_ledger(folder, sink, VERSIONS, 0)
-        assert found.crashed == len(running)
-        assert ledger.depth() == 0
-        await ledger.close()
-        rows = {row.request_id: (row.outcome, row.output_tokens) for row in sink.rows.values()}
-        assert rows == expected
-
-    run(main())

@@ -6,7 +6,7 @@ thread runs at once; nothing that really waits (sockets) may be awaited in it.
 
 import asyncio
 import selectors
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 
@@ -37,6 +37,18 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         except Exception as error:
             done.set_exception(error)
         return done
+
+
+async def in_this_thread(work: Callable[..., Any], *arguments: Any) -> Any:
+    """Threads do not live in virtual time."""
+    return work(*arguments)
+
+
+async def until(is_so: Callable[[], Any]) -> None:
+    """Let the loop run until it is so; in virtual time this is instant."""
+    async with asyncio.timeout(600):
+        while not is_so():
+            await asyncio.sleep(0.01)
 
 
 def run_virtually(main: Coroutine[Any, Any, Any]) -> Any:
