@@ -79,7 +79,7 @@ async def live_and_die(
                 progress(report)
         last = await asyncio.to_thread(premises.start)
         assert await asyncio.to_thread(last.stop) == 0
-    books.check(premises, load, upstream.written(), report)
+    await asyncio.to_thread(books.check, premises, load, upstream.written(), report)
     said = await asyncio.to_thread(premises.run, "verify", check=False)
     assert said.returncode == 0, said.stdout
     return report

@@ -13,6 +13,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "running"))  # No packages in tests.
 
+from command_line import keyhall, keyhall_json
 from hall_process import Premises
 
 from keyhall.flows.backup import put_back, take
@@ -153,7 +154,7 @@ def test_f25_usage_after_a_restore_collides_with_none_before_it(tmp_path) -> Non
         process.stop()
     lost = {row["request_id"]: row["finished_at_us"] for row in premises.usage()}
     writers = {row["writer"] for row in premises.query("SELECT writer FROM usage_batches")}
-    premises.run("restore", str(file), "--force")
+    keyhall(premises.data, premises.config, "restore", str(file), "--force")
     kept = {row["request_id"] for row in premises.usage()}
     assert kept < lost.keys()
     process = premises.start()
@@ -167,4 +168,4 @@ def test_f25_usage_after_a_restore_collides_with_none_before_it(tmp_path) -> Non
     assert min(fresh) > max(kept)
     rows = premises.query("SELECT writer FROM usage_batches ORDER BY number DESC LIMIT 1")
     assert rows[0]["writer"] not in writers
-    assert json.loads(premises.run("verify", "--json").stdout)["ok"]
+    assert keyhall_json(premises.data, premises.config, "verify")["ok"]

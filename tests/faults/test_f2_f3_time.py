@@ -74,7 +74,7 @@ async def under_load(
             assert await asyncio.to_thread(process.stop) == 0
         finally:
             process.end()
-    books.check(premises, load, upstream.written(), report)
+    await asyncio.to_thread(books.check, premises, load, upstream.written(), report)
     assert not report.crashed
     return report
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from command_line import keyhall
 from hall_process import Premises, Process
 from plain_http import Cut, Line, Reply, chat, said, streamed
 
@@ -106,10 +107,8 @@ def test_i18_what_runs_longer_than_the_grace_is_cut_settled_and_recorded(
 
 def add_draining(premises: Premises) -> str:
     """A version like `sandbox/slow` that drains: one token a second."""
-    premises.run(
-        "versions", "add", "slow-drain-1", "--engine", "sandbox", "--engine-model", "sandbox/slow",
-        "--on-disconnect", "drain",
-    )  # fmt: skip
+    words = ("--engine", "sandbox", "--engine-model", "sandbox/slow", "--on-disconnect", "drain")
+    keyhall(premises.data, premises.config, "versions", "add", "slow-drain-1", *words)
     return "slow-drain-1"
 
 

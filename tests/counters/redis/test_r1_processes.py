@@ -63,7 +63,13 @@ class Crowd:
         return most_requests, most_tokens
 
 
-@pytest.mark.parametrize(("rpm", "tpm"), [(1500, 10**9), (10**9, 100_000)], ids=["rpm", "tpm"])
+@pytest.mark.parametrize(
+    ("rpm", "tpm"),
+    [
+        pytest.param(1500, 10**9, id="rpm", marks=pytest.mark.slow),
+        pytest.param(10**9, 100_000, id="tpm"),
+    ],
+)
 def test_r1_four_processes_use_a_limit_up_and_never_pass_it(own_redis, tmp_path, rpm, tpm):
     crowd = Crowd(own_redis, tmp_path, 5, rpm, tpm)
     for _ in range(4):
