@@ -217,7 +217,7 @@ def test_a_larger_amount_lets_a_threshold_be_told_again_when_it_is_reached_again
 
 def test_an_amount_that_comes_back_tells_nothing_twice(house) -> None:
     async def work(store):
-        key = await make_key(house, store)
+        key = (await make_key(house, store)).key
         await put(house, store, amount=100, thresholds=(50, 100))
         await store.record_usage([used(key, 1, house.now_us)])
         for amount in (1_000, 150, 1_000, 150, 100, 1_000, 100):
@@ -229,7 +229,7 @@ def test_an_amount_that_comes_back_tells_nothing_twice(house) -> None:
 
 def test_what_a_larger_amount_came_before_is_told_to_nobody(house) -> None:
     async def work(store):
-        key = await make_key(house, store)
+        key = (await make_key(house, store)).key
         await put(house, store, amount=200, thresholds=(50, 100))
         await store.record_usage([used(key, 1, house.now_us), used(key, 2, house.now_us)])
         await put(house, store, amount=300)
