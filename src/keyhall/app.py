@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import IO, Any
 
 from keyhall import tokenizers
-from keyhall.api.app import web
 from keyhall.api.health import Health
 from keyhall.chores import anchoring, background, close_ledger, note_last_use, roll_up
 from keyhall.clock import AdjustableClock, Clock, SystemClock
@@ -49,6 +48,7 @@ from keyhall.ledger.recovery import Gone, Progress, Recovered, nothing, open_led
 from keyhall.ledger.spool import PATTERN as SPOOLS
 from keyhall.policy.catalogue import Catalogue
 from keyhall.policy.proxies import TrustedProxies
+from keyhall.policy.secrets import Secret
 from keyhall.ports.counters import Counters, CountersUnfit
 from keyhall.ports.ledger import UsageSink
 from keyhall.ports.quotas import Quotas
@@ -84,7 +84,9 @@ class House:
     health: Health
     first: FirstRun
     recovered: Recovered
+    peppers: tuple[bytes, ...]
     notes: list[str] = field(default_factory=list)  # lines that start-up prints
+    set_up: Secret | None = None  # the link that makes the first account, while nobody has one
 
     @property
     def protocol(self) -> type[asyncio.Protocol]:
@@ -172,7 +174,7 @@ async def _open(
     )
     health = Health(hall, ledger.problem, ledger.delay)
     notes = engines.told(catalogue, clock.now_us()) + offered.notes + shared_notes(config)
-    house = House(hall, store, engines, LaneState(), health, first, recovered, notes)
+    house = House(hall, store, engines, LaneState(), health, first, recovered, peppers, notes)
     keep_up(stack, house, seen, config, anchors)
     if given is not None and not offered.is_complete:
         asking = use_upstream.keep_offering(store, given, wanted, clock.now_us)
@@ -286,11 +288,6 @@ def shared_notes(config: Config) -> list[str]:
         f"Other machines on this database need a copy of {config.data / 'pepper'},",
         "or all of them the same KEYHALL_KEYS_PEPPER: without it no key works there.",
     ]
-
-
-def application(house: House) -> object:
-    """The ASGI application beside the lane."""
-    return web(house.hall, house.health)
 
 
 @contextlib.contextmanager

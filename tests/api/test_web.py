@@ -6,7 +6,7 @@ import re
 import pytest
 from plain_http import chat
 
-from keyhall.config import Server
+from keyhall.config import Console, Server
 
 
 async def ask(server, method, path, headers=""):
@@ -14,7 +14,7 @@ async def ask(server, method, path, headers=""):
     return await line.ask(None, None, path, method=method, headers=headers)
 
 
-def test_the_front_page_says_how_to_call_and_runs_nothing(inside):
+def test_without_a_console_the_front_page_says_how_to_call_and_runs_nothing(inside):
     async def story(server):
         answer = await ask(server, "GET", "/")
         assert answer.status == 200
@@ -23,7 +23,7 @@ def test_the_front_page_says_how_to_call_and_runs_nothing(inside):
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert b"<script" not in answer.body
 
-    inside(story)
+    inside(story, console=Console(enabled=False))
 
 
 @pytest.mark.parametrize(

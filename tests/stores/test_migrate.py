@@ -16,6 +16,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from keyhall.stores import migrate
+from keyhall.stores.accounts import tables as accounts  # noqa: F401 - part of the metadata
 from keyhall.stores.spending import tables as spending  # noqa: F401 - part of the metadata
 from keyhall.stores.sqlite import open_store
 from keyhall.stores.tables import metadata
@@ -26,6 +27,7 @@ SHIPPED = {
     "0002_quotas.py": "a0afdfa5543fad77748c45ff8791bb4f3f9eca9fc9008902921b8a981af0c35d",
     "0003_disconnects.py": "268de0f94aff5be6d2a32566463c11557ac8c259ccac83511f1134c424ef15c0",
     "0004_alerts_again.py": "3184b452cd86bd09b30b3367a7ae3e1bb992a72c2461aa7d89484618a6992bfc",
+    "0005_people.py": "1fb94db9451c61ae4a98f060e95471bf9d321db030e63f0499b828597d326633",
 }
 
 
@@ -51,7 +53,7 @@ def schema_of(path: Path) -> dict[str, list[str]]:
     with sqlite3.connect(path) as connection:
         rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
         found = {
-            name: sorted(map(_closed, filter(str.strip, _PARTS.split(sql))))
+            name: sorted(map(_closed, filter(str.strip, _PARTS.split(sql.replace(chr(34), "")))))
             for name, sql in rows
             if name not in ("alembic_version", "sqlite_sequence")
         }

@@ -55,7 +55,7 @@ _SAFE = {
 
 
 async def front(request: Request) -> Response:
-    """A page for whoever opens the address in a browser, until the console stands there."""
+    """A page for whoever opens the address in a browser where no console is served."""
     url = escape(request.app.state.hall.url.rstrip("/"))
     return HTMLResponse(_FRONT.format(url=url), headers=_SAFE)
 
@@ -121,10 +121,11 @@ class Marked:
         await self._inside(scope, receive, send_marked)
 
 
-def web(hall: Hall, state: Health) -> ASGIApp:
+def web(hall: Hall, state: Health, behind: ASGIApp | None = None) -> ASGIApp:
+    """`behind` answers what is none of these: the console."""
     app = Starlette(
         routes=[
-            Route("/", front),
+            *([Route("/", front)] if behind is None else []),
             Route("/healthz", health.healthz),
             Route("/livez", health.healthz),
             Route("/readyz", health.readyz),
@@ -133,6 +134,8 @@ def web(hall: Hall, state: Health) -> ASGIApp:
         exception_handlers={404: refused, 405: refused, ApiError: denied, 500: failed},
     )
     app.router.redirect_slashes = False  # It would send people to whatever Host they named.
+    if behind is not None:
+        app.router.default = behind
     app.state.hall = hall
     app.state.health = state
     app.state.registry = None

@@ -38,7 +38,7 @@ def show(house: House, config: Config, url: str, tls_until: float | None = None)
         _first_key(url, house.first.key.reveal())
     else:
         _known_keys(house, config)
-    for line in [*who_answers(house, config), *house.notes]:
+    for line in [*who_answers(house, config), *house.notes, *console(house, config, url)]:
         say(line)
     say("\nStop with Ctrl-C.\n")
 
@@ -112,6 +112,16 @@ def program() -> str:
         return called.name
     near = os.path.relpath(called)
     return near if len(near) < len(str(called)) else str(called)
+
+
+def console(house: House, config: Config, url: str) -> list[str]:
+    """Where people sign in, or how the first of them does."""
+    if not config.console.enabled:
+        return []
+    if house.set_up is None:
+        return [f"Console: {url}/"]
+    link = click.style(house.set_up.reveal(), bold=True)
+    return [f"Console: make the first account (the link works once)\n  {link}"]
 
 
 def who_answers(house: House, config: Config) -> list[str]:

@@ -17,13 +17,14 @@ import click
 import uvicorn
 import uvloop
 
-from keyhall import __version__, app, logs
+from keyhall import __version__, app, logs, web
 from keyhall.app import House, StartRefused
 from keyhall.cli import banner, tls
 from keyhall.cli import workers as many
 from keyhall.cli.options import fail, load_config
 from keyhall.config import Config
 from keyhall.config import Server as Settings
+from keyhall.flows.accounts import links
 from keyhall.ports.exchange import Stopped
 
 BACKLOG = 4096
@@ -178,6 +179,10 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         orders = self._orders
         if orders is None or orders.shows_banner:
+            if self._config.console.enabled:
+                self._house.set_up = await links.set_up(
+                    self._house.store, self._url, self._house.hall.clock.now_us()
+                )
             with contextlib.suppress(BrokenPipeError):  # Nobody reads it: no reason not to serve.
                 banner.show(self._house, self._config, self._url, self._tls_until)
         facts = {"url": self._url, "version": __version__, "data": str(self._config.data)}
@@ -237,7 +242,7 @@ class Server(uvicorn.Server):
 
 def uvicorn_config(config: Config, house: House) -> uvicorn.Config:
     return uvicorn.Config(
-        app.application(house),  # type: ignore[arg-type]
+        web.application(house, config),
         http=house.protocol,
         ws="none",
         loop="none",

@@ -21,6 +21,7 @@ import msgspec
 import platformdirs
 
 from keyhall.config.alerts import Alerts, mistakes
+from keyhall.config.console import Console
 from keyhall.config.sections import Database, Keys, Log, Redis, Sandbox, Section, Server, Upstream
 from keyhall.policy.keys import parse_peppers
 from keyhall.policy.proxies import TrustedProxies
@@ -28,8 +29,8 @@ from keyhall.policy.secrets import MASK, Secret
 from keyhall.policy.tiers import Tier, parse_tiers
 
 __all__ = [
-    "Config", "ConfigError", "Database", "Keys", "Log", "Redis", "SECRETS", "SECTIONS", "Sandbox",
-    "Server", "Source", "Upstream", "load", "parse", "variables",
+    "Config", "ConfigError", "Console", "Database", "Keys", "Log", "Redis", "SECRETS", "SECTIONS",
+    "Sandbox", "Server", "Source", "Upstream", "load", "parse", "variables",
 ]  # fmt: skip
 
 
@@ -52,6 +53,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     database: Database = Database()
     keys: Keys = Keys()
     alerts: Alerts = Alerts()
+    console: Console = Console()
     tiers: dict[str, Tier] = {}
     environ: dict[str, str] = {}  # for `--key-env NAME` of engines
     sources: dict[tuple[str, str], Source] = {}  # of settings that are not left to their default
@@ -88,6 +90,7 @@ SECTIONS: dict[str, type[Section]] = {
     "database": Database,
     "keys": Keys,
     "alerts": Alerts,
+    "console": Console,
 }
 SECRETS = {  # settings whose value is never shown
     ("upstream", "api_key"),
@@ -97,6 +100,8 @@ SECRETS = {  # settings whose value is never shown
     ("alerts", "webhook_secret"),
     ("alerts", "smtp_url"),
 }
+
+_LISTS = {("server", "trusted_proxies"), ("console", "domains")}  # with commas between, there
 
 # Environment names that begin with KEYHALL_ and are no setting of a section.
 _OTHER_NAMES = {"KEYHALL_DATA", "KEYHALL_CONFIG", "KEYHALL_CORPORA"}
@@ -231,7 +236,11 @@ class _Given:
         assert isinstance(server, Server)
         self._check_server(server)
         self._check_shared(sections["database"], sections["keys"])
-        alerts = sections["alerts"]
+        console, alerts = sections["console"], sections["alerts"]
+        assert isinstance(console, Console)
+        if console.sign_up == "domains" and not console.domains:
+            said = self._said["console", "sign_up"]
+            self.problems.append(f"{said} is domains: name them, as in domains = ['example.org'].")
         assert isinstance(alerts, Alerts)
         for name, mistake in mistakes(alerts):
             self.problems.append(f"{self._said.get(('alerts', name), f'[alerts] {name}')}{mistake}")
@@ -243,7 +252,7 @@ class _Given:
         try:
             if source == "file":
                 value = _expanded(value, self._environ)
-            elif source == "environment" and place == ("server", "trusted_proxies"):
+            elif source == "environment" and place in _LISTS:
                 value = [text.strip() for text in value.split(",") if text.strip()]
             into[place[1]] = msgspec.convert(value, kind, strict=source == "file")
         except LookupError as error:
@@ -306,6 +315,8 @@ def _expected(annotation: Any) -> str:
     most = next((meta.le for meta in metas if meta.le is not None), None)
     if kind is str:
         return "a text that is not empty" if any(meta.min_length for meta in metas) else "a text"
+    if kind is bool:
+        return "true or false"
     if kind is float:
         return f"a number above 0 and up to {most}"
     if kind is int:

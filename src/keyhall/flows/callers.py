@@ -276,6 +276,10 @@ class Callers:
             if owner_id in (caller.grant.project_id, caller.grant.organization_id):
                 caller.expire()
 
+    def tiers(self) -> Mapping[str, Tier]:
+        """As they are now."""
+        return self._tiers
+
     def tiers_changed(self, tier_table: Mapping[str, Tier]) -> None:
         self._tiers = tier_table
         for caller in self._all():

@@ -101,7 +101,9 @@ members = Table(
     Column("account_id", Text, ForeignKey("accounts.id"), primary_key=True),
     _text("role"),
     _number("created_at_us"),
-    CheckConstraint("role IN ('owner', 'admin', 'member')", name="role"),
+    CheckConstraint(
+        "role IN ('owner', 'admin', 'member', 'reviewer', 'billing', 'reader')", name="role"
+    ),
     Index(None, "account_id"),
 )
 

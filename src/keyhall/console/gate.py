@@ -1,0 +1,158 @@
+"""The gate: nobody reaches a page without passing here, in this order.
+
+The session of the cookie; the page's own permission; for what changes something, that the request
+comes from our own page (Origin, Sec-Fetch-Site and the form's token); a bound form. What a flow
+refuses becomes a sentence on a page; what fails becomes the error table's row with the id that
+stands in the log.
+
+The console never reads an Authorization header, and `/v1` never reads a cookie.
+"""
+
+import hmac
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import quote, urlsplit
+
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+
+from keyhall.console.context import FLASH_COOKIE, Ask, Console, csrf_of, session_cookie
+from keyhall.console.render import render
+from keyhall.flows.accounts import sessions
+from keyhall.flows.accounts.desk import From, SlowDown
+from keyhall.flows.manage.checks import NotFound, Refused
+from keyhall.policy.people.roles import Permission
+from keyhall.ports.store import StoreAway
+
+Needs = Permission | Literal["anyone", "signed-in"]
+Handler = Callable[[Ask], Awaitable[Response]]
+
+FORM_BYTES_MAX = 1 << 20  # A class list of thousands fits.
+FIELDS_MAX = 300
+
+SAFE_HEADERS = {
+    "content-security-policy": "default-src 'self'; img-src 'self' data:; object-src 'none'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=()",
+    "cache-control": "no-store",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A row of the route table: what answers, and who may ask."""
+
+    method: Literal["GET", "POST"]
+    path: str
+    handler: Handler
+    needs: Needs
+
+
+async def answer(console: Console, page: Page, request: Request) -> Response:
+    """The page, or what stands in its place; with the headers that every page carries."""
+    try:
+        response = await _answer(console, page, request)
+    except StoreAway:
+        said = "The database does not answer. Try again in a moment; nothing was changed."
+        response = await problem(console, request, 503, "Not now", said)
+    for name, value in SAFE_HEADERS.items():
+        response.headers.setdefault(name, value)
+    if request.cookies.get(FLASH_COOKIE) and response.status_code == 200:
+        response.delete_cookie(FLASH_COOKIE, path="/")
+    return response
+
+
+async def _answer(console: Console, page: Page, request: Request) -> Response:
+    cookie = request.cookies.get(session_cookie(console))
+    who = await sessions.person(console.desk, cookie) if cookie else None
+    ask = Ask(request, console, who, sits(console, request), render=render)
+    if page.needs != "anyone":
+        if who is None:
+            return _sign_in_first(request)
+        if page.needs != "signed-in" and not who.may(page.needs):
+            return ask.page("forbidden.html", 403, needs=page.needs)
+    if page.method == "POST":
+        if not is_ours(console, request):
+            said = "This form was sent from another site, so nothing was done."
+            return ask.page("problem.html", 403, title="Not from here", said=said)
+        ask.form = await _form(request)
+        if who is not None and not _has_token(console, ask, who.session.id):
+            said = "This page was open for too long or in another session. Load it again."
+            return ask.page("problem.html", 403, title="Open it again", said=said)
+    try:
+        return await page.handler(ask)
+    except NotFound as error:
+        return ask.page("problem.html", 404, title="Not found", said=str(error))
+    except SlowDown as error:
+        response = ask.page("problem.html", 429, title="Slow down", said=str(error))
+        response.headers["retry-after"] = str(max(1, -(-error.wait_us // 1_000_000)))
+        return response
+    except Refused as error:
+        return ask.page("problem.html", 400, title="That was not done", said=str(error))
+
+
+async def problem(
+    console: Console, request: Request, status: int, title: str, said: str
+) -> Response:
+    """A page that says what is wrong to whoever it is, without asking the store."""
+    ask = Ask(request, console, None, sits(console, request), render=render)
+    return ask.page("problem.html", status, title=title, said=said)
+
+
+def _sign_in_first(request: Request) -> Response:
+    """To the page that was wanted, by way of signing in."""
+    if request.headers.get("hx-request") == "true":
+        return PlainTextResponse("Sign in again.", 401, headers={"hx-redirect": "/sign-in"})
+    if request.method != "GET":
+        return RedirectResponse("/sign-in", 303)
+    wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return RedirectResponse(f"/sign-in?next={quote(wanted, safe='/')}", 303)
+
+
+def sits(console: Console, request: Request) -> From:
+    """Where the browser is, by the same rule as for keys (R26)."""
+    ip = request.client.host if request.client else ""
+    hops = request.headers.getlist("x-forwarded-for")
+    if hops and console.hall.trusted_proxies is not None:
+        ip = console.hall.trusted_proxies.client_ip(ip, ",".join(hops).encode("latin-1"))
+    return From(ip, request.headers.get("user-agent", ""))
+
+
+def is_ours(console: Console, request: Request) -> bool:
+    """A request that changes something comes from a page of ours. Browsers say so in at least one
+    of two headers; whoever says it in neither is no browser, and no form of ours."""
+    site = request.headers.get("sec-fetch-site")
+    if site is not None and site != "same-origin":
+        return False
+    origin = request.headers.get("origin")
+    if origin is None:
+        return site == "same-origin"
+    if origin == "null":
+        return False
+    host = urlsplit(origin).netloc
+    own = {request.headers.get("host", ""), urlsplit(console.url).netloc}
+    return bool(host) and host in own
+
+
+async def _form(request: Request) -> FormData:
+    length = request.headers.get("content-length", "")
+    if not length.isdigit() or int(length) > FORM_BYTES_MAX:
+        raise HTTPException(413, "A form has a length of at most 1 MiB.")
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in ("application/x-www-form-urlencoded", "multipart/form-data"):
+        raise HTTPException(415, "A form was expected.")
+    try:
+        return await request.form(max_files=2, max_fields=FIELDS_MAX, max_part_size=FORM_BYTES_MAX)
+    except ClientDisconnect:
+        raise HTTPException(400, "The form did not come whole.") from None
+
+
+def _has_token(console: Console, ask: Ask, session_id: str) -> bool:
+    given = ask.text("csrf") or ask.request.headers.get("x-csrf", "")
+    return hmac.compare_digest(given.encode(), csrf_of(console, session_id).encode())

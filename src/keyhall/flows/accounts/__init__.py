@@ -1,0 +1,1 @@
+"""People: signing up and in, one-time links, second factors, members."""

@@ -1,0 +1,91 @@
+"""Signing in: password first, the second factor next if there is one.
+
+Whether an address is known is told to nobody: an unknown one takes the same words and the same
+time (attack 10). Failures slow down the account, the network they come from, and everybody
+together, each with a wait that doubles; nobody is locked out for good (attack 11).
+"""
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from keyhall.flows.accounts import passwords, sessions
+from keyhall.flows.accounts.desk import Denied, Desk, From, SlowDown, deny
+from keyhall.policy.people import letting_in
+from keyhall.policy.secrets import Secret
+from keyhall.stores import notes
+from keyhall.stores.accounts import people
+from keyhall.stores.accounts import sessions as rows
+
+WRONG = "E-mail address or password are wrong."
+
+
+async def sign_in(desk: Desk, email: str, password: Secret, sits: From) -> tuple[Secret, bool]:
+    """The cookie of a new session, and whether the second factor is still to come. Raises Denied,
+    SlowDown."""
+    address = letting_in.email(email) or ""
+    subjects = _subjects(address, sits.ip)
+    await check_pace(desk, subjects)
+    async with desk.store.reading() as connection:
+        found = await people.by_email(connection, address) if address else None
+        known = None if found is None else await people.password_of(connection, found.account.id)
+    is_right = await passwords.is_right(password, known)
+    if found is None or not is_right:
+        await note_failure(desk, subjects)
+        raise Denied(WRONG)
+    if found.suspended_at_us is not None:
+        deny("This account is suspended. Ask whoever runs this server.")
+    now_us = desk.clock.now_us()
+    fresh = None
+    if known is not None and passwords.is_outdated(known):
+        fresh = await passwords.hashed(password)
+    async with desk.store.writing() as connection:
+        await rows.forget_tries(connection, [subjects["account"]])
+        if fresh is not None:
+            await people.set_fields(connection, found.account.id, password=fresh)
+        text = await sessions.begin(
+            connection, found.account.id, sits, now_us, is_pending=found.has_totp
+        )
+        if not found.has_totp:
+            await _entered(connection, found.account.id, sits, now_us)
+    return text, found.has_totp
+
+
+async def _entered(connection: AsyncConnection, account_id: str, sits: From, now_us: int) -> None:
+    await people.set_fields(connection, account_id, last_seen_us=now_us)
+    actor = sits.actor(account_id)
+    await notes.record(
+        connection,
+        actor,
+        now_us,
+        action="account.sign-in",
+        target=account_id,
+        before=None,
+        after=None,
+    )
+
+
+def _subjects(address: str, ip: str) -> dict[str, str]:
+    return {
+        "account": f"account:{address}",
+        "network": f"network:{letting_in.network(ip)}",
+        "everybody": "everybody",
+    }
+
+
+async def check_pace(desk: Desk, subjects: dict[str, str]) -> None:
+    """Raises SlowDown while any of them has to wait."""
+    now_us = desk.clock.now_us()
+    async with desk.store.reading() as connection:
+        tries = await rows.tries(connection, list(subjects.values()))
+    wait = max(
+        letting_in.wait_us(kind, tries.get(subject), now_us) for kind, subject in subjects.items()
+    )
+    if wait:
+        raise SlowDown(wait)
+
+
+async def note_failure(desk: Desk, subjects: dict[str, str]) -> None:
+    now_us = desk.clock.now_us()
+    async with desk.store.writing() as connection:
+        tries = await rows.tries(connection, list(subjects.values()))
+        counted = {each: letting_in.failed(tries.get(each), now_us) for each in subjects.values()}
+        await rows.note_tries(connection, counted)

@@ -1,0 +1,181 @@
+"""Making an account: by the set-up link, by an invitation, or by signing up.
+
+An account that signs up by itself gets an organization of its own, which carries `free-trial`
+(R10), and a project in it. One that was invited joins the organization that invited it. The set-up
+link claims the account of the first run (R15), with all that it made.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from keyhall.flows.accounts import links, passwords, sessions, tokens
+from keyhall.flows.accounts.desk import Desk, From, deny
+from keyhall.flows.manage import checks
+from keyhall.policy.people import letting_in
+from keyhall.policy.people.roles import Role
+from keyhall.policy.secrets import Secret
+from keyhall.ports.people import Link
+from keyhall.ports.records import Account, Actor, Organization, Project
+from keyhall.stores import notes, organizations
+from keyhall.stores.accounts import people
+
+TRIAL_TIER = "free-trial"
+
+
+@dataclass(frozen=True, slots=True)
+class NewAccount:
+    """What somebody writes into the form."""
+
+    name: str
+    email: str
+    password: Secret
+    accepts_terms: bool = False
+
+
+async def claim(desk: Desk, token: str, new: NewAccount, sits: From) -> Secret:
+    """Take over the first run's account as its operator. Gives the cookie of the first session.
+    Raises Denied."""
+    wanted, hashed = await _checked(desk, new)
+    now_us = desk.clock.now_us()
+    async with desk.store.writing() as connection:
+        link = await links.use(connection, "set-up", token, now_us)
+        assert link.account_id is not None
+        await _free_address(connection, wanted.email, but=link.account_id)
+        await people.rename(connection, link.account_id, name=wanted.name, email=wanted.email)
+        await people.add_sign_in(
+            connection,
+            link.account_id,
+            password=hashed,
+            now_us=now_us,
+            is_operator=True,
+            terms_version=desk.terms_version if desk.terms_url else None,
+        )
+        account = Account(link.account_id, wanted.name, wanted.email, now_us)
+        await _witness(connection, sits.actor(account.id), now_us, "account.claim", account)
+        return await sessions.begin(connection, account.id, sits, now_us, is_pending=False)
+
+
+async def join(desk: Desk, token: str, new: NewAccount, sits: From) -> Secret:
+    """Follow an invitation, as a new account. Raises Denied."""
+    wanted, hashed = await _checked(desk, new)
+    now_us = desk.clock.now_us()
+    async with desk.store.writing() as connection:
+        link = await links.use(connection, "invite", token, now_us)
+        if link.email is not None and link.email != wanted.email:
+            deny(f"This invitation is for {link.email}.")
+        account = await _make(connection, desk, wanted, hashed, sits, now_us)
+        await _admit(connection, link, account, sits.actor(account.id), now_us)
+        return await sessions.begin(connection, account.id, sits, now_us, is_pending=False)
+
+
+async def accept(desk: Desk, token: str, account: Account, sits: From) -> Link:
+    """Follow an invitation with the account that one has. Raises Denied."""
+    now_us = desk.clock.now_us()
+    async with desk.store.writing() as connection:
+        link = await links.use(connection, "invite", token, now_us)
+        if link.email is not None and link.email != account.email:
+            deny(f"This invitation is for {link.email}; you are signed in as {account.email}.")
+        assert link.organization_id is not None
+        if await people.role_of(connection, link.organization_id, account.id) is not None:
+            deny("You are a member already.")
+        await _admit(connection, link, account, sits.actor(account.id), now_us)
+        return link
+
+
+async def sign_up(desk: Desk, new: NewAccount, sits: From) -> Secret:
+    """Make an account with an organization of its own. Raises Denied."""
+    if desk.sign_up in ("closed", "invite"):
+        deny("Accounts are made by invitation here. Ask whoever runs this server.")
+    wanted, hashed = await _checked(desk, new)
+    if desk.sign_up == "domains" and not letting_in.in_domains(wanted.email, desk.domains):
+        deny(f"Only addresses of {', '.join(desk.domains)} may sign up here.")
+    now_us = desk.clock.now_us()
+    async with desk.store.writing() as connection:
+        account = await _make(connection, desk, wanted, hashed, sits, now_us)
+        await _organization(connection, account, now_us, sits.actor(account.id))
+        return await sessions.begin(connection, account.id, sits, now_us, is_pending=False)
+
+
+async def _checked(desk: Desk, new: NewAccount) -> tuple[NewAccount, str]:
+    """What was written, in the form it is kept; and the password's hash."""
+    name = checks.name(new.name)
+    email = letting_in.email(new.email)
+    if email is None:
+        deny("That is not an e-mail address such as ada@example.org.")
+    problem = letting_in.password_problem(new.password.reveal(), (name, email))
+    if problem is not None:
+        deny(f"Choose another password. {problem}")
+    if desk.terms_url and not new.accepts_terms:
+        deny("Read the terms of use and say that you accept them.")
+    hashed = await passwords.hashed(new.password)
+    return NewAccount(name, email, new.password, new.accepts_terms), hashed
+
+
+async def _free_address(connection: AsyncConnection, email: str, *, but: str | None = None) -> None:
+    known = await people.by_email(connection, email)
+    if known is not None and known.account.id != but:
+        deny("This address cannot be used for a new account. Sign in, or reset the password.")
+
+
+async def _make(
+    connection: AsyncConnection,
+    desk: Desk,
+    new: NewAccount,
+    hashed: str,
+    sits: From,
+    now_us: int,
+) -> Account:
+    await _free_address(connection, new.email)
+    account = Account(tokens.new_id("acct"), new.name, new.email, now_us)
+    await organizations.add_account(connection, account)
+    await people.add_sign_in(
+        connection,
+        account.id,
+        password=hashed,
+        now_us=now_us,
+        terms_version=desk.terms_version if desk.terms_url else None,
+    )
+    await _witness(connection, sits.actor(account.id), now_us, "account.create", account)
+    return account
+
+
+async def _admit(
+    connection: AsyncConnection, link: Link, account: Account, actor: Actor, now_us: int
+) -> None:
+    assert link.organization_id is not None
+    role: Role = link.role or "member"
+    await organizations.add_member(connection, link.organization_id, account.id, role, now_us)
+    await notes.record(
+        connection,
+        actor,
+        now_us,
+        action="member.join",
+        target=f"{link.organization_id}/{account.id}",
+        before=None,
+        after=link,
+    )
+
+
+async def _organization(
+    connection: AsyncConnection, account: Account, now_us: int, actor: Actor
+) -> None:
+    organization = Organization(tokens.new_id("org"), account.name, now_us, tier=TRIAL_TIER)
+    project = Project(tokens.new_id("proj"), organization.id, "Default project", now_us)
+    await organizations.add_organization(connection, organization)
+    await organizations.add_member(connection, organization.id, account.id, "owner", now_us)
+    await organizations.add_project(connection, project)
+    await _witness(connection, actor, now_us, "organization.create", organization)
+    await _witness(connection, actor, now_us, "project.create", project)
+
+
+async def _witness(
+    connection: AsyncConnection,
+    actor: Actor,
+    now_us: int,
+    action: str,
+    made: Account | Organization | Project,
+) -> None:
+    await notes.record(
+        connection, actor, now_us, action=action, target=made.id, before=None, after=made
+    )

@@ -1,0 +1,129 @@
+"""How an account is let in: passwords, e-mail addresses, how long sessions and links live, and how
+failed tries are slowed down. Pure: the caller hashes, draws and knows the time.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+MINUTE_US = 60_000_000
+HOUR_US = 60 * MINUTE_US
+DAY_US = 24 * HOUR_US
+
+SESSION_IDLE_US = 7 * DAY_US
+SESSION_LIFE_US = 30 * DAY_US
+SEEN_EVERY_US = MINUTE_US  # A session's last use is written at most so often.
+PENDING_LIFE_US = 10 * MINUTE_US  # between the password and the second factor
+SESSIONS_MAX = 50  # of an account; the oldest ends when one more begins
+
+LinkKind = Literal["set-up", "invite", "reset", "verify"]
+LINK_LIFE_US: dict[LinkKind, int] = {
+    "set-up": 7 * DAY_US,
+    "invite": 14 * DAY_US,
+    "reset": 30 * MINUTE_US,
+    "verify": DAY_US,
+}
+
+PASSWORD_CHARACTERS = range(12, 257)  # Length is what counts (NIST 800-63B-4); a bound for argon2.
+EMAIL_CHARACTERS_MAX = 254
+
+# Failed tries that are free, and then a wait that doubles. An account is never locked for good:
+# its owner waits at most WAIT_US_MAX.
+FREE_TRIES: dict[str, int] = {"account": 5, "network": 20, "everybody": 1_000}
+WAIT_US_FIRST = 2_000_000
+WAIT_US_MAX = 15 * MINUTE_US
+FORGOTTEN_US = HOUR_US  # without a failure
+
+
+@dataclass(frozen=True, slots=True)
+class Tries:
+    """Failures of one subject: an account, a network, everybody."""
+
+    count: int
+    last_at_us: int
+
+
+def wait_us(kind: str, tries: Tries | None, now_us: int) -> int:
+    """How long until the next try is looked at; 0 is now.
+
+    >>> wait_us("account", Tries(5, 0), 0), wait_us("account", Tries(7, 0), 0)
+    (0, 4000000)
+    """
+    if tries is None or now_us - tries.last_at_us >= FORGOTTEN_US:
+        return 0
+    beyond = tries.count - FREE_TRIES[kind]
+    if beyond <= 0:
+        return 0
+    wait = min(WAIT_US_FIRST << min(beyond - 1, 30), WAIT_US_MAX)
+    return max(0, tries.last_at_us + wait - now_us)
+
+
+def failed(tries: Tries | None, now_us: int) -> Tries:
+    """One failure more; those of long ago are forgotten."""
+    if tries is None or now_us - tries.last_at_us >= FORGOTTEN_US:
+        return Tries(1, now_us)
+    return Tries(tries.count + 1, now_us)
+
+
+def session_ends_us(created_at_us: int, now_us: int) -> int:
+    """When a session that is used now ends, if it is not used again."""
+    return min(now_us + SESSION_IDLE_US, created_at_us + SESSION_LIFE_US)
+
+
+def email(text: str) -> str | None:
+    """An address as it is kept: one `@`, a dotted domain, in small letters; None for anything
+    else. Whether it exists only a letter can tell."""
+    trimmed = text.strip()
+    name, at, domain = trimmed.rpartition("@")
+    is_bounded = len(trimmed) <= EMAIL_CHARACTERS_MAX and 0 < len(name) <= 64
+    if not (at and is_bounded and trimmed.isascii() and trimmed.isprintable()):
+        return None
+    if any(each in trimmed for each in " \"'(),:;<>[\\]") or "@" in name:
+        return None
+    labels = domain.split(".")
+    if len(labels) < 2 and domain != "localhost":
+        return None
+    if not all(label and label.replace("-", "").isalnum() for label in labels):
+        return None
+    return trimmed.lower()
+
+
+def in_domains(address: str, domains: tuple[str, ...]) -> bool:
+    """Whether an address belongs to one of the domains, or below it."""
+    domain = address.rpartition("@")[2]
+    return any(domain == each or domain.endswith(f".{each}") for each in domains)
+
+
+def network(ip: str) -> str:
+    """What is slowed down together: an IPv4 address, the /64 of an IPv6 address."""
+    if ":" not in ip:
+        return ip
+    from ipaddress import ip_network
+
+    return str(ip_network(f"{ip.partition('%')[0]}/64", strict=False))
+
+
+def password_problem(text: str, known: tuple[str, ...] = ()) -> str | None:
+    """Why a password is not taken; `known` are the account's own words: name, address."""
+    if len(text) < PASSWORD_CHARACTERS.start:
+        short = PASSWORD_CHARACTERS.start
+        return f"It has {len(text)} characters; at least {short} are needed. Four words will do."
+    if len(text) >= PASSWORD_CHARACTERS.stop:
+        return f"It has {len(text)} characters; at most {PASSWORD_CHARACTERS.stop - 1} fit."
+    lowered = text.lower()
+    if len(set(lowered)) < 5:
+        return "It repeats the same few characters. Four words will do."
+    if lowered in COMMON or lowered in (each.lower() for each in known):
+        return "It is among the first that others would try. Four words will do."
+    return None
+
+
+# Of twelve characters and more: those that lists of leaked passwords begin with.
+COMMON = frozenset(
+    {
+        *("123456789012", "1234567890123", "password1234", "passwordpassword", "password12345"),
+        *("qwertyuiop12", "qwertyuiop123", "1q2w3e4r5t6y", "1qaz2wsx3edc", "iloveyou1234"),
+        *("administrator", "unbelievable", "qwerty123456", "123456qwerty", "123456abcdef"),
+        *("abcdef123456", "letmein12345", "welcome12345", "changeme1234", "changemechangeme"),
+        *("correcthorsebatterystaple", "keyhallkeyhall"),
+    }
+)

@@ -1,0 +1,1 @@
+"""Who signs in: accounts, their sessions, one-time links, and what was tried and failed."""

@@ -1,0 +1,140 @@
+"""How accounts sign in, what they were sent and ask for; what keys were refused; more roles.
+
+Only adds: a release that knows 0004 reads and writes beside it, and knows nobody who signs in.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+
+_RUNNING = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+_ROLES = "role IN ('owner', 'admin', 'member', 'reviewer', 'billing', 'reader')"
+
+
+def _texts(*names: str) -> list[sa.Column[Any]]:
+    return [sa.Column(name.rstrip("?"), sa.Text(), nullable=name.endswith("?")) for name in names]
+
+
+def _numbers(*names: str) -> list[sa.Column[Any]]:
+    return [
+        sa.Column(name.rstrip("?"), sa.BigInteger(), nullable=name.endswith("?")) for name in names
+    ]
+
+
+def _bytes(name: str) -> sa.Column[Any]:
+    return sa.Column(name.rstrip("?"), sa.LargeBinary(), nullable=name.endswith("?"))
+
+
+def _running() -> sa.Column[Any]:
+    return sa.Column("number", _RUNNING, autoincrement=True, nullable=False)
+
+
+def _check(table: str, name: str, rule: str) -> sa.CheckConstraint:
+    return sa.CheckConstraint(rule, name=op.f(f"ck_{table}_{name}"))
+
+
+def _primary(table: str, *columns: str) -> sa.PrimaryKeyConstraint:
+    return sa.PrimaryKeyConstraint(*columns, name=op.f(f"pk_{table}"))
+
+
+def _refers(table: str, column: str, to: str) -> sa.ForeignKeyConstraint:
+    return sa.ForeignKeyConstraint([column], [f"{to}.id"], name=op.f(f"fk_{table}_{column}"))
+
+
+def _index(table: str, *columns: str) -> None:
+    op.create_index(op.f(f"ix_{table}_{'_'.join(columns)}"), table, list(columns))
+
+
+def upgrade() -> None:
+    with op.batch_alter_table("members") as members:
+        members.drop_constraint(op.f("ck_members_role"), type_="check")
+        members.create_check_constraint(op.f("ck_members_role"), _ROLES)
+    _who_signs_in()
+    _links()
+    _asked_and_refused()
+
+
+def _who_signs_in() -> None:
+    op.create_table(
+        "sign_ins",
+        *_texts("account_id", "password?"),
+        *_numbers("password_at_us", "email_verified_at_us?", "is_operator", "suspended_at_us?"),
+        *_texts("terms_version?"),
+        *_numbers("terms_at_us?"),
+        _bytes("totp?"),
+        *_numbers("totp_at_us?", "totp_step"),
+        *_texts("recovery_codes?"),
+        *_numbers("last_seen_us?"),
+        *_texts("preferences"),
+        _check("sign_ins", "is_operator", "is_operator IN (0, 1)"),
+        _primary("sign_ins", "account_id"),
+        _refers("sign_ins", "account_id", "accounts"),
+    )
+    op.create_table(
+        "sessions",
+        _bytes("digest"),
+        *_texts("id", "account_id", "organization_id?"),
+        *_numbers("is_pending", "created_at_us", "seen_at_us", "ends_at_us"),
+        *_texts("ip", "user_agent"),
+        _check("sessions", "digest", "length(digest) = 32"),
+        _primary("sessions", "digest"),
+        _refers("sessions", "account_id", "accounts"),
+    )
+    _index("sessions", "account_id")
+    _index("sessions", "ends_at_us")
+    op.create_table(
+        "failures",
+        *_texts("subject"),
+        *_numbers("since_us", "count", "last_at_us"),
+        _primary("failures", "subject"),
+    )
+    _index("failures", "last_at_us")
+
+
+def _links() -> None:
+    op.create_table(
+        "links",
+        _bytes("digest"),
+        *_texts("id", "kind", "account_id?", "organization_id?", "email?", "role?", "facts?"),
+        *_texts("made_by"),
+        *_numbers("created_at_us", "ends_at_us", "used_at_us?"),
+        _check("links", "kind", "kind IN ('set-up', 'invite', 'reset', 'verify')"),
+        _check("links", "digest", "length(digest) = 32"),
+        _primary("links", "digest"),
+    )
+    _index("links", "organization_id")
+    _index("links", "account_id")
+
+
+def _asked_and_refused() -> None:
+    op.create_table(
+        "asks",
+        _running(),
+        *_texts("organization_id", "account_id", "key_id?", "wanted", "why", "state"),
+        *_numbers("asked_at_us"),
+        *_texts("answered_by?", "answer?"),
+        *_numbers("answered_at_us?"),
+        _check("asks", "state", "state IN ('open', 'granted', 'declined')"),
+        _primary("asks", "number"),
+        _refers("asks", "organization_id", "organizations"),
+        _refers("asks", "account_id", "accounts"),
+        sqlite_autoincrement=True,
+    )
+    _index("asks", "organization_id")
+    op.create_table(
+        "refusals",
+        _running(),
+        *_texts("request_id", "key_id", "project_id", "organization_id", "row"),
+        *_numbers("status", "at_us"),
+        *_texts("version?", "facts"),
+        _primary("refusals", "number"),
+        sqlite_autoincrement=True,
+    )
+    _index("refusals", "request_id")
+    _index("refusals", "organization_id", "at_us")
+    _index("refusals", "key_id", "at_us")
+    _index("refusals", "at_us")

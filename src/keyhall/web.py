@@ -1,0 +1,65 @@
+"""Everything that is not the lane, joined: the endpoints for programs, and the console behind them.
+
+The console is imported when its first page is asked for: a start waits for none of it.
+"""
+
+import functools
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from keyhall.api.app import refused, web
+from keyhall.app import House
+from keyhall.config import Config
+from keyhall.flows.accounts.desk import Desk, SignUp
+from keyhall.policy import access
+
+
+def application(house: House, config: Config) -> ASGIApp:
+    """The ASGI application beside the lane."""
+    if not config.console.enabled:
+        return web(house.hall, house.health)
+
+    @functools.cache
+    def pages() -> ASGIApp:
+        from keyhall.console import app as console
+        from keyhall.console.context import Console
+
+        context = Console(
+            hall=house.hall,
+            store=house.store,
+            desk=desk_of(house, config),
+            config=config,
+            peppers=house.peppers,
+            tiers=house.hall.callers.tiers,
+        )
+        return console.pages(context, refused)
+
+    async def behind(scope: Scope, receive: Receive, send: Send) -> None:
+        await pages()({**scope}, receive, send)  # It puts itself into its scope.
+
+    return web(house.hall, house.health, behind)
+
+
+def desk_of(house: House, config: Config) -> Desk:
+    settings = config.console
+    return Desk(
+        store=house.store,
+        clock=house.hall.clock,
+        pepper=house.peppers[0],
+        url=house.hall.url,
+        sign_up=sign_up_of(config),
+        domains=tuple(each.lower().lstrip("@") for each in settings.domains),
+        terms_url=settings.terms_url,
+        terms_version=settings.terms_version,
+        has_mail=bool(config.alerts.smtp_url and config.alerts.email_from),
+    )
+
+
+def sign_up_of(config: Config) -> SignUp:
+    """`auto`: everybody, if only this machine can ask; else by invitation."""
+    wanted = config.console.sign_up
+    if wanted != "auto":
+        return wanted
+    host = config.server.host
+    is_here = host == "localhost" or any(each.is_loopback for each in access.addresses(host))
+    return "open" if is_here and not config.server.trusted_proxies else "invite"

@@ -1,0 +1,68 @@
+"""A browser without a window: cookies, forms with their tokens, and pages as values.
+
+It does what a person does with JavaScript switched off: it follows links, fills in the form that
+stands on the page, and reads what comes.
+"""
+
+from typing import Any
+
+import httpx2
+from bs4 import BeautifulSoup, Tag
+
+PASSWORD = "correct horse battery"
+
+
+class Browser:
+    """One person's browser, at a server that runs in the same event loop."""
+
+    def __init__(self, url: str, **headers: str) -> None:
+        self.url = url
+        self.client = httpx2.AsyncClient(
+            base_url=url,
+            headers={"accept": "text/html", "user-agent": "Browser of the tests", **headers},
+            follow_redirects=False,
+            timeout=10,
+        )
+        self.response: httpx2.Response | None = None
+        self.page = BeautifulSoup("", "html.parser")
+
+    async def close(self) -> None:
+        await self.client.aclose()
+
+    async def visit(self, path: str, **headers: str) -> int:
+        """Open a page, by way of redirects; its status."""
+        for _ in range(5):
+            self._take(await self.client.get(path, headers=headers))
+            if not self.response.is_redirect:
+                break
+            path = self.response.headers["location"]
+        return self.response.status_code
+
+    async def send(self, path: str, follow: bool = True, **fields: Any) -> int:
+        """Submit a form to that address, with the token of the page that is open."""
+        token = self.page.find("input", {"name": "csrf"})
+        given = {"csrf": token["value"]} if isinstance(token, Tag) else {}
+        headers = {"origin": self.url, "sec-fetch-site": "same-origin"}
+        answer = await self.client.post(path, data={**given, **fields}, headers=headers)
+        self._take(answer)
+        if follow and answer.is_redirect:
+            return await self.visit(answer.headers["location"])
+        return answer.status_code
+
+    def _take(self, answer: httpx2.Response) -> None:
+        self.response = answer
+        if "html" in answer.headers.get("content-type", ""):
+            self.page = BeautifulSoup(answer.text, "html.parser")
+
+    @property
+    def text(self) -> str:
+        """What a reader sees, in one line."""
+        return " ".join(self.page.get_text(" ").split())
+
+    @property
+    def title(self) -> str:
+        found = self.page.find("h1")
+        return found.get_text(strip=True) if found else ""
+
+    def links(self) -> list[str]:
+        return [link["href"] for link in self.page.find_all("a", href=True)]
