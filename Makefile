@@ -22,12 +22,14 @@ COVERED := src/keyhall/policy/*,src/keyhall/wire/*,src/keyhall/errors.py,src/key
 # Tests that bound a time run in `make test` only: counting branches makes Python several times slower.
 COVERING = -m "not slow" -k "not quickly and not in_time and not less_than_a_second" $(wildcard tests/policy tests/wire tests/test_errors.py tests/ledger tests/counters tests/contracts)
 
+AS_ROOT = $(if $(filter 0,$(shell id -u)),,sudo -n)
+
 # pip in one quiet call. Its own words go to a log; people get one line.
 PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet install
 EXPLAIN = || { echo "Installing failed, see $(VENV)/install.log: $$(tail -n 1 $(VENV)/install.log)" >&2; \
 	exit 1; }
 
-.PHONY: help install install-dev serve test test-slow faults check coverage bench bench-peers bench-shared lock docs clean
+.PHONY: help install install-dev browser serve test test-slow faults check coverage bench bench-peers bench-shared lock docs clean
 .DEFAULT_GOAL := help
 
 help: ## Print these words.
@@ -41,6 +43,12 @@ serve: $(VENV)/.keyhall ## Start Keyhall; the first start makes a key. ARGS="--p
 
 test: install-dev ## Run every test that takes seconds. ARGS="-k word" are passed to pytest.
 	@$(PYTEST) -m "not slow" $(ARGS)
+
+browser: ## Install Chromium from the system's packages (Debian, Ubuntu), for journeys through the console.
+	@command -v chromium chromium-browser google-chrome >/dev/null 2>&1 || { \
+		$(AS_ROOT) apt-get update -qq && \
+		$(AS_ROOT) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium fonts-noto-core; \
+	} >/dev/null 2>&1 || echo "Chromium could not be installed: journeys in a browser will be skipped." >&2
 
 test-slow: install-dev ## Run the tests that take minutes or real time.
 	@$(TEST_ENV) $(BIN)/python -m pytest -m slow $(ARGS)
