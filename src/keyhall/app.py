@@ -172,6 +172,7 @@ async def _open(
         worker=worker,
         **as_configured(config, clock),
     )
+    hall.breakers.keep(engines.table, engines.drained)
     health = Health(hall, ledger.problem, ledger.delay)
     notes = engines.told(catalogue, clock.now_us()) + offered.notes + shared_notes(config)
     house = House(hall, store, engines, LaneState(), health, first, recovered, peppers, notes)
@@ -335,7 +336,7 @@ def reload_engines(house: House) -> Reload:
         engines = house.engines
         engines.refresh(await house.store.list_engines())
         house.hall.engines = engines.table
-        house.hall.breakers.keep(engines.table)
+        house.hall.breakers.keep(engines.table, engines.drained)
         _log.info("engines_changed", {"engines": list(engines.table)})
         for note in engines.notes:
             _log.warning("engine_note", {"note": note})

@@ -1,15 +1,14 @@
 """`keyhall config`: every setting, its value and where it came from."""
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import click
-import msgspec
 
 from keyhall.cli.manage import show
 from keyhall.cli.options import load_config
-from keyhall.config import SECRETS, SECTIONS, Config
-from keyhall.policy.secrets import MASK
+from keyhall.config.shown import Shown, shown
 from keyhall.policy.tiers import describe
 
 
@@ -28,11 +27,7 @@ def list_settings(data: str | None, path: str | None, as_json: bool) -> None:
     Each can be set in the settings file, or in the environment as KEYHALL_<SECTION>_<NAME>.
     """
     settings = load_config(data, path)
-    rows = [
-        _row(settings, section, name)
-        for section, kind in SECTIONS.items()
-        for name in kind.__struct_fields__
-    ]
+    rows = [row_of(each) for each in shown(settings)]
     if as_json:
         tiers = sorted(settings.tiers)
         found = {"data": str(settings.data), "settings": rows, "tiers": tiers}
@@ -50,28 +45,9 @@ def list_settings(data: str | None, path: str | None, as_json: bool) -> None:
         click.echo(f"\nTier {tier.name}: {describe(tier.limits)}")
 
 
-def _row(settings: Config, section: str, name: str) -> dict[str, Any]:
-    value = getattr(getattr(settings, section), name)
-    if (section, name) in SECRETS and value:
-        value = MASK
-    return {
-        "section": section,
-        "name": name,
-        "value": value,
-        "source": settings.sources.get((section, name), "default"),
-        "variable": f"KEYHALL_{section}_{name}".upper(),
-        "meaning": meaning(section, name),
-    }
+def row_of(setting: Shown) -> dict[str, Any]:
+    return asdict(setting)
 
 
 def _said(value: Any) -> str:
     return ", ".join(value) if isinstance(value, list) else str(value)
-
-
-def meaning(section: str, name: str) -> str:
-    """The sentence that the setting's type carries."""
-    for field in msgspec.structs.fields(SECTIONS[section]):
-        if field.name == name:
-            said = [meta.description for meta in field.type.__metadata__ if meta.description]
-            return str(said[-1])
-    raise LookupError(name)

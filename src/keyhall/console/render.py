@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import jinja2
 
 from keyhall import __version__
-from keyhall.console import static
+from keyhall.console import static, words
 from keyhall.console.context import THEME_COOKIE, Ask
 from keyhall.console.menu import menu_of
 from keyhall.policy.pricing import decimal
@@ -39,6 +39,7 @@ def environment() -> jinja2.Environment:
         "money": money,
         "span": span,
     }
+    made.filters |= words.FILTERS
     made.globals |= {"asset": static.address, "version": __version__, "query": query}
     return made
 

@@ -2,5 +2,29 @@
 
 from keyhall.console.gate import Page
 from keyhall.console.pages import entrance, home
+from keyhall.console.pages.operate import (
+    aliases,
+    asks,
+    engines,
+    models,
+    organizations,
+    settings,
+    tiers,
+)
+from keyhall.console.pages.organization import audit, projects, spending, statements
 
-ROUTES: tuple[Page, ...] = (*entrance.ROUTES, *home.ROUTES)
+ROUTES: tuple[Page, ...] = (
+    *entrance.ROUTES,
+    *home.ROUTES,
+    *projects.ROUTES,
+    *spending.ROUTES,
+    *statements.ROUTES,
+    *audit.ROUTES,
+    *asks.ROUTES,  # Before the organizations: `asks` is none of them.
+    *organizations.ROUTES,
+    *tiers.ROUTES,
+    *models.ROUTES,
+    *aliases.ROUTES,
+    *engines.ROUTES,
+    *settings.ROUTES,
+)

@@ -98,6 +98,7 @@ class EngineRecord:
     url: str
     key_env: str | None
     created_at_us: int
+    drained_at_us: int | None = None  # since when it gets no new requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,7 @@ class AuditRow:
     target: str
     before: str | None
     after: str | None
+    organization_id: str | None = None  # None: an act of the hall, or one older than this column
 
 
 @dataclass(frozen=True, slots=True)

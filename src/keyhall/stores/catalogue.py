@@ -264,3 +264,8 @@ async def add_engine(connection: AsyncConnection, engine: EngineRecord) -> None:
 
 async def remove_engine(connection: AsyncConnection, name: str) -> None:
     await connection.execute(delete(engines).where(engines.c.name == name))
+
+
+async def set_drained(connection: AsyncConnection, name: str, at_us: int | None) -> None:
+    changed = update(engines).where(engines.c.name == name)
+    await connection.execute(changed.values(drained_at_us=at_us))

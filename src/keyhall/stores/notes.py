@@ -20,14 +20,28 @@ from keyhall.stores.tables import audit, changes, meta
 CHANNEL = "keyhall_changes"  # of PostgreSQL: wakes everybody who follows changes
 NOTHING = bytes(32)  # before the first row of the chain
 
-_CHAINED = ("at_us", "who", "origin", "action", "target", "before", "after")
+_CHAINED = ("at_us", "who", "origin", "action", "target", "before", "after", "organization_id")
 _SHOWN = tuple(column for column in audit.c if column.name != "digest")
 
 
 def chained(previous: bytes, row: Sequence[int | str | None]) -> bytes:
     """The digest of an audit row: SHA-256 over the row's before it and its values (R24). The
-    caller's transaction excludes other writers, so there is one chain."""
-    return hashlib.sha256(previous + msgspec.msgpack.encode(row)).digest()
+    organization comes last, and is left out where a row has none: rows older than that column keep
+    their digests. The caller's transaction excludes other writers, so there is one chain."""
+    covered = row[:-1] if row[-1] is None else row
+    return hashlib.sha256(previous + msgspec.msgpack.encode(covered)).digest()
+
+
+def organization_of(target: str, *records: object | None) -> str | None:
+    """Whose members may see an act: its organization, as what was changed or the target says it.
+    None for acts of the hall: versions, engines, sign-ins."""
+    if target.startswith("org_"):  # The organization itself, or `org_.../acct_...`: a member.
+        return target.partition("/")[0]
+    for record in records:
+        found = getattr(record, "organization_id", None)
+        if isinstance(found, str):
+            return found
+    return None
 
 
 def _json(facts: dict[str, Any] | None) -> str | None:
@@ -65,7 +79,10 @@ async def record(
 ) -> None:
     """Write one audit row and, for what the server has snapshots of, one change row."""
     old, new = difference(before, after)
-    row = (now_us, actor.who, actor.origin, action, target, _json(old), _json(new))
+    row = (
+        *(now_us, actor.who, actor.origin, action, target, _json(old), _json(new)),
+        organization_of(target, after, before),
+    )
     last = select(audit.c.digest).where(audit.c.digest.is_not(None))
     newest = last.order_by(audit.c.number.desc()).limit(1)
     previous = await connection.scalar(newest) or NOTHING

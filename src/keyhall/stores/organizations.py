@@ -14,7 +14,7 @@ from keyhall.stores.tables import accounts, members, organizations, projects
 _DEFAULT_PROJECT = "default_project"
 
 
-def _organization(row: RowMapping) -> Organization:
+def organization_of(row: RowMapping) -> Organization:
     return Organization(
         id=row["id"],
         name=row["name"],
@@ -27,7 +27,7 @@ def _organization(row: RowMapping) -> Organization:
     )
 
 
-def _project(row: RowMapping) -> Project:
+def project_of(row: RowMapping) -> Project:
     return Project(
         id=row["id"],
         organization_id=row["organization_id"],
@@ -82,7 +82,7 @@ async def find_organization(connection: AsyncConnection, wanted: str) -> list[Or
     """By id, else all of that name."""
     for column in (organizations.c.id, organizations.c.name):
         query = select(organizations).where(column == wanted).order_by(organizations.c.id)
-        found = [_organization(row) for row in (await connection.execute(query)).mappings()]
+        found = [organization_of(row) for row in (await connection.execute(query)).mappings()]
         if found:
             return found
     return []
@@ -92,7 +92,7 @@ async def list_organizations(connection: AsyncConnection, limit: int) -> list[Or
     """Oldest first: the first run's comes first."""
     query = select(organizations).order_by(organizations.c.created_at_us, organizations.c.id)
     rows = (await connection.execute(query.limit(limit))).mappings()
-    return [_organization(row) for row in rows]
+    return [organization_of(row) for row in rows]
 
 
 async def add_member(
@@ -147,7 +147,7 @@ async def find_project(connection: AsyncConnection, wanted: str) -> list[Project
     """By id, else all of that name."""
     for column in (projects.c.id, projects.c.name):
         query = select(projects).where(column == wanted).order_by(projects.c.id)
-        found = [_project(row) for row in (await connection.execute(query)).mappings()]
+        found = [project_of(row) for row in (await connection.execute(query)).mappings()]
         if found:
             return found
     return []
@@ -171,4 +171,4 @@ async def list_projects(
     query = select(projects).order_by(projects.c.created_at_us, projects.c.id).limit(limit)
     if organization_id is not None:
         query = query.where(projects.c.organization_id == organization_id)
-    return [_project(row) for row in (await connection.execute(query)).mappings()]
+    return [project_of(row) for row in (await connection.execute(query)).mappings()]

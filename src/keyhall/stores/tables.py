@@ -172,6 +172,7 @@ engines = Table(
     _text("url"),
     _maybe_text("key_env"),  # the name of an environment variable, never the key
     _number("created_at_us"),
+    _maybe_number("drained_at_us"),  # since when it gets no new requests
 )
 
 versions = Table(
@@ -304,8 +305,10 @@ audit = Table(
     _maybe_text("before"),
     _maybe_text("after"),
     Column("digest", LargeBinary, nullable=True),  # chained to the row before it (R24)
+    _maybe_text("organization_id"),  # whose members may see it
     Index(None, "target"),
     Index(None, "action"),
+    Index(None, "organization_id"),
     sqlite_autoincrement=True,
 )
 

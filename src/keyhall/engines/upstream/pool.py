@@ -74,6 +74,13 @@ class Pool:
         else:
             self._wait(call)
 
+    async def probe(self) -> None:
+        """Make one connection and close it. Raises what making one raises: TimeoutError,
+        AddressRefused, OSError."""
+        async with asyncio.timeout(self._deadlines.connect):
+            connection = await self._connect_to_any()
+        connection.abort()
+
     def forget(self, call: Call) -> None:
         """A waiting call is no longer wanted."""
         self._waiting.pop(call, None)

@@ -91,6 +91,7 @@ class Engines:
         # What the operator should know of the last `refresh`.
         self.left_out: list[str] = []  # a line for each engine
         self.without_key: dict[str, str] = {}  # and the variable that should hold it
+        self.drained: frozenset[str] = frozenset()  # those that get no new requests
 
     @property
     def notes(self) -> list[str]:
@@ -113,6 +114,7 @@ class Engines:
     def refresh(self, records: Sequence[EngineRecord]) -> None:
         """Make what is new, keep what is the same, let go of what is not wanted any more."""
         self.left_out, self.without_key = [], {}
+        self.drained = frozenset(each.name for each in records if each.drained_at_us is not None)
         table: dict[str, Engine] = {SANDBOX: self.table[SANDBOX]}
         places = self._wanted(records)
         for name, place in places.items():

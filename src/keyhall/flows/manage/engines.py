@@ -77,6 +77,42 @@ async def remove(store: SqlStore, name: str, *, actor: Actor, now_us: int) -> En
         return engine
 
 
+async def drain(store: SqlStore, name: str, *, actor: Actor, now_us: int) -> EngineRecord:
+    """Send it no new requests until it is resumed: fallbacks answer, or callers are told to come
+    again. What it has under way ends in peace."""
+    return await _drained(store, name, now_us, "engine.drain", actor, now_us)
+
+
+async def resume(store: SqlStore, name: str, *, actor: Actor, now_us: int) -> EngineRecord:
+    return await _drained(store, name, None, "engine.resume", actor, now_us)
+
+
+async def _drained(
+    store: SqlStore, name: str, at_us: int | None, action: str, actor: Actor, now_us: int
+) -> EngineRecord:
+    if name in RESERVED:
+        raise Invalid(f"{name} is not an engine that was added, and cannot be drained.")
+    async with store.writing() as connection:
+        before = await rows.find_engine(connection, name)
+        if before is None:
+            raise NotFound(f"No engine {name}. `keyhall engines list` shows them.")
+        if (before.drained_at_us is None) == (at_us is None):
+            return before
+        after = replace(before, drained_at_us=at_us)
+        await rows.set_drained(connection, name, at_us)
+        await notes.record(
+            connection,
+            actor,
+            now_us,
+            action=action,
+            target=name,
+            before=before,
+            after=after,
+            changed="engine",
+        )
+        return after
+
+
 def _check_name(name: str) -> None:
     if name in RESERVED:
         raise Invalid(f"The name {name} is taken by Keyhall itself; choose another.")

@@ -166,9 +166,7 @@ async def create_project(
             owner_id = (await default_project(connection)).organization_id
         else:
             owner_id = (await organization_by(connection, organization)).id
-        same = await rows.find_project(connection, name)
-        if any(project.organization_id == owner_id for project in same):
-            raise Invalid(f"There is a project called '{name}' already.")
+        await _free_name(connection, owner_id, name)
         project = Project(f"proj_{draw(entropy, 12)}", owner_id, name, now_us)
         await rows.add_project(connection, project)
         await notes.record(
@@ -181,6 +179,27 @@ async def create_project(
             after=project,
         )
         return project
+
+
+async def _free_name(connection: AsyncConnection, organization_id: str, name: str) -> None:
+    same = await rows.find_project(connection, name)
+    if any(project.organization_id == organization_id for project in same):
+        raise Invalid(f"There is a project called '{name}' already.")
+
+
+async def rename_project(
+    store: SqlStore, wanted: str, name: str, *, actor: Actor, now_us: int
+) -> Project:
+    """Its id and its keys stay what they are."""
+    name = checks.name(name)
+    async with store.writing() as connection:
+        before = await project_by(connection, wanted)
+        if name == before.name:
+            return before
+        await _free_name(connection, before.organization_id, name)
+        return await _replace_project(
+            connection, before, replace(before, name=name), "project.rename", actor, now_us
+        )
 
 
 async def change_project(
@@ -198,15 +217,27 @@ async def change_project(
         checks.limits(after.limits)
         checks.models(after.models)
         if after != before:
-            await rows.replace_project(connection, after)
-            await notes.record(
-                connection,
-                actor,
-                now_us,
-                action=action,
-                target=after.id,
-                before=before,
-                after=after,
-                changed="project",
-            )
+            await _replace_project(connection, before, after, action, actor, now_us)
         return after
+
+
+async def _replace_project(
+    connection: AsyncConnection,
+    before: Project,
+    after: Project,
+    action: str,
+    actor: Actor,
+    now_us: int,
+) -> Project:
+    await rows.replace_project(connection, after)
+    await notes.record(
+        connection,
+        actor,
+        now_us,
+        action=action,
+        target=after.id,
+        before=before,
+        after=after,
+        changed="project",
+    )
+    return after

@@ -81,14 +81,16 @@ def _told(version: Version) -> bytes:
 
 def _left_alone(version: Version, engine: Engine, hall: Hall, now_us: int) -> ApiError:
     wait_us = max(hall.breakers.wait_us(engine, now_us), 1_000_000)
+    why = "has failed many times in a row and is left alone for a while"
+    if hall.breakers.is_drained(engine):
+        why = "takes no new requests for a while: its operator is at work"
     return ApiError(
         errors.ENGINE_BUSY,
         headers=(
             (b"retry-after", b"%d" % -(-wait_us // 1_000_000)),
             (b"retry-after-ms", b"%d" % -(-wait_us // 1_000)),
         ),
-        detail=f"The engine of {version.name} has failed many times in a row and is left alone "
-        "for a while.",
+        detail=f"The engine of {version.name} {why}.",
     )
 
 

@@ -128,3 +128,10 @@ async def newest(
     if organization_id is not None:
         query = query.where(alerts.c.organization_id == organization_id)
     return [_alert(row) for row in (await connection.execute(query)).mappings()]
+
+
+async def of_quota(connection: AsyncConnection, quota_id: str, limit: int) -> list[Alert]:
+    """Newest first."""
+    query = select(alerts).where(alerts.c.quota_id == quota_id)
+    rows = await connection.execute(query.order_by(alerts.c.number.desc()).limit(limit))
+    return [_alert(row) for row in rows.mappings()]

@@ -26,6 +26,7 @@ _USAGE = select(usage.c.number, usage.c.batch, *(usage.c[name] for name in COLUM
 _AUDIT = select(
     *(audit.c[name] for name in ("number", "digest")),
     *(audit.c[name] for name in ("at_us", "who", "origin", "action", "target", "before", "after")),
+    audit.c.organization_id,
 )
 _OVERAGE = select(
     *overage.c,

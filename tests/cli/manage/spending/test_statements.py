@@ -6,7 +6,8 @@ import io
 import pytest
 from made_usage import made_usage
 
-from keyhall.cli.manage.spending.statements import COLUMNS, harmless
+from keyhall.flows.manage.statement_text import COLUMNS
+from keyhall.policy.spreadsheet import harmless
 
 ORGANIZATION = "Default organization"
 AT_US = 1_774_000_000_000_000  # 2026-03-20 UTC

@@ -4,6 +4,7 @@ from typing import Any
 
 from keyhall.cli.manage import show, words
 from keyhall.flows.manage.quotas import Seen
+from keyhall.flows.manage.statement_text import overage_price
 from keyhall.policy.quotas import Quota, QuotaResource
 from keyhall.ports.records import QuotaStanding
 
@@ -61,11 +62,7 @@ def beyond(quota: Quota) -> str:
     return f"overage at {price(quota.resource, quota.overage_price)}"
 
 
-def price(resource: str, micro: int) -> str:
-    """Of what lies beyond: units of the currency per million; of money, what is added to it."""
-    if resource == "money":
-        return f"{words.money(micro, 1).rstrip('0').rstrip('.')} % more"
-    return f"{words.money(micro, words.MICRO_DIGITS)} per million {resource}"
+price = overage_price
 
 
 def percent(standing: QuotaStanding) -> int:

@@ -1,4 +1,5 @@
-"""How accounts sign in, what they were sent and ask for; what keys were refused; more roles.
+"""How accounts sign in, what they were sent and ask for; what keys were refused; more roles; whose
+an audited act is; engines that are drained.
 
 Only adds: a release that knows 0004 reads and writes beside it, and knows nobody who signs in.
 """
@@ -56,6 +57,9 @@ def upgrade() -> None:
     _who_signs_in()
     _links()
     _asked_and_refused()
+    op.add_column("audit", *_texts("organization_id?"))
+    _index("audit", "organization_id")
+    op.add_column("engines", *_numbers("drained_at_us?"))
 
 
 def _who_signs_in() -> None:

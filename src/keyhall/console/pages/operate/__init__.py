@@ -1,0 +1,1 @@
+"""Pages of whoever runs the hall: organizations, tiers, models, engines, settings."""

@@ -1,0 +1,94 @@
+"""Words for limits, budgets, prices and times that span: filters of the pages of administrators."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from keyhall.flows.manage.statement_text import overage_price
+from keyhall.policy.catalogue import Price
+from keyhall.policy.limits import Limits
+from keyhall.policy.people.acts import says
+from keyhall.policy.pricing import NANO_DIGITS, decimal
+from keyhall.policy.quotas import Quota
+from keyhall.ports.records import QuotaStanding
+
+THIN = "\N{THIN SPACE}"
+MICRO_DIGITS = 6
+_RESOURCES = {"requests": "Requests", "tokens": "Tokens", "money": "Money"}
+
+
+def thin(number: int) -> str:
+    return f"{number:,}".replace(",", THIN)
+
+
+def limits(given: Limits) -> str:
+    """`20 requests, 40 000 tokens`, or a dash."""
+    said = [
+        f"{thin(amount)} {what}"
+        for amount, what in (
+            (given.requests_per_minute, "requests"),
+            (given.tokens_per_minute, "tokens"),
+            (given.in_flight, "at once"),
+        )
+        if amount is not None
+    ]
+    return ", ".join(said) or "none"
+
+
+def amount(units: int, resource: str) -> str:
+    """Of a budget, in its own unit."""
+    return decimal(units, NANO_DIGITS, THIN) if resource == "money" else thin(units)
+
+
+def quota_name(quota: Quota) -> str:
+    if quota.period == "ever":
+        return "Prepaid credit"
+    return f"{_RESOURCES[quota.resource]} per {quota.period}"
+
+
+def share(standing: QuotaStanding) -> int:
+    """Used and held, in percent of the amount, rounded down."""
+    whole = standing.quota.amount
+    return (standing.used + standing.held) * 100 // whole if whole else 100
+
+
+def beyond(quota: Quota) -> str:
+    """What happens beyond a budget."""
+    if quota.policy == "suspend":
+        return "refused"
+    return f"charged: {overage_price(quota.resource, quota.overage_price)}"
+
+
+def price(given: Price | None) -> str:
+    """Units of the currency per million tokens, input and output."""
+    if given is None:
+        return "none"
+    return " / ".join(decimal(each, MICRO_DIGITS, THIN) for each in (given.input, given.output))
+
+
+def exact(at_us: int) -> str:
+    """`2026-11-30 07:28 UTC`"""
+    return datetime.fromtimestamp(at_us // 1_000_000, tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def millis(us: int | None) -> str:
+    return "" if us is None else f"{us / 1000:,.1f}{THIN}ms".replace(",", THIN)
+
+
+def hours(us: int) -> str:
+    return f"{us // 3_600_000_000}{THIN}h"
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    "limits": limits,
+    "amount": amount,
+    "quota_name": quota_name,
+    "share": share,
+    "beyond": beyond,
+    "price": price,
+    "exact": exact,
+    "millis": millis,
+    "hours": hours,
+    "does": says,
+    "overage_price": lambda micro, resource: overage_price(resource, micro),
+}

@@ -1,0 +1,1 @@
+"""What operators and administrators look through: acts, places, asks and traffic."""
