@@ -38,6 +38,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Suspend, resume, limit and bill organizations.",
     ),
     "projects": ("keyhall.cli.manage.projects:projects", "Create projects and set their limits."),
+    "asks": ("keyhall.cli.manage.operate.asks:asks", "Answer those who ask for higher limits."),
+    "audit": ("keyhall.cli.manage.operate.audit:audit", "Show who did what, from where, and when."),
     "database": ("keyhall.cli.database:database", "Show and upgrade the database's schema."),
     "verify": ("keyhall.cli.verify:verify", "Compute everything again and compare."),
     "backup": ("keyhall.cli.backup:backup", "Copy the data folder, beside a running server."),

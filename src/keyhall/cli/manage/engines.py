@@ -1,12 +1,17 @@
 """`keyhall engines`: the servers that answer. Keys of upstreams stay in the environment."""
 
+from dataclasses import asdict
 from typing import Any
 
 import click
 
 from keyhall.cli.manage import show, words
 from keyhall.cli.manage.open import House, Where, act, options
+from keyhall.cli.options import fail
+from keyhall.flows.engines.run_engines import Engines
+from keyhall.flows.engines.try_engine import Trial, try_engine
 from keyhall.flows.manage import engines as manage
+from keyhall.flows.manage.checks import NotFound
 from keyhall.ports.records import EngineRecord
 
 EMBEDDED = "sandbox"
@@ -14,7 +19,7 @@ EMBEDDED = "sandbox"
 
 @click.group()
 def engines() -> None:
-    """Add, list and remove the engines that answer."""
+    """Add, list, test, drain and remove the engines that answer."""
 
 
 def json_of(engine: EngineRecord) -> dict[str, Any]:
@@ -24,6 +29,7 @@ def json_of(engine: EngineRecord) -> dict[str, Any]:
         "url": engine.url,
         "key_env": engine.key_env,
         "created_at": words.stamp(engine.created_at_us),
+        "drained_at": words.stamp(engine.drained_at_us),
     }
 
 
@@ -41,10 +47,18 @@ def list_engines(as_json: bool, where: Where) -> None:
         show.as_json([embedded, *(json_of(engine) for engine in found)])
         return
     show.table(
-        ("Engine", "Address", "Key from"),
+        ("Engine", "Address", "Key from", ""),
         [
-            (EMBEDDED, "embedded; no AI", ""),
-            *((engine.name, engine.url, _key_from(engine, environ)) for engine in found),
+            (EMBEDDED, "embedded; no AI", "", ""),
+            *(
+                (
+                    engine.name,
+                    engine.url,
+                    _key_from(engine, environ),
+                    "drained" if engine.drained_at_us else "",
+                )
+                for engine in found
+            ),
         ],
     )
 
@@ -89,3 +103,67 @@ def remove(name: str, as_json: bool, where: Where) -> None:
         show.as_json(json_of(engine))
     else:
         show.line(f"Removed {engine.name} ({engine.url}).")
+
+
+@engines.command()
+@click.argument("name")
+@options
+def drain(name: str, as_json: bool, where: Where) -> None:
+    """Send an engine no new requests: fallbacks answer, or callers are told to come again."""
+    engine = act(where, lambda house: manage.drain(house.store, name, **house.by))
+    if as_json:
+        show.as_json(json_of(engine))
+    else:
+        show.line(f"{engine.name} gets no new requests. `keyhall engines resume {engine.name}`.")
+
+
+@engines.command()
+@click.argument("name")
+@options
+def resume(name: str, as_json: bool, where: Where) -> None:
+    """Send a drained engine requests again."""
+    engine = act(where, lambda house: manage.resume(house.store, name, **house.by))
+    if as_json:
+        show.as_json(json_of(engine))
+    else:
+        show.line(f"{engine.name} gets requests again.")
+
+
+@engines.command()
+@click.argument("name")
+@click.option("--model", required=True, help="By the name that the engine knows it by.")
+@options
+def test(name: str, model: str, as_json: bool, where: Where) -> None:
+    """Make one live call of a few tokens, with its timings. An upstream may charge it."""
+
+    async def work(house: House) -> Trial:
+        server = house.config.server
+        made = Engines(house.config, url=server.url or f"http://{server.host}:{server.port}")
+        try:
+            made.refresh(await house.store.list_engines())
+            engine = made.table.get(name)
+            if engine is None:
+                why = next((note for note in made.left_out if f" {name} " in note), "")
+                raise NotFound(f"No engine {name}. {why or '`keyhall engines list` shows them.'}")
+            return await try_engine(house.store, engine, model, **house.by)
+        finally:
+            await made.close()
+
+    trial = act(where, work)
+    if as_json:
+        show.as_json(asdict(trial) | {"is_well": trial.is_well})
+    elif trial.connect_us is not None or trial.is_well:
+        show.facts(
+            (
+                ("Connect", _millis(trial.connect_us)),
+                ("First byte", _millis(trial.first_byte_us)),
+                ("Whole answer", _millis(trial.total_us)),
+                ("Said", trial.text),
+            )
+        )
+    if not trial.is_well:
+        fail(f"{trial.engine} did not answer, {trial.step}: {trial.problem} {trial.advice}".strip())
+
+
+def _millis(us: int | None) -> str:
+    return "" if us is None else f"{us / 1000:,.1f} ms"

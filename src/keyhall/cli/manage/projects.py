@@ -130,6 +130,20 @@ def create(name: str, organization: str | None, as_json: bool, where: Where) -> 
 
 @projects.command()
 @click.argument("project")
+@click.argument("name")
+@options
+def rename(project: str, name: str, as_json: bool, where: Where) -> None:
+    """Give a project another name. Its id and keys stay what they are."""
+    _done(
+        where,
+        as_json,
+        lambda house: manage.rename_project(house.store, project, name, **house.by),
+        lambda found: f"{found.id} is called {found.name} now.",
+    )
+
+
+@projects.command()
+@click.argument("project")
 @words.limit_options
 @options
 def limits(

@@ -70,7 +70,7 @@ async def _page(ask: Ask, error: Refused | None = None, number: int = 0) -> Resp
         states=list(STATES),
         tiers=ask.console.tiers(),
         faults=given.faults_of(error),
-        refused=number,
+        refused=number if number in {each.number for each in found} else 0,
         form=given.sent(ask),
     )
 

@@ -21,6 +21,7 @@ from keyhall.stores.operate.traffic import Failures
 
 SANDBOX = "sandbox"
 LATELY_US = 15 * 60_000_000
+TAKEN_UP_US = 5_000_000  # an engine that was added is used within a second or so
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,8 @@ def _health(
     """What this process knows without asking the engine anything."""
     breakers = ask.console.hall.breakers
     if engine is None:
+        if record is not None and ask.now_us - record.created_at_us < TAKEN_UP_US:
+            return "warn", "Just added: the server takes it up in a moment. Load this page again."
         return "bad", "This server cannot use it: its start said why, and so does `keyhall doctor`."
     if record is not None and record.drained_at_us is not None:
         return "warn", "Drained: no new requests go to it; fallbacks answer where there are some."

@@ -1,0 +1,1 @@
+"""What operators look through and answer: the audit, and who asks for more."""
