@@ -9,6 +9,7 @@ import msgspec
 from keyhall.policy.pricing import NANO_DIGITS, decimal
 
 CHARACTERS_MAX = 300
+MICRO_DIGITS = 6
 
 
 class Change(NamedTuple):
@@ -21,8 +22,15 @@ def changes(before: str | None, after: str | None) -> list[Change]:
     """Of the JSON that the audit keeps; a field that is on one side only has nothing on the
     other. Of what was made or removed, empty fields are left out."""
     old, new = dict(_flat(before)), dict(_flat(after))
+    is_money = "money" in (old.get("resource"), new.get("resource"))
+
+    def told(field: str, value: Any) -> str:
+        if field == "amount" and is_money and isinstance(value, int):
+            return decimal(value, NANO_DIGITS)
+        return said(field, value)
+
     rows = [
-        Change(_name(field), said(field, old.get(field)), said(field, new.get(field)))
+        Change(_name(field), told(field, old.get(field)), told(field, new.get(field)))
         for field in dict.fromkeys([*old, *new])
     ]
     return [row for row in rows if row.before != row.after]
@@ -59,6 +67,8 @@ def said(field: str, value: Any) -> str:
             return datetime.fromtimestamp(value / 1_000_000, tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
         if field.endswith("_nano"):
             return decimal(value, NANO_DIGITS)
+        if field.startswith("price"):
+            return decimal(value, MICRO_DIGITS)
         if field.endswith("_us"):
             return f"{value / 1000:,.1f} ms"
         return f"{value:,}"

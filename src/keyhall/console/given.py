@@ -4,7 +4,7 @@ from zoneinfo import ZoneInfo
 
 from keyhall.console.context import Ask
 from keyhall.flows.manage.checks import Invalid, Refused
-from keyhall.policy import written
+from keyhall.policy.forms import written
 from keyhall.policy.limits import Limits
 from keyhall.policy.pricing import NANO_DIGITS, decimal
 from keyhall.policy.quotas import Quota

@@ -1,8 +1,11 @@
 """Words for limits, budgets, prices and times that span: filters of the pages of administrators."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
+
+from markupsafe import Markup, escape
 
 from keyhall.flows.manage.statement_text import overage_price
 from keyhall.policy.catalogue import Price
@@ -14,6 +17,7 @@ from keyhall.ports.records import QuotaStanding
 
 THIN = "\N{THIN SPACE}"
 MICRO_DIGITS = 6
+_TICKS = re.compile(r"`([^`]+)`")
 _RESOURCES = {"requests": "Requests", "tokens": "Tokens", "money": "Money"}
 
 
@@ -22,12 +26,12 @@ def thin(number: int) -> str:
 
 
 def limits(given: Limits) -> str:
-    """`20 requests, 40 000 tokens`, or a dash."""
+    """`20 requests/min, 40 000 tokens/min`, or `none`."""
     said = [
         f"{thin(amount)} {what}"
         for amount, what in (
-            (given.requests_per_minute, "requests"),
-            (given.tokens_per_minute, "tokens"),
+            (given.requests_per_minute, "requests/min"),
+            (given.tokens_per_minute, "tokens/min"),
             (given.in_flight, "at once"),
         )
         if amount is not None
@@ -75,6 +79,11 @@ def millis(us: int | None) -> str:
     return "" if us is None else f"{us / 1000:,.1f}{THIN}ms".replace(",", THIN)
 
 
+def ticks(text: str) -> Markup:
+    """What stands between backticks, as code."""
+    return Markup(_TICKS.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped
+
+
 def hours(us: int) -> str:
     return f"{us // 3_600_000_000}{THIN}h"
 
@@ -89,6 +98,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "exact": exact,
     "millis": millis,
     "hours": hours,
+    "ticks": ticks,
     "does": says,
     "overage_price": lambda micro, resource: overage_price(resource, micro),
 }

@@ -15,6 +15,7 @@ from keyhall.policy.limits import Limits
 from keyhall.policy.tiers import BUILT_IN, Tier
 from keyhall.ports.records import EngineRecord
 from keyhall.stores import notes, tables
+from keyhall.stores import organizations as places
 
 ORGANIZATION = "Default organization"
 
@@ -148,6 +149,13 @@ ACTS = {
         ["catalogue"],
     ),
     "engine.add": (add_engine, ["engine"]),
+    "engine.drain": (lambda house, store: engines.drain(store, "gone", **by(house)), ["engine"]),
+    "project.rename": (
+        lambda house, store: organizations.rename_project(
+            store, "Default project", "web", **by(house)
+        ),
+        ["project"],
+    ),
     "engine.remove": (lambda house, store: engines.remove(store, "gone", **by(house)), ["engine"]),
 }
 ACTS["organization.resume"] = ACTS.pop("organization.suspend")
@@ -297,3 +305,20 @@ def test_the_first_run_and_its_tiers_are_in_the_audit(house) -> None:
         (False, True),
         (True, False),
     ]
+
+
+def test_an_act_says_whose_organization_it_is_and_the_chain_covers_it(house) -> None:
+    async def work(store):
+        await prepared(house, store)
+        async with store.reading() as connection:
+            rows = await notes.audit_rows(connection, limit=1000)
+            project = await places.default_project(connection)
+        return rows, project.organization_id
+
+    rows, organization_id = house.run(work)
+    of = {row.action: row.organization_id for row in rows}
+    ours = ("key.create", "key.pause", "quota.create", "credit.add", "organization.suspend")
+    assert {of[action] for action in (*ours, "project.create")} == {organization_id}
+    assert {of[action] for action in ("engine.add", "version.add", "alias.move")} == {None}
+    last = (1, "tester", "tests", "key.create", "key_1", None, None)
+    assert notes.chained(notes.NOTHING, (*last, None)) != notes.chained(notes.NOTHING, (*last, "o"))

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from keyhall.flows.manage.statements import Statement
+from keyhall.policy.forms.spreadsheet import harmless
 from keyhall.policy.pricing import NANO_DIGITS, decimal
-from keyhall.policy.spreadsheet import harmless
 from keyhall.stores.spending.statements import OverageLine
 
 MICRO_DIGITS = 6

@@ -1,6 +1,7 @@
 """What an audited act is called in a sentence: who did it stands before it, to what behind it."""
 
 SAYS: dict[str, str] = {
+    "account.claim": "took the hall over as",
     "account.create": "made the account",
     "account.sign-in": "signed in as",
     "alias.fallback": "set the fallbacks of the alias",
@@ -35,9 +36,9 @@ SAYS: dict[str, str] = {
     "project.limits": "changed the limits of the project",
     "project.models": "chose the models of the project",
     "project.rename": "renamed the project",
-    "quota.change": "changed the budget",
-    "quota.create": "made the budget",
-    "quota.remove": "removed the budget",
+    "quota.change": "changed the budget of",
+    "quota.create": "made the budget of",
+    "quota.remove": "removed the budget of",
     "tier.declare": "declared the tier",
     "version.add": "added the version",
     "version.deprecate": "deprecated the version",

@@ -7,7 +7,7 @@ import pytest
 from made_usage import made_usage
 
 from keyhall.flows.manage.statement_text import COLUMNS
-from keyhall.policy.spreadsheet import harmless
+from keyhall.policy.forms.spreadsheet import harmless
 
 ORGANIZATION = "Default organization"
 AT_US = 1_774_000_000_000_000  # 2026-03-20 UTC

@@ -18,8 +18,8 @@ from keyhall.console.pages.operate.models import (
 from keyhall.console.words import price
 from keyhall.flows.manage import versions as manage
 from keyhall.flows.manage.checks import NotFound, Refused
-from keyhall.policy import written
 from keyhall.policy.catalogue import Sampling, Version, status_at
+from keyhall.policy.forms import written
 from keyhall.ports.records import AuditRow
 from keyhall.stores import catalogue as rows
 from keyhall.stores.operate import acts, traffic

@@ -10,7 +10,7 @@ from keyhall.console.gate import Page
 from keyhall.flows.manage import asks as manage
 from keyhall.flows.manage.asks import Given
 from keyhall.flows.manage.checks import NotFound, Refused
-from keyhall.policy import written
+from keyhall.policy.forms import written
 from keyhall.policy.limits import Limits
 from keyhall.ports import people
 from keyhall.ports.people import AskState

@@ -66,7 +66,7 @@ async def _page(ask: Ask, name: str, error: Refused | None = None, act: str = ""
     return ask.page(
         "operate/version.html",
         400 if error else 200,
-        version=version,
+        found=version,
         standing=status_at(version, ask.now_us),
         aliases=sorted(alias for alias, to in catalogue.aliases.items() if to == name),
         others=answering(catalogue.versions.values(), ask.now_us, name),

@@ -11,7 +11,7 @@ from keyhall.console.gate import Page
 from keyhall.flows.manage import organizations as manage
 from keyhall.flows.manage import quotas
 from keyhall.flows.manage.checks import NotFound, Refused
-from keyhall.policy import written
+from keyhall.policy.forms import written
 from keyhall.policy.quotas import span
 from keyhall.policy.tiers import tier_now
 from keyhall.stores import organizations

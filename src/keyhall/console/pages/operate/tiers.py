@@ -9,7 +9,7 @@ from keyhall.policy.limits import Limits
 from keyhall.policy.tiers import BUILT_IN, Tier
 from keyhall.stores.operate import places
 
-EXAMPLE = Tier("course-2027", Limits(30, 60_000, 2), 1_024)
+EXAMPLE = Tier("workshop", Limits(30, 60_000, 2), 1_024)
 
 
 async def show(ask: Ask) -> Response:

@@ -15,9 +15,9 @@ from keyhall.console.gate import Page
 from keyhall.console.pages.organization.statements import file
 from keyhall.flows.manage.checks import Refused
 from keyhall.flows.manage.statement_text import stamp
-from keyhall.policy import written
+from keyhall.policy.forms import written
+from keyhall.policy.forms.spreadsheet import harmless
 from keyhall.policy.people.acts import SAYS, says
-from keyhall.policy.spreadsheet import harmless
 from keyhall.ports.records import AuditRow
 from keyhall.stores.operate import acts
 from keyhall.stores.operate.acts import Wanted
@@ -54,7 +54,7 @@ async def _rows(ask: Ask, wanted: Wanted, limit: int) -> tuple[list[AuditRow], d
         rows = await acts.page(connection, _of(ask), wanted, limit)
         ids = {row.who.removeprefix("account:") for row in rows}
         for row in rows:
-            ids |= set(row.target.split("/"))
+            ids |= {*row.target.split("/"), _scope(row)}
         return rows, await acts.names(connection, list(ids))
 
 
@@ -63,8 +63,17 @@ def _who(row: AuditRow, names: dict[str, str]) -> str:
 
 
 def _target(row: AuditRow, names: dict[str, str]) -> str:
-    """The last of a target's ids that has a name: of a member, the account."""
-    return next((names[each] for each in reversed(row.target.split("/")) if each in names), "")
+    """The last of a target's ids that has a name: of a member, the account; of a budget, whose."""
+    ids = [*reversed(row.target.split("/")), _scope(row)]
+    return next((names[each] for each in ids if each in names), "")
+
+
+def _scope(row: AuditRow) -> str:
+    """Whose a budget is, as the act itself says it; one that was removed is nowhere else."""
+    if not row.action.startswith("quota."):
+        return ""
+    facts = msgspec.json.decode(row.after or row.before or "{}")
+    return str(facts.get("scope_id", ""))
 
 
 async def show(ask: Ask) -> Response:

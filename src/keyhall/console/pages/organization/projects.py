@@ -12,8 +12,8 @@ from keyhall.console.gate import Page
 from keyhall.console.pages.organization.place import month_begins_us, organization
 from keyhall.flows.manage import organizations as manage
 from keyhall.flows.manage.checks import NotFound, Refused
-from keyhall.policy import written
 from keyhall.policy.catalogue import status_at
+from keyhall.policy.forms import written
 from keyhall.policy.keys import ENTROPY_BYTES
 from keyhall.ports.records import Project
 from keyhall.stores.operate import places

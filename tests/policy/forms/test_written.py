@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyhall.policy import written
+from keyhall.policy.forms import written
+from keyhall.policy.forms.spreadsheet import FORMULA, harmless
 from keyhall.policy.people import acts
-from keyhall.policy.spreadsheet import FORMULA, harmless
 
 
 @given(st.integers(0, 10**17))
