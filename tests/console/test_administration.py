@@ -356,3 +356,15 @@ def test_cells_of_the_audits_csv_run_in_no_spreadsheet(hall):
         assert row["target_name"] == "'@SUM(1)"
 
     hall(story)
+
+
+def test_anchors_of_the_chains_are_shown_only_where_they_are_asked_for(hall):
+    async def story(hall):
+        heads = await hall.store.all_heads()
+        await hall.store.anchor(heads, Actor("keyhall", "tests"), hall.now_us)
+        await hall.browser.visit("/audit?who=keyhall")
+        assert "anchored the chain" not in hall.browser.page.find("table").get_text()
+        await hall.browser.visit("/audit?action=chain")
+        assert "anchored the chain" in hall.browser.page.find("table").get_text()
+
+    hall(story)

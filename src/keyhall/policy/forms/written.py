@@ -19,8 +19,6 @@ def whole(text: str) -> int | None:
     (40000, 40000, None)
     """
     trimmed = text.strip()
-    if not trimmed.isascii() and not _BETWEEN.search(trimmed):
-        return None
     if _NUMBER.fullmatch(trimmed) is None:
         return None
     digits = _BETWEEN.sub("", trimmed)

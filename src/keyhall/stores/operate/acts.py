@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Select, and_, or_, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from keyhall.policy.verify.chains import ANCHOR
 from keyhall.ports.records import AuditRow
 from keyhall.stores.tables import accounts, audit, keys, organizations, projects
 
@@ -19,7 +20,8 @@ NAMES_MAX = 200  # accounts that a searched name may mean
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which acts. Empty texts mean all. `action` is one, or a noun: `key` is all of keys."""
+    """Which acts. Empty texts mean all. `action` is one, or a noun: `key` is all of keys. Anchors
+    of chains are not among them unless they are named."""
 
     action: str = ""
     who: str = ""
@@ -61,6 +63,8 @@ def _filters(wanted: Wanted) -> list[ColumnElement[bool]]:
     if wanted.action:
         noun = audit.c.action.startswith(f"{wanted.action}.", autoescape=True)
         found.append(or_(audit.c.action == wanted.action, noun))
+    else:
+        found.append(audit.c.action != ANCHOR)  # One a minute, of nobody's doing.
     if wanted.target:
         found.append(audit.c.target.contains(wanted.target, autoescape=True))
     if wanted.since_us is not None:

@@ -11,6 +11,7 @@ from keyhall.policy.metering import Outcome
 from keyhall.stores.accounts.tables import refusals
 from keyhall.stores.tables import keys, organizations, prices, usage, usage_hourly
 
+DAY_US = 86_400_000_000  # how far back the last failure is looked for
 ENGINE_ROWS = ("engine_failed", "engine_busy", "engine_timeout", "engine_rejected")
 
 
@@ -89,7 +90,8 @@ async def failures_of(
     mine = (told.version.in_(versions), told.row.in_(ENGINE_ROWS))
     counted = select(func.count()).where(told.at_us >= since_us, *mine)
     refused = await connection.scalar(counted) or 0
-    newest = select(told.row, told.at_us).where(*mine).order_by(told.at_us.desc()).limit(1)
+    newest = select(told.row, told.at_us).where(told.at_us >= since_us - DAY_US, *mine)
+    newest = newest.order_by(told.at_us.desc()).limit(1)
     last = (await connection.execute(newest)).first()
     row, at_us = (None, None) if last is None else (last[0], last[1])
     return Failures(int(answered) + refused, int(failed) + refused, row, at_us)
