@@ -1,4 +1,4 @@
-"""An engine that its operator drains gets no new requests: fallbacks answer, or callers are told."""
+"""An engine that its operator drains gets no new requests: fallbacks answer, or nobody does."""
 
 from dataclasses import replace
 
