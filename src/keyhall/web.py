@@ -31,6 +31,7 @@ def application(house: House, config: Config) -> ASGIApp:
             config=config,
             peppers=house.peppers,
             tiers=house.hall.callers.tiers,
+            is_stopping=lambda: house.health.is_stopping,
         )
         return console.pages(context, refused)
 

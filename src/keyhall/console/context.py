@@ -48,6 +48,8 @@ class Console:
     config: Config
     peppers: tuple[bytes, ...]
     tiers: Callable[[], Mapping[str, Tier]]  # as they are now
+    is_stopping: Callable[[], bool] = lambda: False  # what runs on by itself ends then
+    streams: dict[str, int] = field(default_factory=dict)  # open ones, by account
 
     @property
     def url(self) -> str:

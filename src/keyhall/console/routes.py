@@ -2,6 +2,8 @@
 
 from keyhall.console.gate import Page
 from keyhall.console.pages import entrance, home
+from keyhall.console.pages.keys import listing, making, rotating, showing
+from keyhall.console.pages.limits import first_run, front, limits
 from keyhall.console.pages.operate import (
     aliases,
     asks,
@@ -27,4 +29,11 @@ ROUTES: tuple[Page, ...] = (
     *aliases.ROUTES,
     *engines.ROUTES,
     *settings.ROUTES,
+    *front.ROUTES,
+    *listing.ROUTES,
+    *making.ROUTES,
+    *showing.ROUTES,
+    *rotating.ROUTES,
+    *limits.ROUTES,
+    *first_run.ROUTES,
 )

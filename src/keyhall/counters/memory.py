@@ -4,7 +4,7 @@ A hold is checked and taken without suspending, so on one event loop it is atomi
 forgets, `rebuild` brings back from ledger and journal (R6). Nothing here can be away or fail.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 
 import msgspec
@@ -12,6 +12,7 @@ import msgspec
 from keyhall.clock import Clock
 from keyhall.counters.plans import Plan, Plans, Shared
 from keyhall.counters.refusal import refuse
+from keyhall.policy.holders.levels import EMPTY, Level, level_of
 from keyhall.policy.limits import WINDOW_US, Facts, Refused, WindowLimits
 from keyhall.policy.window import Window
 from keyhall.ports.counters import Hold, Past
@@ -122,6 +123,11 @@ class MemoryCounters:
 
     def cancel(self, hold: Hold) -> None:
         self.settle(hold, 0)
+
+    async def levels(self, windows: Sequence[WindowLimits]) -> list[Level]:
+        now_us = self._now_us()
+        found = (self._table.windows.get(each.id) for each in windows)
+        return [EMPTY if window is None else level_of(window, now_us) for window in found]
 
     def rebuild(self, past: Iterable[Past]) -> None:
         """Also moves the clock to the newest record's time, should it be behind (R6)."""

@@ -59,11 +59,16 @@ def choose_version(name: str, caller: Caller, exchange: Exchange, hall: Hall) ->
     """The immutable record that answers for the name a caller sent (R8, R13, R19)."""
     if not caller.is_unrestricted:
         require(caller, exchange, hall, "chat", name, exchange.started_us)
+    return version_for(name, caller, exchange.started_us, hall)
+
+
+def version_for(name: str, caller: Caller, now_us: int, hall: Hall) -> Version:
+    """`choose_version` for a caller whose key is good for it."""
     version = hall.catalogue.find(name)
     if version is None:
         raise ApiError(errors.MODEL_UNKNOWN, model=name)
     if version.status != "active" or version.retires_at_us is not None:
-        state = catalogue.status_at(version, exchange.started_us)
+        state = catalogue.status_at(version, now_us)
         if state == "retired":
             raise retired(name, version)
     if caller.grant.mode == "test":

@@ -1,9 +1,10 @@
 """The counters port: holds over all limits of a request at once (R1-R7)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from keyhall.policy.holders.levels import Level
 from keyhall.policy.limits import Facts, Refused, WindowLimits
 
 
@@ -45,6 +46,11 @@ class Counters(Protocol):
     def cancel(self, hold: Hold) -> None:
         """Give the tokens back; the request stays counted (R5: the engine failed before its first
         byte). Never waits."""
+        ...
+
+    async def levels(self, windows: Sequence[WindowLimits]) -> list[Level]:
+        """What each window counts now, for people. Takes nothing, holds nothing, keeps nothing. Of
+        all processes together where they can be asked, else of this one."""
         ...
 
     def rebuild(self, past: Iterable[Past]) -> None:

@@ -116,6 +116,12 @@ def grant(row: Row, quotas: Sequence[Quota]) -> Grant:
     )
 
 
+async def by_ids(connection: AsyncConnection, ids: Sequence[str]) -> dict[str, Grant]:
+    """The grants of some keys, without their quotas. Admin keys have none."""
+    rows = await connection.execute(_QUERY.where(keys.c.id.in_(ids)))
+    return {row["id"]: grant(row, ()) for row in rows.mappings()}
+
+
 async def load_tiers(connection: AsyncConnection) -> dict[str, Tier]:
     """The tiers as the last start of the server declared them."""
     rows = await connection.execute(select(tiers).order_by(tiers.c.name, tiers.c.from_age_us))

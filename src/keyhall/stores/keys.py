@@ -11,12 +11,12 @@ from keyhall.ports.records import Key
 from keyhall.stores.grants import limit_columns, limits, texts
 from keyhall.stores.tables import keys, projects
 
-_QUERY = select(keys, projects.c.name.label("project_name"), projects.c.organization_id).join_from(
+QUERY = select(keys, projects.c.name.label("project_name"), projects.c.organization_id).join_from(
     keys, projects, keys.c.project_id == projects.c.id
 )
 
 
-def _key(row: RowMapping) -> Key:
+def key_of(row: RowMapping) -> Key:
     return Key(
         id=row["id"],
         name=row["name"],
@@ -87,29 +87,34 @@ async def replace(connection: AsyncConnection, key: Key) -> None:
 
 
 async def find(connection: AsyncConnection, key_id: str) -> Key | None:
-    return await _first(connection, _QUERY.where(keys.c.id == key_id))
+    return await _first(connection, QUERY.where(keys.c.id == key_id))
 
 
 async def successor(connection: AsyncConnection, key_id: str) -> Key | None:
     """The key that this one was rotated into."""
-    return await _first(connection, _QUERY.where(keys.c.rotated_from == key_id))
+    return await _first(connection, QUERY.where(keys.c.rotated_from == key_id))
+
+
+async def detach(connection: AsyncConnection, key_id: str) -> None:
+    """It is nobody's successor any more: the key that it came from may be rotated again."""
+    await connection.execute(update(keys).where(keys.c.id == key_id).values(rotated_from=None))
 
 
 async def _first(connection: AsyncConnection, query: Select[Any]) -> Key | None:
     row = (await connection.execute(query)).mappings().first()
-    return None if row is None else _key(row)
+    return None if row is None else key_of(row)
 
 
 async def of_lineage(connection: AsyncConnection, lineage: str) -> list[Key]:
     """A key and what it was rotated into, oldest first."""
-    query = _QUERY.where(keys.c.lineage == lineage).order_by(keys.c.created_at_us, keys.c.id)
-    return [_key(row) for row in (await connection.execute(query)).mappings()]
+    query = QUERY.where(keys.c.lineage == lineage).order_by(keys.c.created_at_us, keys.c.id)
+    return [key_of(row) for row in (await connection.execute(query)).mappings()]
 
 
 async def named(connection: AsyncConnection, name: str, limit: int) -> list[Key]:
     """Keys of that name, newest first."""
-    query = _QUERY.where(keys.c.name == name).order_by(keys.c.created_at_us.desc()).limit(limit)
-    return [_key(row) for row in (await connection.execute(query)).mappings()]
+    query = QUERY.where(keys.c.name == name).order_by(keys.c.created_at_us.desc()).limit(limit)
+    return [key_of(row) for row in (await connection.execute(query)).mappings()]
 
 
 async def newest(
@@ -120,9 +125,9 @@ async def newest(
     limit: int,
 ) -> list[Key]:
     """Keys, newest first; with `usable_at_us` only those neither revoked nor expired then."""
-    query = _QUERY.order_by(keys.c.created_at_us.desc(), keys.c.id).limit(limit)
+    query = QUERY.order_by(keys.c.created_at_us.desc(), keys.c.id).limit(limit)
     return [
-        _key(row)
+        key_of(row)
         for row in (await connection.execute(_kept(query, project_id, usable_at_us))).mappings()
     ]
 

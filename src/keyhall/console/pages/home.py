@@ -5,6 +5,7 @@ from starlette.responses import Response
 from keyhall.console.context import THEME_COOKIE, Ask
 from keyhall.console.gate import Page
 from keyhall.console.pages.entrance import inside, show_sign_in
+from keyhall.console.pages.limits.front import front
 from keyhall.console.render import THEMES
 from keyhall.flows.accounts import sessions
 from keyhall.stores import organizations
@@ -16,7 +17,7 @@ YEAR_SECONDS = 365 * 86_400
 async def home(ask: Ask) -> Response:
     if ask.who is None:
         return await show_sign_in(ask)
-    return ask.page("home.html")
+    return await front(ask)
 
 
 async def show_switch(ask: Ask) -> Response:

@@ -8,7 +8,7 @@ has forgotten, `link.py` says so and `mirror.py` says how much this process may 
 
 import secrets
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from operator import attrgetter
 from struct import Struct
@@ -19,7 +19,7 @@ import msgspec
 
 from keyhall.clock import Clock
 from keyhall.counters.plans import Plans
-from keyhall.counters.redis import mirror, resp, telling
+from keyhall.counters.redis import levels, mirror, resp, telling
 from keyhall.counters.redis.address import Address
 from keyhall.counters.redis.connection import LOST, REPLY_SECONDS, Ask, Connection
 from keyhall.counters.redis.link import KEYS, Link
@@ -27,6 +27,7 @@ from keyhall.counters.redis.mirror import Degraded, Mirrored, RedisPlan
 from keyhall.counters.redis.telling import NO_HERITAGE, Heritage
 from keyhall.counters.refusal import refuse
 from keyhall.outbox import Outbox
+from keyhall.policy.holders.levels import Level
 from keyhall.policy.limits import WINDOW_US, Facts, Refused, WindowLimits
 from keyhall.policy.window import Window
 from keyhall.ports.counters import CountersUnfit, Hold, Past
@@ -310,6 +311,9 @@ class RedisCounters:
             open_ = [window.open_holds() + window.asking for _, window in plan.leases]
             command += resp.arguments(self._name, self._now_us() + LEASE_US, *open_)
         return command
+
+    async def levels(self, windows: Sequence[WindowLimits]) -> list[Level]:
+        return await levels.read(self.link, self._table.windows, windows, self._now_us())
 
     # --- What Redis does not know -----------------------------------------------------------------
 

@@ -59,6 +59,19 @@ async def find(desk: Desk, cookie: str) -> Session | None:
 async def person(desk: Desk, cookie: str) -> Person | None:
     """Who looks at a page; None for whoever is not signed in. Notes that they were here."""
     now_us = desk.clock.now_us()
+    found = await look(desk, cookie)
+    if found is not None and now_us - found.session.seen_at_us >= SEEN_EVERY_US:
+        session = found.session
+        async with desk.store.writing() as connection:
+            ends_us = session_ends_us(session.created_at_us, now_us)
+            await sessions.seen(connection, session.id, now_us, ends_us)
+            await people.set_fields(connection, session.account_id, last_seen_us=now_us)
+    return found
+
+
+async def look(desk: Desk, cookie: str) -> Person | None:
+    """`person` for what goes on by itself: a session that nobody uses ends all the same."""
+    now_us = desk.clock.now_us()
     async with desk.store.reading() as connection:
         session = await sessions.find(connection, tokens.digest(cookie), now_us)
         if session is None or session.is_pending:
@@ -67,13 +80,7 @@ async def person(desk: Desk, cookie: str) -> Person | None:
         if sign_in is None or sign_in.suspended_at_us is not None:
             return None
         memberships = await people.memberships(connection, session.account_id)
-        found = await _looks_at(connection, session, sign_in, memberships)
-    if now_us - session.seen_at_us >= SEEN_EVERY_US:
-        async with desk.store.writing() as connection:
-            ends_us = session_ends_us(session.created_at_us, now_us)
-            await sessions.seen(connection, session.id, now_us, ends_us)
-            await people.set_fields(connection, session.account_id, last_seen_us=now_us)
-    return found
+        return await _looks_at(connection, session, sign_in, memberships)
 
 
 async def _looks_at(

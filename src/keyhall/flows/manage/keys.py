@@ -41,6 +41,7 @@ class NewKey:
     endpoints: Sequence[str] | None = None
     networks: Sequence[str] | None = None
     limits: Limits = NO_LIMITS
+    account_id: str | None = None  # whose it is; None: the owner's of the organization
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ async def make(
     now_us: int,
 ) -> Fresh:
     """`create` inside a transaction, for the first run."""
-    account_id = await organizations.owner(connection, project.organization_id)
+    account_id = new.account_id or await organizations.owner(connection, project.organization_id)
     assert account_id is not None, "every organization has an owner"
     minted = form.mint(new.mode, entropy)
     digest = form.digest(pepper, minted.text.reveal().encode())

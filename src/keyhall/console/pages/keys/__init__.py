@@ -1,0 +1,1 @@
+"""The pages of keys: listed, made and shown once, looked at, changed, rotated, revoked."""

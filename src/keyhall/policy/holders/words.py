@@ -1,0 +1,106 @@
+"""A key in words: what it may do, and why its limits are what they are."""
+
+from collections.abc import Sequence
+
+from keyhall.policy.access import at
+from keyhall.policy.holders.levels import RESOURCES, limit_of
+from keyhall.policy.keys import Mode
+from keyhall.policy.limits import Limits, Resource
+from keyhall.policy.tiers import Effective
+
+THIN = "\N{THIN SPACE}"
+UNITS: dict[Resource, str] = {
+    "requests": "requests a minute",
+    "tokens": "tokens a minute",
+    "in_flight": "requests at once",
+}
+_SHOWN_MAX = 4  # names in a sentence; of more, the number
+
+
+def count(number: int) -> str:
+    """40 000, with thin spaces."""
+    return f"{number:,}".replace(",", THIN)
+
+
+def lowest(effective: Effective, resource: Resource) -> int | None:
+    """The limit that binds; None where there is none."""
+    found = (limit_of(window.limits, resource) for window in effective.windows)
+    return min((limit for limit in found if limit is not None), default=None)
+
+
+def why(effective: Effective, resource: Resource) -> str:
+    """`40 000 tokens a minute: the lowest of key 60 000, project 40 000, organization 100 000`."""
+    found = [
+        (window.scope, limit)
+        for window in effective.windows
+        if (limit := limit_of(window.limits, resource)) is not None
+    ]
+    if not found:
+        return f"No limit on {UNITS[resource]}."
+    least = count(min(limit for _, limit in found))
+    if len(found) == 1:
+        return f"{least} {UNITS[resource]}: the limit of the {found[0][0]}"
+    each = ", ".join(f"{scope} {count(limit)}" for scope, limit in found)
+    return f"{least} {UNITS[resource]}: the lowest of {each}"
+
+
+def limits_in_words(effective: Effective) -> str:
+    """`20 requests a minute, 40 000 tokens a minute`, or that there are none."""
+    said = [
+        f"{count(limit)} {UNITS[resource]}"
+        for resource in RESOURCES
+        if (limit := lowest(effective, resource)) is not None
+    ]
+    return ", ".join(said) or "no limits"
+
+
+def own_limits(limits: Limits) -> dict[Resource, int | None]:
+    return {resource: limit_of(limits, resource) for resource in RESOURCES}
+
+
+def _some(names: Sequence[str], many: str) -> str:
+    if len(names) > _SHOWN_MAX:
+        return f"{len(names)} {many}"
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def summary(
+    *,
+    mode: Mode,
+    project: str,
+    models: Sequence[str] | None,
+    endpoints: Sequence[str] | None,
+    networks: Sequence[str] | None,
+    limits: str,
+    expires_at_us: int | None,
+) -> list[str]:
+    """What a key will be able to do, one sentence each."""
+    until = "until it is revoked" if expires_at_us is None else f"until {at(expires_at_us)}"
+    if mode == "admin":
+        return [f"Administers this server {until}. It calls no models."]
+    said = [f"Works for the project {project}, {until}."]
+    called = "Calls every model" if models is None else f"Calls only {_some(models, 'models')}"
+    if endpoints == ("models",):
+        said.append("Lists the models and calls none.")
+    else:
+        lists = "" if endpoints is None or "models" in endpoints else ", and cannot list them"
+        said.append(f"{called}{lists}.")
+    where = "anywhere" if networks is None else f"only {_some(networks, 'networks')}"
+    said.append(f"Is taken from {where}.")
+    said.append(f"Is held to {limits}.")
+    if mode == "test":
+        said.append(
+            "A test key: the sandbox answers whatever model is named, and it costs nothing."
+        )
+    return said
+
+
+def limits_of(limits: Limits) -> str:
+    """One set of limits in words."""
+    said = [
+        f"{count(limit)} {UNITS[resource]}"
+        for resource in RESOURCES
+        if (limit := limit_of(limits, resource)) is not None
+    ]
+    return ", ".join(said) or "no limits"

@@ -1,0 +1,1 @@
+"""What holders of keys see of them: every query takes a `Sight`."""
