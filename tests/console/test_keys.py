@@ -96,9 +96,11 @@ def test_a_member_sees_and_changes_own_keys_only(hall):
         bo = await hall.invited("member")
         own = id_of(await create(bo, "bo's"))
         await bo.visit("/keys?state=all")
-        assert "bo's" in bo.text and "ada's" not in bo.text
+        assert "bo's" in bo.text
+        assert "ada's" not in bo.text
         await bo.visit("/keys/export.csv?state=all")
-        assert own in bo.response.text and theirs not in bo.response.text
+        assert own in bo.response.text
+        assert theirs not in bo.response.text
         for path in ("", "/rotate", "/revoke", "/still-used"):
             assert await bo.visit(f"/keys/{theirs}{path}") == 404
         await bo.visit("/keys/new")
@@ -145,7 +147,8 @@ def test_who_does_not_operate_gets_only_the_tiers_and_kinds_that_are_theirs(hall
     async def story(hall):
         eve = await hall.signed_up("Eve")
         await eve.visit("/keys/new")
-        assert "pay-as-you-go" not in eve.text and "Admin:" not in eve.text
+        assert "pay-as-you-go" not in eve.text
+        assert "Admin:" not in eve.text
         project = eve.page.find("select", {"name": "project"}).find("option")["value"]
         given = {"name": "mine", "project": project, **FIELDS}
         assert await eve.send("/keys/new", **(given | {"tier": "pay-as-you-go"})) == 400
@@ -155,7 +158,8 @@ def test_who_does_not_operate_gets_only_the_tiers_and_kinds_that_are_theirs(hall
         await eve.visit(f"/keys/{key_id}")
         assert await eve.send(f"/keys/{key_id}/limits", tier="pay-as-you-go") == 400
         await hall.browser.visit("/keys/new")
-        assert "pay-as-you-go" in hall.browser.text and "Admin:" in hall.browser.text
+        assert "pay-as-you-go" in hall.browser.text
+        assert "Admin:" in hall.browser.text
 
     hall(story)
 
@@ -227,10 +231,12 @@ def test_a_rotation_shows_the_new_key_once_and_who_still_uses_the_old_one(hall):
         await browser.visit(f"{path}/rotate")
         assert await browser.send(f"{path}/rotate", grace="1h") == 200
         new = browser.page.find(id="secret").get_text(strip=True)
-        assert new != old and KEY.fullmatch(new)
+        assert new != old
+        assert KEY.fullmatch(new)
         assert browser.response.headers["cache-control"] == "no-store"
         await browser.visit(f"{path}/still-used")
-        assert "quiet" in browser.text and "Undo the rotation" in browser.text
+        assert "quiet" in browser.text
+        assert "Undo the rotation" in browser.text
         assert (await ask(hall, old)).status_code == 200
         await hall.server.hall.ledger.flush()
         await browser.visit(f"{path}/still-used")
@@ -281,7 +287,8 @@ def test_a_key_is_revoked_by_its_name_and_pausing_is_offered(hall):
         await ask(hall, text)
         await hall.server.hall.ledger.flush()
         await browser.visit(f"{path}/revoke")
-        assert "made 1 request with it" in browser.text and "Pause it instead?" in browser.text
+        assert "made 1 request with it" in browser.text
+        assert "Pause it instead?" in browser.text
         assert await browser.send(f"{path}/revoke", name="desk") == 400
         assert await browser.send(f"{path}/revoke", name="laptop", reason="lost") == 200
         await browser.visit(path)
@@ -296,10 +303,12 @@ def test_many_keys_are_revoked_after_their_number_was_written(hall):
         ids = [id_of(await create(browser, name)) for name in ("one", "two", "three")]
         await browser.visit("/keys")
         assert await browser.send("/keys/revoke", key=ids[:2]) == 200
-        assert "one" in browser.text and "three" not in browser.text
+        assert "one" in browser.text
+        assert "three" not in browser.text
         assert await browser.send("/keys/revoke", key=ids[:2], confirmed="yes", number="3") == 400
         assert await browser.send("/keys/revoke", key=ids[:2], confirmed="yes", number="2") == 200
-        assert "2 keys." in browser.text and "three" in browser.text
+        assert "2 keys." in browser.text
+        assert "three" in browser.text
 
     hall(story)
 
@@ -311,7 +320,8 @@ def test_the_list_is_searched_filtered_and_paged_by_its_address(hall):
         for number in range(51):
             await hall.server.make_key(f"bulk {number:02}", tier="free-trial")
         await browser.visit("/keys?sort=name")
-        assert "53 keys" in browser.text and "Page 1 of 2" in browser.text
+        assert "53 keys" in browser.text
+        assert "Page 1 of 2" in browser.text
         await browser.visit("/keys?sort=name&page=1")
         assert len(browser.page.select("table.keys tbody tr")) == 3
         await browser.visit("/keys?q=%25_o")
@@ -319,7 +329,8 @@ def test_the_list_is_searched_filtered_and_paged_by_its_address(hall):
         await browser.visit("/keys?state=revoked")
         assert "No key is like that" in browser.text
         await browser.visit(f"/keys?q={text}")  # A pasted key leaves the address.
-        assert text not in str(browser.response.url) and "50%_off" in browser.text
+        assert text not in str(browser.response.url)
+        assert "50%_off" in browser.text
         titles = [each.get("title", "") for each in browser.page.select(".limits span")]
         assert any("tokens a minute: the " in each for each in titles)
 

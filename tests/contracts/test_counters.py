@@ -9,6 +9,7 @@ import pytest
 from keyhall.clock import Clock, ManualClock
 from keyhall.counters.memory import MemoryCounters
 from keyhall.lane.steps import drive
+from keyhall.policy.holders.levels import Level
 from keyhall.policy.limits import NO_LIMITS, WINDOW_US, Facts, Limits, Refused, WindowLimits
 from keyhall.ports.counters import Counters, Hold, Past
 
@@ -578,3 +579,45 @@ def test_r6_what_came_back_is_settled_and_not_in_flight(world: World):
     assert (refused.used, refused.held) == (40, 0)
     assert world.counters.open_holds() == 0
     world.admit(windows, 10)
+
+
+# --- Levels ---------------------------------------------------------------------------------------
+
+
+def levels(world: World, windows: tuple[WindowLimits, ...]) -> list[Level]:
+    async def look() -> list[Level]:
+        return await world.counters.levels(windows)
+
+    return world._runner.run(look())
+
+
+def test_levels_are_what_is_used_and_held_and_say_when_it_leaves(world: World) -> None:
+    windows = (window(rpm=10, tpm=1_000, in_flight=5), window("project", tpm=5_000))
+    world.use(windows, 100)
+    first_us = world.clock.now_us()
+    world.clock.advance(1.5)
+    hold = world.admit(windows, 300)
+    last_us = hold.admitted_at_us
+    for level in levels(world, windows):
+        assert (level.requests, level.tokens) == (2, 400)
+        assert (level.held_requests, level.held_tokens) == (1, 300)
+        assert level.slots == ((first_us + WINDOW_US, 1, 100), (last_us + WINDOW_US, 1, 300))
+    assert levels(world, windows)[0].in_flight == 1
+    world.counters.settle(hold, 50)
+    assert [each.tokens for each in levels(world, windows)] == [150, 150]
+    assert levels(world, windows)[0].in_flight == 0
+    world.clock.advance(WINDOW_US / 1_000_000)
+    assert [each.requests for each in levels(world, windows)] == [0, 0]
+
+
+def test_looking_at_levels_takes_and_holds_nothing(world: World) -> None:
+    windows = (window(rpm=2, tpm=100, in_flight=1),)
+    assert levels(world, windows)[0].slots == ()  # Of a window that nobody has used.
+    for _ in range(5):
+        levels(world, windows)
+    assert world.counters.open_holds() == 0
+    world.use(windows, 100)
+    before = levels(world, windows)
+    refused = world.refuse(windows, 1)
+    assert levels(world, windows) == before
+    assert refused.used == 100

@@ -13,6 +13,7 @@ here takes anything. Times are microseconds.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import get_args
 
 import msgspec
@@ -152,12 +153,9 @@ def _wait_us(level: Level, resource: Resource, excess: int, now_us: int) -> int:
     if resource == "in_flight":
         return IN_FLIGHT_WAIT_US
     column = 1 if resource == "requests" else 2
-    leaves_us = now_us
-    for slot in level.slots:
-        leaves_us = slot[0]
-        excess -= slot[column]
-        if excess <= 0:
-            break
+    freed = accumulate(slot[column] for slot in level.slots)
+    leaving = zip(level.slots, freed, strict=True)
+    leaves_us = next((slot[0] for slot, sum_ in leaving if sum_ >= excess), now_us)
     return max(0, leaves_us - now_us)
 
 
