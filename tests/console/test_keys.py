@@ -371,3 +371,49 @@ def test_keys_made_in_the_console_belong_to_who_made_them(hall):
         assert (row.account_id, "Bo") in owners
 
     hall(story)
+
+
+def test_an_admin_key_is_for_operators_and_calls_no_models(hall):
+    async def story(hall):
+        text = await create(hall.browser, "scraper", mode="admin")
+        assert "calls no models" in hall.browser.text
+        await hall.browser.visit(f"/keys/{id_of(text)}")
+        assert "Administers this server until" in hall.browser.text
+        assert (await ask(hall, text)).status_code == 401
+        await hall.browser.send(f"/keys/{id_of(text)}/expiry", expires="never")
+        assert "An admin key has an end." in hall.browser.text
+
+    hall(story)
+
+
+def test_after_its_grace_a_rotation_is_neither_finished_nor_taken_back(hall):
+    async def story(hall):
+        browser = hall.browser
+        path = f"/keys/{id_of(await create(browser, 'laptop'))}"
+        await browser.visit(path)
+        assert await browser.send(f"{path}/finish") == 400
+        await browser.visit(path)
+        assert await browser.send(f"{path}/unrotate") == 404
+        await browser.visit(f"{path}/rotate")
+        await browser.send(f"{path}/rotate", grace="0")
+        await browser.visit(path)
+        assert await browser.send(f"{path}/unrotate") == 400
+        await browser.visit(f"{path}/still-used")
+        assert "It has ended." in browser.text
+        await browser.visit(f"{path}/rotate")
+        assert await browser.send(f"{path}/rotate", grace="forever") == 400
+
+    hall(story)
+
+
+def test_the_last_use_is_told_before_it_is_written_down(hall):
+    async def story(hall):
+        text = await create(hall.browser, "laptop")
+        await ask(hall, text)
+        await hall.server.hall.ledger.flush()
+        await hall.browser.visit("/keys?q=laptop")
+        assert "just now" in hall.browser.page.select_one("table.keys tbody").get_text(" ")
+        await hall.browser.visit(f"/keys/{id_of(text)}/revoke")
+        assert "the last just now" in hall.browser.text
+
+    hall(story)

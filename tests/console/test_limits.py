@@ -7,8 +7,10 @@ from browsing import Browser
 
 from keyhall.console.context import session_cookie
 from keyhall.flows.holders import levels, live
+from keyhall.flows.manage import quotas
 from keyhall.policy.limits import Limits
 from keyhall.policy.tiers import Tier
+from keyhall.ports.records import Actor
 from keyhall.stores.accounts.tables import refusals
 
 SMALL = Tier("small", Limits(5, 3_000, 2), 500)
@@ -150,6 +152,29 @@ def test_a_key_of_another_organization_or_member_is_no_key_to_ask_about(hall):
             await browser.visit("/limits")
             wished = {"key": fresh.key.id, "requests": "9", "why": "more"}
             assert await browser.send("/limits/ask", **wished) == 404
+
+    hall(story, tiers={"small": SMALL})
+
+
+def test_a_quota_that_is_used_up_stands_in_the_way(hall):
+    async def story(hall):
+        fresh = await hall.server.make_key("small", tier="small")
+        await quotas.put(
+            hall.store,
+            quotas.Owner("key", fresh.key.id),
+            "requests",
+            "month",
+            quotas.Terms(amount=1),
+            entropy=bytes(64),
+            actor=Actor("tester", "tests"),
+            now_us=hall.now_us,
+        )
+        await ask(hall, fresh, max_tokens=10)
+        await hall.server.hall.ledger.flush()
+        await open_limits(hall, fresh.key.id, pasted="Hello")
+        assert "No: a quota is used up" in told(hall.browser)
+        await hall.browser.visit("/")
+        assert "Requests 1 of 1" in told(hall.browser)
 
     hall(story, tiers={"small": SMALL})
 

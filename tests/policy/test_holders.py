@@ -156,3 +156,25 @@ CHOSEN = {
 )  # fmt: skip
 def test_a_key_says_what_it_may_do(changed: dict[str, object], said: str) -> None:
     assert said in words.summary(**(CHOSEN | changed))
+
+
+def test_reasons_name_the_tier_s_next_step_and_what_is_missing() -> None:
+    hours_us = 3_600_000_000
+    begun = grant(
+        tier="pay-as-you-go", billing_activated_at_us=NOW_US - hours_us, key_limits=Limits(50)
+    )
+    said = [plain(each) for each in words.reasons(effective(begun, TIERS, NOW_US))]
+    assert said == [
+        "50 requests a minute: the limit of the key.",
+        "60 000 tokens a minute: the limit of the key.",
+        "The key's tier pay-as-you-go gives 60 requests a minute, 60 000 tokens a minute until "
+        "2027-01-17 07:00 UTC, then 3 500 requests a minute, 90 000 tokens a minute.",
+        "The key itself is limited to 50 requests a minute.",
+        "Without max_tokens, an answer has at most 4 096 tokens.",
+    ]
+    waiting = grant(tier="pay-as-you-go", project_limits=Limits(5))
+    said = words.reasons(effective(waiting, TIERS, NOW_US))
+    assert any("until 48 hours after billing is activated, then" in each for each in said)
+    assert "The project itself is limited to 5 requests a minute." in said
+    gone = words.reasons(effective(grant(tier="gone"), TIERS, NOW_US))
+    assert gone[-1] == "The tier gone is not configured: free-trial holds instead."

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from keyhall.policy.access import at
 from keyhall.policy.holders.levels import RESOURCES, limit_of
 from keyhall.policy.keys import Mode
-from keyhall.policy.limits import Limits, Resource
-from keyhall.policy.tiers import Effective
+from keyhall.policy.limits import NO_LIMITS, Limits, Resource
+from keyhall.policy.tiers import FOREVER_US, FREE_TRIAL, HOUR_US, Effective, Source
 
 THIN = "\N{THIN SPACE}"
 UNITS: dict[Resource, str] = {
@@ -104,3 +104,37 @@ def limits_of(limits: Limits) -> str:
         if (limit := limit_of(limits, resource)) is not None
     ]
     return ", ".join(said) or "no limits"
+
+
+def reasons(effective: Effective) -> list[str]:
+    """Why each limit in force is what it is, and where each comes from."""
+    said = [
+        f"{why(effective, resource)}."
+        for resource in RESOURCES
+        if lowest(effective, resource) is not None
+    ]
+    for source in effective.sources:
+        said += _source(source)
+    output = count(effective.default_output)
+    said.append(f"Without max_tokens, an answer has at most {output} tokens.")
+    missing = effective.missing_tier
+    if missing is not None:
+        said.append(f"The tier {missing} is not configured: {FREE_TRIAL.name} holds instead.")
+    return said
+
+
+def _source(source: Source) -> list[str]:
+    said = []
+    if source.tier is not None:
+        now = source.tier
+        line = f"The {source.scope}'s tier {now.tier.name} gives {limits_of(now.limits)}"
+        if now.next is not None:
+            hours = now.next.from_age_us // HOUR_US
+            until = f"{hours} hours after billing is activated"
+            if now.next_at_us < FOREVER_US:
+                until = at(now.next_at_us)
+            line += f" until {until}, then {limits_of(now.next.limits)}"
+        said.append(f"{line}.")
+    if source.own != NO_LIMITS:
+        said.append(f"The {source.scope} itself is limited to {limits_of(source.own)}.")
+    return said

@@ -38,7 +38,8 @@ async def _by_hour(connection: AsyncConnection, key_ids: Sequence[str], since_us
         (usage_hourly.c.input_tokens + usage_hourly.c.output_tokens).label("tokens"),
         usage_hourly.c.unanswered.label("unanswered"),
     ).where(usage_hourly.c.hour_us >= since_us, usage_hourly.c.key_id.in_(key_ids))
-    hour_us = usage.c.admitted_at_us - usage.c.admitted_at_us % HOUR_US
+    # A label, so that the column and its group are one expression to PostgreSQL.
+    hour_us = (usage.c.admitted_at_us - usage.c.admitted_at_us % HOUR_US).label("hour_us")
     fresh = (
         select(
             usage.c.key_id,
@@ -47,7 +48,9 @@ async def _by_hour(connection: AsyncConnection, key_ids: Sequence[str], since_us
             func.sum(usage.c.input_tokens + usage.c.output_tokens),
             func.count().filter(usage.c.outcome != Outcome.ANSWERED.value),
         )
-        .where(usage.c.number > after, hour_us >= since_us, usage.c.key_id.in_(key_ids))
+        .where(
+            usage.c.number > after, usage.c.admitted_at_us >= since_us, usage.c.key_id.in_(key_ids)
+        )
         .group_by(usage.c.key_id, hour_us)
     )
     return union_all(kept, fresh).subquery()
@@ -81,6 +84,18 @@ async def since(
     for key_id, *amounts in await connection.execute(query):
         found[key_id] = Traffic(*map(int, amounts))
     return found
+
+
+async def fresh_uses(connection: AsyncConnection, key_ids: Sequence[str]) -> dict[str, int]:
+    """When keys were last used, of the rows that came since the last roll-up: a key's own
+    `last_used_at_us` may be a minute behind, and these rows are of that minute."""
+    after = int(await notes.fact(connection, ROLLED_UP) or 0)
+    query = (
+        select(usage.c.key_id, func.max(usage.c.admitted_at_us))
+        .where(usage.c.number > after, usage.c.key_id.in_(key_ids))
+        .group_by(usage.c.key_id)
+    )
+    return {row[0]: int(row[1]) for row in await connection.execute(query)}
 
 
 async def lately(connection: AsyncConnection, key_id: str, since_us: int) -> tuple[int, int | None]:

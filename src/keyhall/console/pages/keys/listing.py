@@ -67,11 +67,16 @@ async def listing(ask: Ask) -> Response:
         found = await rows.listed(connection, sight, wanted, now_us, limit=PAGE, offset=page * PAGE)
         ids = [each.key.id for each in found]
         days = await traffic.by_day(connection, ids, now_us, SPARK_DAYS)
+        fresh = await traffic.fresh_uses(connection, ids)
         owners = [] if sight.account_id else await rows.owners(connection, sight, 200)
     held = await levels.held(ask.store, [each.key for each in found], ask.console.tiers(), now_us)
     return ask.page(
         "keys/list.html",
         found=found,
+        last={
+            each.key.id: max(each.key.last_used_at_us or 0, fresh.get(each.key.id, 0)) or None
+            for each in found
+        },
         total=total,
         page=page,
         pages=-(-total // PAGE),

@@ -14,7 +14,6 @@ from keyhall.flows.holders.visible import visible_key
 from keyhall.flows.manage import checks, keys
 from keyhall.flows.manage.checks import Invalid, Refused
 from keyhall.policy.holders import words
-from keyhall.policy.tiers import explain
 from keyhall.ports.records import Key
 from keyhall.stores.holders import keys as rows
 from keyhall.stores.holders import traffic
@@ -23,8 +22,12 @@ DAY_US = 86_400_000_000
 
 
 async def of_path(ask: Ask) -> Key:
-    """The key in the address, if it may be seen."""
-    return await visible_key(ask.store, ask.person.sight, ask.path("key_id"))
+    """The key in the address, if it may be seen; its last use is to the second."""
+    key = await visible_key(ask.store, ask.person.sight, ask.path("key_id"))
+    async with ask.store.reading() as connection:
+        fresh = await traffic.fresh_uses(connection, [key.id])
+    last_us = max(key.last_used_at_us or 0, fresh.get(key.id, 0))
+    return replace(key, last_used_at_us=last_us or None)
 
 
 async def show(ask: Ask) -> Response:
@@ -52,7 +55,7 @@ async def shown(ask: Ask, key: Key, fault: str = "", opened: str = "") -> Respon
         state=key.state(now_us),
         owner=owner,
         bars=bars,
-        explained=explain(held[0].effective) if held else [],
+        explained=words.reasons(held[0].effective) if held else [],
         said=_said(key, held),
         used=used,
         before=before,

@@ -1,6 +1,7 @@
 """The first minute of a hall: account, engine, key, and the first request, shown as it comes."""
 
 import os
+from typing import Any
 
 from starlette.responses import Response
 
@@ -15,6 +16,7 @@ from keyhall.flows.manage.checks import Invalid
 from keyhall.flows.manage.keys import NewKey
 from keyhall.policy.keys import ENTROPY_BYTES
 from keyhall.policy.tiers import FREE_TRIAL
+from keyhall.ports.records import Key
 from keyhall.stores.holders import keys as rows
 from keyhall.stores.holders import refusals, traffic
 
@@ -27,6 +29,7 @@ async def show(ask: Ask) -> Response:
         "limits/first_run.html",
         engines=sorted(hall.engines),
         known=known[0] if known else None,
+        **(await _waiting(ask, known[0]) if known else {}),
         may_make=ask.person.may("keys.write"),
     )
 
@@ -60,16 +63,19 @@ async def make_key(ask: Ask) -> Response:
 async def waiting(ask: Ask) -> Response:
     """The line that turns green: whether the key's first request has come, or was refused."""
     key = await visible_key(ask.store, ask.person.sight, ask.path("key_id"))
+    return ask.page("limits/waiting.html", **await _waiting(ask, key))
+
+
+async def _waiting(ask: Ask, key: Key) -> dict[str, Any]:
     async with ask.store.reading() as connection:
         usage = await traffic.first_of(connection, key.id, key.created_at_us)
         refusal = await refusals.last_of(connection, key.id, key.created_at_us)
-    return ask.page(
-        "limits/waiting.html",
-        key=key,
-        state="came" if usage else "refused" if refusal else "waiting",
-        usage=usage,
-        because=refused.explained(refusal) if refusal else None,
-    )
+    return {
+        "key": key,
+        "state": "came" if usage else "refused" if refusal else "waiting",
+        "usage": usage,
+        "because": refused.explained(refusal) if refusal else None,
+    }
 
 
 ROUTES = (

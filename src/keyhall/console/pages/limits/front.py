@@ -1,9 +1,11 @@
 """The front page of the signed in: limits live, what went wrong, keys that need care."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from keyhall import errors
 from keyhall.console.context import Ask, session_cookie
@@ -133,11 +135,13 @@ async def stream(ask: Ask) -> Response:
 class _Counted(StreamingResponse):
     """A stream that is counted for as long as it is open, however it ends."""
 
-    def __init__(self, content, streams: dict[str, int], account_id: str) -> None:  # type: ignore[no-untyped-def]
+    def __init__(
+        self, content: AsyncIterator[bytes], streams: dict[str, int], account_id: str
+    ) -> None:
         super().__init__(content, media_type="text/event-stream")
         self._streams, self._account_id = streams, account_id
 
-    async def __call__(self, scope, receive, send) -> None:  # type: ignore[no-untyped-def]
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         streams, account_id = self._streams, self._account_id
         streams[account_id] = streams.get(account_id, 0) + 1
         try:

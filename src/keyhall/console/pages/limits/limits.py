@@ -13,7 +13,6 @@ from keyhall.flows.holders.levels import Held
 from keyhall.flows.holders.visible import visible_key
 from keyhall.flows.manage.checks import Invalid, Refused
 from keyhall.policy.holders import words
-from keyhall.policy.tiers import explain
 from keyhall.stores.holders import asks as ask_rows
 from keyhall.stores.holders import keys as rows
 
@@ -50,7 +49,7 @@ async def _page(ask: Ask, status: int = 200, **more: Any) -> Response:
         keys=keys,
         held=held,
         bars=bars,
-        explained=explain(held.effective) if held else [],
+        explained=words.reasons(held.effective) if held else [],
         quotas=await levels.standings(ask.store, [held] if held else [], now_us),
         models=form.models_of(ask),
         model=ask.text("model") or ask.console.hall.catalogue.default,
