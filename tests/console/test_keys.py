@@ -417,3 +417,22 @@ def test_the_last_use_is_told_before_it_is_written_down(hall):
         assert "the last just now" in hall.browser.text
 
     hall(story)
+
+
+def test_who_does_not_operate_gets_no_admin_key_by_rotating_one_and_changes_none(hall):
+    async def story(hall):
+        key_id = id_of(await create(hall.browser, "scraper", mode="admin"))
+        owner = await hall.invited("owner")
+        assert await owner.visit(f"/keys/{key_id}") == 200
+        assert not owner.page.find("a", href=f"/keys/{key_id}/rotate")
+        for act in ("rotate", "revoke", "pause", "name", "expiry", "finish", "unrotate"):
+            await owner.visit("/keys")
+            sent = {"grace": "24h", "name": "scraper", "expires": "7"}
+            assert await owner.send(f"/keys/{key_id}/{act}", **sent) == 400, act
+            assert not KEY.search(owner.response.text)
+        await owner.visit("/keys")
+        assert await owner.send("/keys/revoke", key=key_id, confirmed="yes", number="1") == 400
+        await hall.browser.visit(f"/keys/{key_id}")
+        assert "active" in hall.browser.text
+
+    hall(story)

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from keyhall.console.context import Ask
 from keyhall.console.gate import Page
+from keyhall.console.pages.keys.showing import mine_to_change
 from keyhall.flows.holders import levels, visible
 from keyhall.flows.manage import keys
 from keyhall.flows.manage.checks import Invalid
@@ -154,6 +155,8 @@ async def revoke_many(ask: Ask) -> Response:
         raise Invalid(f"At most {PAGE} keys at once.")
     found = await visible.visible_keys(ask.store, ask.person.sight, wanted)
     found = [key for key in found if key.revoked_at_us is None]
+    for key in found:
+        mine_to_change(ask, key)
     async with ask.store.reading() as connection:
         used = await traffic.since(connection, [key.id for key in found], ask.now_us - DAY_US)
     fault = ""

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from keyhall.console.context import Ask
 from keyhall.console.gate import Page
 from keyhall.console.pages.keys.making import reveal
-from keyhall.console.pages.keys.showing import of_path
+from keyhall.console.pages.keys.showing import of_path, to_change
 from keyhall.flows.holders import rotations
 from keyhall.flows.manage import keys
 from keyhall.flows.manage.checks import Invalid, Refused
@@ -25,7 +25,7 @@ GRACES = {
 
 
 async def show_rotate(ask: Ask) -> Response:
-    return await _page(ask, await of_path(ask))
+    return await _page(ask, await to_change(ask))
 
 
 async def _page(ask: Ask, key: Key, fault: str = "") -> Response:
@@ -43,7 +43,7 @@ async def _page(ask: Ask, key: Key, fault: str = "") -> Response:
 
 
 async def rotate(ask: Ask) -> Response:
-    key = await of_path(ask)
+    key = await to_change(ask)
     try:
         if ask.text("grace") not in GRACES:
             raise Invalid("Choose when the old key ends.")
@@ -68,7 +68,7 @@ async def still_used(ask: Ask) -> Response:
 
 
 async def finish(ask: Ask) -> Response:
-    key = await of_path(ask)
+    key = await to_change(ask)
     if await rotations.turning(ask.store, key, ask.now_us) is None:
         raise Invalid("That key is in no rotation, so there is nothing to finish.")
     await keys.expire(ask.store, key.id, ask.now_us, **ask.by)
@@ -76,7 +76,7 @@ async def finish(ask: Ask) -> Response:
 
 
 async def undo(ask: Ask) -> Response:
-    key = await of_path(ask)
+    key = await to_change(ask)
     await rotations.undo(ask.store, key.id, **ask.by)
     return ask.go(f"/keys/{key.id}", "The rotation is taken back: this key goes on as before.")
 

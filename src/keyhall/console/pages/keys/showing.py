@@ -30,6 +30,18 @@ async def of_path(ask: Ask) -> Key:
     return replace(key, last_used_at_us=last_us or None)
 
 
+async def to_change(ask: Ask) -> Key:
+    """`of_path` for what changes it: who could rotate an admin key would hold one."""
+    key = await of_path(ask)
+    mine_to_change(ask, key)
+    return key
+
+
+def mine_to_change(ask: Ask, key: Key) -> None:
+    if key.mode == "admin" and not ask.person.may("operate"):
+        raise Refused("An admin key is changed by whoever runs this server, and by nobody else.")
+
+
 async def show(ask: Ask) -> Response:
     return await shown(ask, await of_path(ask))
 
@@ -89,7 +101,7 @@ async def _changed(
     ask: Ask, part: str, said: str, change: Callable[[Key], Awaitable[Key]]
 ) -> Response:
     """Do it and go back to the key; or its page with what is wrong."""
-    key = await of_path(ask)
+    key = await to_change(ask)
     try:
         await change(key)
     except Refused as error:
@@ -173,7 +185,7 @@ async def set_expiry(ask: Ask) -> Response:
 
 
 async def show_revoke(ask: Ask) -> Response:
-    return await _revoke_page(ask, await of_path(ask))
+    return await _revoke_page(ask, await to_change(ask))
 
 
 async def _revoke_page(ask: Ask, key: Key, fault: str = "") -> Response:
@@ -190,7 +202,7 @@ async def _revoke_page(ask: Ask, key: Key, fault: str = "") -> Response:
 
 
 async def revoke(ask: Ask) -> Response:
-    key = await of_path(ask)
+    key = await to_change(ask)
     if ask.text("name").strip() != key.name:
         return await _revoke_page(ask, key, f"Write the key's name, {key.name}, to revoke it.")
     try:
