@@ -1,7 +1,7 @@
 """Every page there is: the only table of the console's addresses."""
 
 from keyhall.console.gate import Page
-from keyhall.console.pages import entrance, home
+from keyhall.console.pages import docs, entrance, home, playground
 from keyhall.console.pages.keys import listing, making, rotating, showing
 from keyhall.console.pages.limits import first_run, front, limits
 from keyhall.console.pages.operate import (
@@ -18,6 +18,8 @@ from keyhall.console.pages.organization import audit, projects, spending, statem
 ROUTES: tuple[Page, ...] = (
     *entrance.ROUTES,
     *home.ROUTES,
+    *playground.ROUTES,
+    *docs.ROUTES,
     *projects.ROUTES,
     *spending.ROUTES,
     *statements.ROUTES,

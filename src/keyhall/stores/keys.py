@@ -117,6 +117,26 @@ async def named(connection: AsyncConnection, name: str, limit: int) -> list[Key]
     return [key_of(row) for row in (await connection.execute(query)).mappings()]
 
 
+async def of_account(
+    connection: AsyncConnection,
+    account_id: str,
+    organization_id: str,
+    *,
+    name: str | None = None,
+    usable_at_us: int,
+    limit: int,
+) -> list[Key]:
+    """Keys in use of one account in one organization, newest first; perhaps of one name only."""
+    query = _QUERY.where(
+        keys.c.account_id == account_id, projects.c.organization_id == organization_id
+    )
+    if name is not None:
+        query = query.where(keys.c.name == name)
+    query = query.order_by(keys.c.created_at_us.desc(), keys.c.id).limit(limit)
+    found = await connection.execute(_kept(query, None, usable_at_us))
+    return [_key(row) for row in found.mappings()]
+
+
 async def newest(
     connection: AsyncConnection,
     *,

@@ -1,0 +1,1 @@
+"""The API's own description: OpenAPI, samples, what a refusal means; pure, made of the types."""

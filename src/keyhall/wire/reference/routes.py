@@ -1,0 +1,76 @@
+"""The routes that programs call, each described. A test compares them with those that exist, so a
+new route without its description fails."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Sent = Literal["key", "nothing", "admin-key"]
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """An operation. `example` is the body that samples send, if there is one."""
+
+    method: Literal["GET", "POST"]
+    path: str
+    name: str  # its operationId
+    title: str
+    says: str
+    sent: Sent
+    guides: tuple[str, ...] = ()
+    example: dict[str, Any] | None = None
+    sample_path: str = ""  # with its places filled in
+    problems: tuple[int, ...] = ()  # statuses of the error table it may answer with
+
+    @property
+    def anchor(self) -> str:
+        return self.name.lower()
+
+
+_ANY = (400, 401, 403, 404, 405, 408, 413, 415, 429, 431, 500, 502, 503, 504)
+_READ = (400, 401, 403, 404, 405, 408, 413, 429, 431, 500, 503)
+
+DESCRIBED: tuple[Described, ...] = (
+    Described(
+        "POST", "/v1/chat/completions", "createChatCompletion", "Ask a model",
+        "Send a conversation and get the next message, whole or streamed. The request and the "
+        "answer have the form of OpenAI's API. The answer's `model` is the version that answered, "
+        "`usage` counts its tokens, and the headers `x-ratelimit-*` say what is left.",
+        "key", ("quickstart", "streaming", "tokens", "limits", "versions"),
+        {"model": "v1", "messages": [{"role": "user", "content": "What is a key?"}],
+         "max_tokens": 100},
+        problems=_ANY,
+    ),
+    Described(
+        "GET", "/v1/models", "listModels", "List models",
+        "The names that your key may send as `model`, aliases first. `shutdown_date` is the day "
+        "on which a version stops answering, if one is set.",
+        "key", ("versions",), problems=_READ,
+    ),
+    Described(
+        "GET", "/v1/models/{model}", "retrieveModel", "Show one model",
+        "One of these names. A slash in it may be written as it is, or as `%2F`.",
+        "key", ("versions",), sample_path="/v1/models/v1", problems=_READ,
+    ),
+    Described(
+        "GET", "/healthz", "healthz", "Is the process alive?",
+        "Answers 200 as long as the process does; nothing else is asked.",
+        "nothing", ("running",),
+    ),
+    Described(
+        "GET", "/livez", "livez", "Is the process alive? (as Kubernetes calls it)",
+        "The same as `/healthz`.",
+        "nothing", ("running",),
+    ),
+    Described(
+        "GET", "/readyz", "readyz", "Can requests be answered?",
+        "200 if they can, else 503. From this machine it says what is wrong with which part; from "
+        "elsewhere only which part.",
+        "nothing", ("running",),
+    ),
+    Described(
+        "GET", "/metrics", "metrics", "Numbers for Prometheus",
+        "Prometheus' text format. It answers this machine, and from elsewhere an admin key.",
+        "admin-key", ("running",),
+    ),
+)  # fmt: skip
