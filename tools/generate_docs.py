@@ -71,7 +71,9 @@ no limit and costs nothing. An error in the middle of a stream comes as a `data:
 same `error` object, and the stream ends without `[DONE]`: see [streaming](streaming.md).
 
 A word in braces, such as `{limit}`, stands for a fact of your request. Sections are named by the
-row of the table, which is also what the server's log calls the refusal.
+row of the table, which is also what the server's log calls the refusal. A program knows the code
+only: [by code](#by-code) leads from it to the sections, and `#CODE` behind this page's address to
+the same place.
 """
 
 RETRY_WORDS = {
@@ -82,7 +84,7 @@ RETRY_WORDS = {
 
 
 def shown_code(problem: errors.Problem) -> str:
-    return "`null`" if problem.code is None else f"`{problem.code}`"
+    return "`null`" if problem.code is None else f"[`{problem.code}`](#{problem.code})"
 
 
 def errors_page() -> str:
@@ -95,6 +97,23 @@ def errors_page() -> str:
             status = row.status
             parts.append(f"\n## {status}: {STATUS_TITLES[status]}")
         parts.append(error_section(row))
+    return "\n".join([*parts, codes_section(rows)])
+
+
+def codes_section(rows: list[errors.Problem]) -> str:
+    """From each code to the rows that answer with it, under a heading that is its anchor; a code
+    that is a row's own name has that row's."""
+    named: dict[str, list[errors.Problem]] = {}
+    for row in rows:
+        if row.code is not None:
+            named.setdefault(row.code, []).append(row)
+    parts = ["\n## By code"]
+    for code, found in sorted(named.items()):
+        links = ", ".join(f"[{row.name}](#{row.name}) ({row.status})" for row in found)
+        if code not in errors.TABLE:
+            parts.append(f"\n### {code}\n\n{links}.")
+        elif len(found) > 1:
+            parts.append(f"\n`{code}`: {links}.")
     return "\n".join(parts)
 
 

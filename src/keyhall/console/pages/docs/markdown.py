@@ -51,7 +51,7 @@ def render(text: str, fill: tuple[str, str] | None = None) -> Rendered:
     tokens = parser.parse(text)
     headings: list[Heading] = []
     taken: dict[str, int] = {}
-    codes = 0
+    codes = tables = 0
     for place, token in enumerate(tokens):
         if token.type == "heading_open":
             inline = tokens[place + 1]
@@ -64,6 +64,9 @@ def render(text: str, fill: tuple[str, str] | None = None) -> Rendered:
             token.meta["number"] = codes
             if fill is not None:
                 token.content = token.content.replace(*fill)
+        elif token.type == "table_open":
+            tables += 1
+            token.meta["name"] = f"Table {tables}" + (f": {headings[-1].title}" if headings else "")
         elif token.type == "inline":
             _lead(token)
     return Rendered(parser.renderer.render(tokens, parser.options, {}), headings)
@@ -134,7 +137,8 @@ def _fence(_: RendererHTML, tokens: Sequence[Token], place: int, options: Any, e
 
 
 def _table_open(_: RendererHTML, tokens: Sequence[Token], place: int, *rest: Any) -> str:
-    scrolls = '<div class="table-container" tabindex="0" role="region" aria-label="Table">'
+    name = escape(tokens[place].meta["name"])
+    scrolls = f'<div class="table-container" tabindex="0" role="region" aria-label="{name}">'
     return f'{scrolls}<table class="table">'
 
 

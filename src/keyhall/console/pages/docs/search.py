@@ -15,7 +15,7 @@ _IN_TITLE = 8  # A word in a heading weighs as many in the text.
 _WORD = re.compile(r"[a-z0-9_]+")
 _FENCE = re.compile(r"^```", re.MULTILINE)
 _HEADING = re.compile(r"^#+ +(.+)$")
-_MARKS = re.compile(r"[`*]|\]\([^)]*\)|\[|^[|>-] ?|\|[-|]+\|", re.MULTILINE)
+_MARKS = re.compile(r"[`*|]|\]\([^)]*\)|\[|^[>-] ?|-{3,}", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +109,10 @@ def _found(section: Section, word: str) -> Found:
     at = section.text.lower().find(word)
     if at < 0:
         return Found(section, section.text[:_SNIPPET], "", "")
-    start = max(0, at - _SNIPPET // 2)
+    start = section.text.find(" ", max(0, at - _SNIPPET // 2), at) + 1 if at > _SNIPPET // 2 else 0
     end = at + len(word)
     before = ("… " if start else "") + section.text[start:at]
-    rest = section.text[end : end + _SNIPPET // 2]
+    rest = section.text[end : end + _SNIPPET]
+    if end + _SNIPPET < len(section.text):
+        rest = f"{rest.rpartition(' ')[0]} …"
     return Found(section, before, section.text[at:end], rest)

@@ -15,6 +15,7 @@ from keyhall.stores import keys
 CONTENTS_MAX = 40  # headings beside a page; of more only the upper level is shown
 PLACEHOLDER = "sk-kh_live_…"
 _LOOKED_THROUGH = 20
+_TITLE = re.compile(r"^<h1[^>]*>.*?</h1>\n?", re.DOTALL)
 
 
 async def own_key(ask: Ask) -> tuple[str, str] | None:
@@ -39,8 +40,7 @@ async def own_key(ask: Ask) -> tuple[str, str] | None:
 def _rendered(name: str, url: str, masked: str) -> markdown.Rendered:
     text = library.docs()[name].shown(url)
     made = markdown.render(text, (PLACEHOLDER, masked) if masked else None)
-    if name == library.INDEX:  # Its own title is that of the page.
-        made.html = re.sub(r"^<h1[^>]*>.*?</h1>\n?", "", made.html)
+    made.html = _TITLE.sub("", made.html)  # The page has it above its contents.
     return made
 
 

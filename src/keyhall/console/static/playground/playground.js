@@ -173,6 +173,7 @@ async function answer(asked, fit = false) {
   asked.chosen = first;
   asked.pair = turns.length > 1 ? [first, first + 1] : null;
   render();
+  $("#turns > li:last-child").scrollIntoView({ block: "end" });
   await Promise.all(turns.map((turn) => ask(turn, requestOf(upTo(asked), turn.asked, fit))));
   const failed = turns.filter((turn) => turn.error).length;
   $("#status").textContent = failed ? "The request was refused." : "The answer is there.";
@@ -358,7 +359,9 @@ function paint(turn, hasHead) {
   const now = performance.now();
   if (!turn.place || now - turn.painted < PAINT_EVERY_MS) return;
   turn.painted = now;
+  const isAtEnd = innerHeight + scrollY > document.documentElement.scrollHeight - 160;
   markdownInto(turn.place, turn.content);
+  if (isAtEnd) scrollTo({ top: document.documentElement.scrollHeight });
 }
 
 // --- Editing --------------------------------------------------------------------------------------
@@ -421,7 +424,7 @@ function showLimit(kind, left, limit, reset) {
   meter.value = left;
   meter.dataset.state = left <= 0 ? "bad" : left < limit * 0.15 ? "warn" : "";
   $(`#limit-${kind}-words`).textContent = `${thin(left)} of ${thin(limit)}` +
-    (left < limit ? `, all back within ${Math.ceil(reset)} s` : "");
+    (left < limit ? `, full in ${Math.ceil(reset)} s` : "");
   clearTimeout(refills[kind]);
   if (left < limit) refills[kind] = setTimeout(() => showLimit(kind, limit, limit, 0), reset * 1000);
 }
@@ -437,7 +440,8 @@ function notice() {
   const said = mode() === "test"
     ? "A test key asks: the sandbox answers under every name. It is no AI; it says what it received."
     : isSandbox($("#model").value)
-      ? `The sandbox answers for ${$("#model").value}: it is no AI and says what it received. An operator can connect a model.`
+      ? `The sandbox answers for ${$("#model").value}: it is no AI and says what it received.` +
+        ($("#model").value.startsWith("sandbox/") ? "" : " An operator can connect a model.")
       : "";
   place.hidden = !said;
   if (place.textContent !== said) place.textContent = said;
@@ -521,6 +525,7 @@ function clearAll() {
 // --- Start ----------------------------------------------------------------------------------------
 
 for (const each of $$(".needs-script")) each.hidden = false;
+if (matchMedia("(max-width: 64rem)").matches) $(".play-options").open = false;
 $("#composer").addEventListener("submit", (event) => { event.preventDefault(); send(); });
 $("#stop").addEventListener("click", stopAll);
 $("#fit").addEventListener("click", previewFit);
