@@ -3,7 +3,7 @@
     async with TinyUpstream("llama") as upstream: upstream.url
 
 `asked` are the requests that came, as JSON; `heads` their heads. `hold` keeps answers back until it
-is set.
+is set. `says` are answers to give instead, one after the other.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ class TinyUpstream:
         self.asked: list[dict[str, Any]] = []
         self.heads: list[str] = []
         self.hold: asyncio.Event | None = None
+        self.says: list[str] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -64,7 +65,7 @@ class TinyUpstream:
                 return _http(404, {"error": {"message": "What?"}})
             return _http(200, {"data": [{"id": model} for model in self.models]})
         request = json.loads(body)
-        text = f"This is {request['model']}."
+        text = self.says.pop(0) if self.says else f"This is {request['model']}."
         usage = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}
         if not request.get("stream"):
             message = {"role": "assistant", "content": text}
