@@ -75,6 +75,19 @@ def test_a_key_of_that_name_that_is_no_playground_s_is_left_alone(hall):
     hall(story)
 
 
+def test_nobody_makes_more_than_a_page_every_minute_needs(hall):
+    async def story(hall):
+        person = (await make(hall.browser)).json()
+        for _ in range(flow.MADE_MAX - 1):
+            assert (await make(hall.browser)).status_code == 200
+        refused = await make(hall.browser)
+        assert (refused.status_code, list(refused.json())) == (400, ["said"])
+        hall.server.clock.advance(2 * 3_600 + 1)
+        assert (await make(hall.browser)).json()["id"] != person["id"]
+
+    hall(story)
+
+
 def test_each_is_in_the_audit_without_its_text(hall):
     async def story(hall):
         made = (await make(hall.browser)).json()

@@ -20,7 +20,8 @@ FEW = [
     "[click](javascript:window.ran=1) and [data](data:text/html,<script>window.ran=1</script>)",
     "<svg onload=window.ran=1><style>@import 'https://evil.example/x.css'</style>",
     "```html\n<iframe src='https://evil.example'></iframe>\n```",
-    "1. <b onclick=window.ran=1>x</b>\n   - **<i>y</i>**\n> `<u>z</u>`\n# <a href=//evil.example>h</a>",
+    "1. <b onclick=window.ran=1>x</b>\n   - **<i>y</i>**\n> `<u>z</u>`",
+    "# <a href=//evil.example>h</a>",
     "\N{RIGHT-TO-LEFT OVERRIDE}<link rel=stylesheet href=//evil.example>\0 </textarea></li></ol>",
 ]
 ALLOWED = {*("P", "UL", "OL", "LI", "PRE", "CODE", "STRONG", "EM", "SPAN", "BR", "BLOCKQUOTE")}

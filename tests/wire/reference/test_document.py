@@ -53,6 +53,12 @@ def test_each_operation_says_what_it_needs_and_what_it_answers():
         assert [each["name"] for each in operation.get("parameters", [])] == places
 
 
+def test_each_operation_has_a_place_of_its_own_on_the_page():
+    anchors = [each.anchor for each in DESCRIBED]
+    assert "listmodels" in anchors
+    assert len(set(anchors)) == len(anchors)
+
+
 def test_parameters_come_with_their_type_and_bounds_in_words():
     words = {name: (kind, needed) for name, kind, needed, _ in openapi.parameters()}
     assert words["model"] == ("string", True)

@@ -20,7 +20,7 @@ from keyhall.stores.sql import SqlStore
 NAME = "Playground"
 LIFE_US = 3_600_000_000
 ALIVE_MAX = 3  # of an account in an organization: a few open pages
-_LOOKED_THROUGH = 50
+MADE_MAX = 60  # in an hour: a page that is loaded every minute; what is made stays in the list
 PROJECTS_MAX = 200
 
 MODES: dict[str, Literal["live", "test"]] = {"live": "live", "test": "test"}
@@ -57,15 +57,22 @@ async def make(
         if not wanted:
             raise NotFound("There is no such project in this organization.")
         (organization,) = await organizations.find_organization(connection, person.organization_id)
-        alive = await rows.of_account(
+        recent = await rows.of_account(
             connection,
             person.account.id,
             person.organization_id,
             name=NAME,
-            usable_at_us=now_us,
-            limit=_LOOKED_THROUGH,
+            usable_at_us=now_us - LIFE_US,
+            limit=MADE_MAX,
         )
-        ours = [key for key in alive if key.expires_at_us == key.created_at_us + LIFE_US]
+        if len(recent) == MADE_MAX:
+            raise Invalid(f"You made {MADE_MAX} playground keys within an hour. Wait a while.")
+        # By name and life: a key that somebody made and called so is none of these.
+        ours = [
+            key
+            for key in recent
+            if key.expires_at_us == key.created_at_us + LIFE_US and key.state(now_us) == "active"
+        ]
         for key in ours[ALIVE_MAX - 1 :]:
             ended = replace(key, expires_at_us=now_us)
             await rows.replace(connection, ended)
