@@ -142,5 +142,6 @@ def test_a_retry_is_never_advised_where_only_a_change_helps(row: Problem) -> Non
 
 
 def test_every_row_has_a_section_and_every_section_a_row() -> None:
-    sections = SECTIONS.findall(DOCS.read_text(encoding="utf-8"))
+    rows, _, _ = DOCS.read_text(encoding="utf-8").partition("\n## By code\n")
+    sections = SECTIONS.findall(rows)
     assert sorted(sections) == sorted(errors.TABLE)

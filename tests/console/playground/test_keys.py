@@ -122,7 +122,7 @@ def test_another_organization_s_project_and_one_that_is_not_answer_alike(hall):
         theirs = await hall.signed_up("Eve")
         (project,) = await flow.projects_of(hall.store, await hall.organization_id())
         answers = [await make(theirs, "live", each) for each in (project.id, "proj_nobody")]
-        assert [each.status_code for each in answers] == [400, 400]
+        assert [each.status_code for each in answers] == [404, 404]
         assert answers[0].content == answers[1].content
 
     hall(story)

@@ -23,7 +23,7 @@ def _curl(each: Described, address: str) -> str:
         lines.append('  -H "Authorization: Bearer $OPENAI_API_KEY"')
     if each.example is not None:
         lines.append('  -H "Content-Type: application/json"')
-        lines.append(f"  -d '{json.dumps(each.example)}'")
+        lines.append(f"  -d '{json.dumps(each.example, indent=2)}'")
     return " \\\n".join(lines)
 
 
@@ -55,10 +55,14 @@ def _javascript(each: Described, address: str) -> str:
         named = ", ".join(f'"{name}": `{value}`' for name, value in headers.items())
         lines.append(f"  headers: {{ {named} }},")
     if each.example is not None:
-        lines.append(f"  body: JSON.stringify({json.dumps(each.example)}),")
+        lines.append(f"  body: JSON.stringify({_indented(each.example)}),")
     lines.append("});")
     lines.append(f"console.log(await response.{'json' if path_is_json(each) else 'text'}());")
     return "\n".join(lines)
+
+
+def _indented(value: object) -> str:
+    return json.dumps(value, indent=2).replace("\n", "\n  ")
 
 
 def path_is_json(each: Described) -> bool:

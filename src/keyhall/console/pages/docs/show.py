@@ -56,7 +56,7 @@ async def show(ask: Ask) -> Response:
     doc = _doc(name)
     if name == library.INDEX and "name" in ask.request.path_params:
         return ask.go("/docs")
-    key = await own_key(ask)
+    key = await own_key(ask) if PLACEHOLDER in doc.source else None
     made = _rendered(name, ask.console.url, key[1] if key else "")
     before, after = library.neighbours(name)
     return ask.page(
@@ -64,7 +64,7 @@ async def show(ask: Ask) -> Response:
         doc=doc,
         body=made.html,
         contents=_contents(made.headings),
-        key=key if key and PLACEHOLDER in doc.source else None,
+        key=key,
         before=before,
         after=after,
         groups=library.groups(),

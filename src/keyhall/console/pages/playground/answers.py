@@ -11,7 +11,7 @@ from starlette.responses import Response
 from keyhall.console.context import Ask
 from keyhall.console.gate import Page
 from keyhall.errors import ApiError
-from keyhall.flows.manage.checks import Refused
+from keyhall.flows.manage.checks import NotFound, Refused
 from keyhall.flows.playground import count as counting
 from keyhall.flows.playground import keys
 from keyhall.policy.keys import ENTROPY_BYTES
@@ -41,7 +41,7 @@ async def make_key(ask: Ask) -> Response:
             **ask.by,
         )
     except Refused as error:
-        return _refused(str(error))
+        return _refused(str(error), 404 if isinstance(error, NotFound) else 400)
     key = fresh.key
     return _json(
         {

@@ -22,6 +22,7 @@ async function consoleSays(path, fields) {
     redirect: "manual",
   });
   if (response.status === 413) throw new Refusal("This is more than 1 MiB: too long to be counted.");
+  if (response.status === 503) throw new Refusal("The database does not answer. Try again in a moment.");
   const kind = response.headers.get("content-type") ?? "";
   if (!kind.startsWith("application/json")) {
     throw new Refusal("Your session is over, or this page is too old. Load it again.");
