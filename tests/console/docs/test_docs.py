@@ -7,8 +7,10 @@ import pytest
 from bs4 import BeautifulSoup
 
 from keyhall import errors
+from keyhall.console.menu import MENU
 from keyhall.console.pages.docs import library, markdown
 from keyhall.console.pages.docs.search import search
+from keyhall.policy.people import letting_in
 from keyhall.policy.people.roles import SAYS
 
 NAMES = list(library.docs())
@@ -153,6 +155,29 @@ def test_the_roles_in_the_guide_are_the_roles_there_are():
     table = re.search(r"\| role \| may \|\n\|---\|---\|\n((?:\|.*\n)+)", guide)
     rows = [line.strip("| ").split(" | ") for line in table[1].splitlines()]
     assert dict(rows) == SAYS
+
+
+def test_the_times_in_the_guide_are_the_times_that_hold():
+    guide = " ".join((library.FOLDER / "accounts.md").read_text(encoding="utf-8").split())
+    life = {kind: us // letting_in.DAY_US for kind, us in letting_in.LINK_LIFE_US.items()}
+    assert (life["set-up"], "for seven days" in guide) == (7, True)
+    assert f"works once, for {life['invite']} days" in guide
+    minutes = letting_in.LINK_LIFE_US["reset"] // letting_in.MINUTE_US
+    assert f"works once, for {minutes} minutes" in guide
+    characters = letting_in.PASSWORD_CHARACTERS
+    assert f"At least {characters.start} characters, at most {characters.stop - 1}" in guide
+    idle, whole = letting_in.SESSION_IDLE_US, letting_in.SESSION_LIFE_US
+    days = (idle // letting_in.DAY_US, whole // letting_in.DAY_US)
+    assert "after {} days without use, and after {} days at the latest".format(*days) in guide
+    assert (letting_in.FREE_TRIES["account"], "five are free for an account" in guide) == (5, True)
+    assert f"up to {letting_in.WAIT_US_MAX // letting_in.MINUTE_US} minutes" in guide
+
+
+def test_the_guide_to_the_console_knows_every_page_of_the_menu():
+    guide = (library.FOLDER / "console.md").read_text(encoding="utf-8")
+    for entries in MENU.values():
+        for entry in entries:
+            assert f"`{entry.path}`" in guide, entry.path
 
 
 HOSTILE = [
