@@ -134,6 +134,7 @@ def test_what_is_found_leads_to_its_heading():
     found = [each.section for each in search("truncat")]
     assert {section.doc.name for section in found} >= {"tokens", "console"}
     assert "have-it-shortened" in {section.anchor for section in found}
+    assert search("temperature")[0].section.href == "/docs/api#parameter-temperature"
     assert search("  ") == []
     assert search("a " * 500) is not None
 

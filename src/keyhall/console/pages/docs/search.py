@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from keyhall.console.pages.docs import library
 from keyhall.console.pages.docs.markdown import anchor
+from keyhall.wire.reference.fields import FIELDS
+from keyhall.wire.reference.routes import DESCRIBED
 
 WORDS_MAX = 8
 CHARACTERS_MAX = 100
@@ -61,7 +63,19 @@ def sections() -> tuple[Section, ...]:
             title = _MARKS.sub("", heading[1])
             name, lines = f"{base}-{number}" if number else base, []
         made.append(Section(doc, title, name, _readable(lines)))
-    return tuple(each for each in made if each.text or each.anchor)
+    return (*(each for each in made if each.text or each.anchor), *_reference())
+
+
+def _reference() -> list[Section]:
+    """The API reference: its operations, and the parameters of a request."""
+    doc = library.Doc("api", "API reference", "")
+    made = [
+        Section(doc, each.title, each.anchor, _readable([f"{each.method} {each.path}", each.says]))
+        for each in DESCRIBED
+    ]
+    for name, says in FIELDS.items():
+        made.append(Section(doc, name, f"parameter-{name}", _readable([says])))
+    return made
 
 
 def _readable(lines: list[str]) -> str:
