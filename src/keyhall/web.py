@@ -4,14 +4,16 @@ The console is imported when its first page is asked for: a start waits for none
 """
 
 import functools
+import logging
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from keyhall.api.app import refused, web
 from keyhall.app import House
 from keyhall.config import Config
-from keyhall.flows.accounts.desk import Desk, SignUp
+from keyhall.flows.accounts.desk import Desk, Post, SignUp
 from keyhall.policy import access
+from keyhall.policy.secrets import Secret
 
 
 def application(house: House, config: Config) -> ASGIApp:
@@ -52,8 +54,25 @@ def desk_of(house: House, config: Config) -> Desk:
         domains=tuple(each.lower().lstrip("@") for each in settings.domains),
         terms_url=settings.terms_url,
         terms_version=settings.terms_version,
-        has_mail=bool(config.alerts.smtp_url and config.alerts.email_from),
+        old_peppers=house.peppers[1:],
+        mail=mail_of(config),
     )
+
+
+def mail_of(config: Config) -> Post | None:
+    """What carries letters; None where no mail server is configured, or one that is never
+    called."""
+    settings = config.alerts
+    if not (settings.smtp_url and settings.email_from):
+        return None
+    from keyhall.engines.upstream.address import AddressRefused
+    from keyhall.flows.alerts.mail import Mail
+
+    try:
+        return Mail(Secret(settings.smtp_url), settings.email_from)
+    except AddressRefused as error:
+        logging.getLogger("keyhall").error("no_letters", {"smtp_url": str(error)})
+        return None
 
 
 def sign_up_of(config: Config) -> SignUp:

@@ -25,6 +25,7 @@ from keyhall.flows.accounts import sessions
 from keyhall.flows.accounts.desk import From, SlowDown
 from keyhall.flows.manage.checks import NotFound, Refused
 from keyhall.policy.people.roles import Permission
+from keyhall.ports.people import Person
 from keyhall.ports.store import StoreAway
 
 Needs = Permission | Literal["anyone", "signed-in"]
@@ -32,6 +33,8 @@ Handler = Callable[[Ask], Awaitable[Response]]
 
 FORM_BYTES_MAX = 1 << 20  # A class list of thousands fits.
 FIELDS_MAX = 300
+# What is there for whoever has not accepted the newest terms of use.
+BEFORE_TERMS = frozenset({"/terms", "/sign-in", "/sign-out", "/theme"})
 
 SAFE_HEADERS = {
     "content-security-policy": "default-src 'self'; img-src 'self' data:; object-src 'none'; "
@@ -77,6 +80,8 @@ async def _answer(console: Console, page: Page, request: Request) -> Response:
             return _sign_in_first(request)
         if page.needs != "signed-in" and not who.may(page.needs):
             return ask.page("forbidden.html", 403, needs=page.needs)
+    if who is not None and page.path not in BEFORE_TERMS and _has_new_terms(console, who):
+        return _terms_first(request)
     if page.method == "POST":
         if not is_ours(console, request):
             said = "This form was sent from another site, so nothing was done."
@@ -97,6 +102,25 @@ async def _answer(console: Console, page: Page, request: Request) -> Response:
         return ask.page("problem.html", 400, title="That was not done", said=str(error))
 
 
+def _has_new_terms(console: Console, who: Person) -> bool:
+    desk = console.desk
+    return bool(desk.terms_url) and who.sign_in.terms_version != desk.terms_version
+
+
+def _terms_first(request: Request) -> Response:
+    """Another edition of the terms is read before anything else."""
+    if request.headers.get("hx-request") == "true":
+        return PlainTextResponse("Read the terms.", 401, headers={"hx-redirect": "/terms"})
+    if request.method != "GET":
+        return RedirectResponse("/terms", 303)
+    return RedirectResponse(f"/terms?next={_wanted(request)}", 303)
+
+
+def _wanted(request: Request) -> str:
+    wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return quote(wanted, safe="/")
+
+
 async def problem(
     console: Console, request: Request, status: int, title: str, said: str
 ) -> Response:
@@ -111,8 +135,7 @@ def _sign_in_first(request: Request) -> Response:
         return PlainTextResponse("Sign in again.", 401, headers={"hx-redirect": "/sign-in"})
     if request.method != "GET":
         return RedirectResponse("/sign-in", 303)
-    wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    return RedirectResponse(f"/sign-in?next={quote(wanted, safe='/')}", 303)
+    return RedirectResponse(f"/sign-in?next={_wanted(request)}", 303)
 
 
 def sits(console: Console, request: Request) -> From:

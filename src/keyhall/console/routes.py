@@ -2,6 +2,7 @@
 
 from keyhall.console.gate import Page
 from keyhall.console.pages import docs, entrance, home, playground
+from keyhall.console.pages.account import data, doors, factor, profile
 from keyhall.console.pages.keys import listing, making, rotating, showing
 from keyhall.console.pages.limits import first_run, front, limits
 from keyhall.console.pages.operate import (
@@ -14,6 +15,7 @@ from keyhall.console.pages.operate import (
     tiers,
 )
 from keyhall.console.pages.organization import audit, projects, spending, statements
+from keyhall.console.pages.people import class_list, members
 
 ROUTES: tuple[Page, ...] = (
     *entrance.ROUTES,
@@ -38,4 +40,10 @@ ROUTES: tuple[Page, ...] = (
     *rotating.ROUTES,
     *limits.ROUTES,
     *first_run.ROUTES,
+    *doors.ROUTES,
+    *profile.ROUTES,
+    *factor.ROUTES,
+    *data.ROUTES,
+    *class_list.ROUTES,
+    *members.ROUTES,
 )

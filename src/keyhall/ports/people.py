@@ -96,6 +96,7 @@ class Link:
     created_at_us: int
     ends_at_us: int
     used_at_us: int | None = None
+    facts: str | None = None  # JSON: the class it is of
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,20 @@ class Member:
     role: Role
     since_us: int
     keys: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SchoolClass:
+    """People who were imported together, each with a key."""
+
+    id: str
+    name: str
+    made_at_us: int
+    people: int
+    joined: int  # of them, who have followed their invitation or needed none
+    keys: int = 0  # that can be used
+    paused: int = 0
+    ends_at_us: int | None = None  # of its keys, when they were made
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,3 +174,23 @@ def _kept(query: Select[Any], project_id: str | None, usable_at_us: int | None) 
         lives = keys.c.expires_at_us.is_(None) | (keys.c.expires_at_us > usable_at_us)
         query = query.where(keys.c.revoked_at_us.is_(None), lives)
     return query
+
+
+# --- Of people ------------------------------------------------------------------------------------
+
+
+async def of_accounts(
+    connection: AsyncConnection, account_ids: Sequence[str], organization_id: str | None
+) -> list[Key]:
+    """Keys of accounts that were not revoked, oldest first: in one organization, or in all."""
+    query = _QUERY.where(keys.c.account_id.in_(account_ids), keys.c.revoked_at_us.is_(None))
+    if organization_id is not None:
+        query = query.where(projects.c.organization_id == organization_id)
+    query = query.order_by(keys.c.created_at_us, keys.c.id)
+    return [_key(row) for row in (await connection.execute(query)).mappings()]
+
+
+async def give(connection: AsyncConnection, key_id: str, account_id: str) -> None:
+    """Let a key belong to somebody else."""
+    given = update(keys).where(keys.c.id == key_id).values(account_id=account_id)
+    await connection.execute(given)

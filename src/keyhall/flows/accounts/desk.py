@@ -1,7 +1,9 @@
 """The desk: what the flows of people need of the world, and the refusals that they share."""
 
-from dataclasses import dataclass
-from typing import Literal, NoReturn
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NoReturn, Protocol
 
 from keyhall.clock import Clock
 from keyhall.flows.manage.checks import Refused
@@ -9,6 +11,16 @@ from keyhall.ports.records import Actor
 from keyhall.stores.sql import SqlStore
 
 SignUp = Literal["open", "domains", "invite", "closed"]
+
+
+class Post(Protocol):
+    """Carries letters to people, where a mail server is configured."""
+
+    async def post(
+        self, receivers: Sequence[str], subject: str, text: str, letter_id: str, now_us: int
+    ) -> None:
+        """Raises Untold."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +35,18 @@ class Desk:
     domains: tuple[str, ...] = ()
     terms_url: str = ""
     terms_version: str = "1"
-    has_mail: bool = False
+    old_peppers: tuple[bytes, ...] = ()
+    mail: Post | None = None
+    on_the_way: set[asyncio.Task[None]] = field(default_factory=set)  # letters that nobody awaits
+
+    @property
+    def has_mail(self) -> bool:
+        return self.mail is not None
+
+    @property
+    def peppers(self) -> tuple[bytes, ...]:
+        """Newest first."""
+        return (self.pepper, *self.old_peppers)
 
 
 @dataclass(frozen=True, slots=True)

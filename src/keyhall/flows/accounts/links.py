@@ -74,6 +74,17 @@ async def set_up(store: SqlStore, url: str, now_us: int) -> Secret | None:
     return Secret(address(url, "set-up", token))
 
 
+async def may_claim(connection: AsyncConnection, account_id: str, organization_id: str) -> bool:
+    """Whether an invitation to the organization may set the account's first password: nobody has,
+    and it belongs to nobody else's organization. Whoever invites holds the link, and shall not get
+    into what others gave the account."""
+    found = await people.find(connection, account_id)
+    if found is None or found.has_password or found.is_operator:
+        return False
+    mine = await people.memberships(connection, account_id)
+    return all(each.organization_id == organization_id for each in mine)
+
+
 async def look(connection: AsyncConnection, kind: LinkKind, token: str, now_us: int) -> Link:
     """The link, if it can still be used. Raises Denied, with the same words for all others."""
     found = await sessions.find_link(connection, tokens.digest(token))

@@ -22,14 +22,13 @@ async def sign_in(desk: Desk, email: str, password: Secret, sits: From) -> tuple
     """The cookie of a new session, and whether the second factor is still to come. Raises Denied,
     SlowDown."""
     address = letting_in.email(email) or ""
-    subjects = _subjects(address, sits.ip)
-    await check_pace(desk, subjects)
+    subjects = _subjects(f"account:{address}", sits)
+    await begin_try(desk, subjects)
     async with desk.store.reading() as connection:
         found = await people.by_email(connection, address) if address else None
         known = None if found is None else await people.password_of(connection, found.account.id)
     is_right = await passwords.is_right(password, known)
     if found is None or not is_right:
-        await note_failure(desk, subjects)
         raise Denied(WRONG)
     if found.suspended_at_us is not None:
         deny("This account is suspended. Ask whoever runs this server.")
@@ -38,18 +37,18 @@ async def sign_in(desk: Desk, email: str, password: Secret, sits: From) -> tuple
     if known is not None and passwords.is_outdated(known):
         fresh = await passwords.hashed(password)
     async with desk.store.writing() as connection:
-        await rows.forget_tries(connection, [subjects["account"]])
+        await was_right(connection, subjects)
         if fresh is not None:
             await people.set_fields(connection, found.account.id, password=fresh)
         text = await sessions.begin(
             connection, found.account.id, sits, now_us, is_pending=found.has_totp
         )
         if not found.has_totp:
-            await _entered(connection, found.account.id, sits, now_us)
+            await entered(connection, found.account.id, sits, now_us)
     return text, found.has_totp
 
 
-async def _entered(connection: AsyncConnection, account_id: str, sits: From, now_us: int) -> None:
+async def entered(connection: AsyncConnection, account_id: str, sits: From, now_us: int) -> None:
     await people.set_fields(connection, account_id, last_seen_us=now_us)
     actor = sits.actor(account_id)
     await notes.record(
@@ -63,29 +62,63 @@ async def _entered(connection: AsyncConnection, account_id: str, sits: From, now
     )
 
 
-def _subjects(address: str, ip: str) -> dict[str, str]:
+async def confirm(desk: Desk, account_id: str, password: Secret, sits: From) -> None:
+    """Ask for the password again before something that a stolen session shall not do. Raises
+    Denied, SlowDown."""
+    subjects = _subjects(f"password:{account_id}", sits)
+    await begin_try(desk, subjects)
+    async with desk.store.reading() as connection:
+        known = await people.password_of(connection, account_id)
+    if not await passwords.is_right(password, known):
+        deny("That is not your password.")
+    async with desk.store.writing() as connection:
+        await was_right(connection, subjects)
+
+
+# --- Pace -----------------------------------------------------------------------------------------
+
+
+def _subjects(account: str, sits: From) -> dict[str, str]:
     return {
-        "account": f"account:{address}",
-        "network": f"network:{letting_in.network(ip)}",
+        "account": account,
+        "network": f"network:{letting_in.network(sits.ip)}",
         "everybody": "everybody",
     }
 
 
-async def check_pace(desk: Desk, subjects: dict[str, str]) -> None:
-    """Raises SlowDown while any of them has to wait."""
+def letters_to(email: str, sits: From) -> dict[str, str]:
+    """Whose letters are counted together."""
+    return {
+        "letters to an address": f"letters:{email}",
+        "letters from a network": f"letters-of:{letting_in.network(sits.ip)}",
+    }
+
+
+async def begin_try(desk: Desk, subjects: dict[str, str]) -> None:
+    """Count a try before it is looked at: many at the same moment are as slow as one after the
+    other. `was_right` takes it back. Raises SlowDown while any of the subjects has to wait."""
     now_us = desk.clock.now_us()
-    async with desk.store.reading() as connection:
+    async with desk.store.writing() as connection:
         tries = await rows.tries(connection, list(subjects.values()))
-    wait = max(
-        letting_in.wait_us(kind, tries.get(subject), now_us) for kind, subject in subjects.items()
-    )
+        wait = max(
+            letting_in.wait_us(kind, tries.get(subject), now_us)
+            for kind, subject in subjects.items()
+        )
+        if not wait:
+            counted = {
+                each: letting_in.failed(tries.get(each), now_us) for each in subjects.values()
+            }
+            await rows.note_tries(connection, counted)
     if wait:
         raise SlowDown(wait)
 
 
-async def note_failure(desk: Desk, subjects: dict[str, str]) -> None:
-    now_us = desk.clock.now_us()
-    async with desk.store.writing() as connection:
-        tries = await rows.tries(connection, list(subjects.values()))
-        counted = {each: letting_in.failed(tries.get(each), now_us) for each in subjects.values()}
-        await rows.note_tries(connection, counted)
+async def was_right(connection: AsyncConnection, subjects: dict[str, str]) -> None:
+    """It was no failure: the account's are forgotten, and the others' are one less again."""
+    account = subjects["account"]
+    others = [each for each in subjects.values() if each != account]
+    tries = await rows.tries(connection, others)
+    await rows.forget_tries(connection, [account])
+    await rows.note_tries(
+        connection, {name: letting_in.not_failed(each) for name, each in tries.items()}
+    )

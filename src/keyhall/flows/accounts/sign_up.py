@@ -64,9 +64,41 @@ async def join(desk: Desk, token: str, new: NewAccount, sits: From) -> Secret:
         link = await links.use(connection, "invite", token, now_us)
         if link.email is not None and link.email != wanted.email:
             deny(f"This invitation is for {link.email}.")
-        account = await _make(connection, desk, wanted, hashed, sits, now_us)
+        if link.account_id is not None:
+            account = await _claim_member(connection, desk, link, wanted, hashed, sits, now_us)
+        else:
+            account = await _make(connection, desk, wanted, hashed, sits, now_us)
         await _admit(connection, link, account, sits.actor(account.id), now_us)
         return await sessions.begin(connection, account.id, sits, now_us, is_pending=False)
+
+
+async def _claim_member(
+    connection: AsyncConnection,
+    desk: Desk,
+    link: Link,
+    wanted: NewAccount,
+    hashed: str,
+    sits: From,
+    now_us: int,
+) -> Account:
+    """Give an account that was made by a class list its first password. Raises Denied."""
+    account_id, organization_id = link.account_id or "", link.organization_id or ""
+    if not await links.may_claim(connection, account_id, organization_id):
+        deny("This account has an owner already. Sign in, or reset the password.")
+    account = Account(account_id, wanted.name, wanted.email, now_us)
+    await people.rename(connection, account_id, name=wanted.name, email=wanted.email)
+    await people.ensure_sign_in(connection, account_id, now_us)
+    accepted = desk.terms_version if desk.terms_url else None
+    await people.set_fields(
+        connection,
+        account_id,
+        password=hashed,
+        password_at_us=now_us,
+        terms_version=accepted,
+        terms_at_us=None if accepted is None else now_us,
+    )
+    await _witness(connection, sits.actor(account_id), now_us, "account.claim", account)
+    return account
 
 
 async def accept(desk: Desk, token: str, account: Account, sits: From) -> Link:
@@ -145,6 +177,8 @@ async def _admit(
 ) -> None:
     assert link.organization_id is not None
     role: Role = link.role or "member"
+    if await people.role_of(connection, link.organization_id, account.id) is not None:
+        return  # A class list made them a member.
     await organizations.add_member(connection, link.organization_id, account.id, role, now_us)
     await notes.record(
         connection,

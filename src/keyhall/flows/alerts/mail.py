@@ -1,4 +1,4 @@
-"""Alerts as e-mail, by the operator's mail server.
+"""Alerts and other letters as e-mail, by the operator's mail server.
 
 Python's SMTP client blocks, so it runs in a thread; when the time is over its connection is cut,
 and the thread ends. A password or a letter never travels in clear text, save to this machine.
@@ -10,6 +10,7 @@ import ipaddress
 import smtplib
 import socket
 import ssl
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -24,11 +25,12 @@ _PORTS = {"smtp": 587, "smtps": 465}
 
 
 class Mail:
-    """`Channel` over SMTP. Raises AddressRefused when made of a server that is never called."""
+    """`Channel` over SMTP, and the `Post` of accounts. Raises AddressRefused when made of a server
+    that is never called."""
 
     name = "e-mail"
 
-    def __init__(self, url: Secret, sender: str, receivers: str) -> None:
+    def __init__(self, url: Secret, sender: str, receivers: str = "") -> None:
         split = urlsplit(url.reveal())
         self._is_tls = split.scheme == "smtps"
         self._user = unquote(split.username or "")
@@ -44,7 +46,13 @@ class Mail:
         self._tls = ssl.create_default_context()
 
     async def send(self, message: Message, now_us: int) -> None:
-        letter = self._letter(message, now_us)
+        await self.post(self._receivers, message.subject, message.text, message.id, now_us)
+
+    async def post(
+        self, receivers: Sequence[str], subject: str, text: str, letter_id: str, now_us: int
+    ) -> None:
+        """One letter. Raises Untold."""
+        letter = self._letter(receivers, subject, text, letter_id, now_us)
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
                 ip = (await self._resolver.addresses())[0]
@@ -88,15 +96,17 @@ class Mail:
         with contextlib.suppress(smtplib.SMTPException, OSError):  # It has been taken.
             smtp.quit()
 
-    def _letter(self, message: Message, now_us: int) -> EmailMessage:
+    def _letter(
+        self, receivers: Sequence[str], subject: str, text: str, letter_id: str, now_us: int
+    ) -> EmailMessage:
         letter = EmailMessage()
         letter["From"] = self._sender
-        letter["To"] = ", ".join(self._receivers)
-        letter["Subject"] = f"Keyhall: {message.subject}"
+        letter["To"] = ", ".join(receivers)
+        letter["Subject"] = f"Keyhall: {subject}"
         letter["Date"] = format_datetime(datetime.fromtimestamp(now_us // 1_000_000, tz=UTC))
-        letter["Message-ID"] = f"<{message.id}@{self._domain}>"  # A second try is the same letter.
+        letter["Message-ID"] = f"<{letter_id}@{self._domain}>"  # A second try is the same letter.
         letter["Auto-Submitted"] = "auto-generated"
-        letter.set_content(message.text)
+        letter.set_content(text)
         return letter
 
     async def close(self) -> None:

@@ -29,6 +29,8 @@ EMAIL_CHARACTERS_MAX = 254
 # Failed tries that are free, and then a wait that doubles. An account is never locked for good:
 # its owner waits at most WAIT_US_MAX.
 FREE_TRIES: dict[str, int] = {"account": 5, "network": 20, "everybody": 1_000}
+# Letters with links count as tries too, or a mailbox could be flooded through us.
+FREE_TRIES |= {"letters to an address": 3, "letters from a network": 20}
 WAIT_US_FIRST = 2_000_000
 WAIT_US_MAX = 15 * MINUTE_US
 FORGOTTEN_US = HOUR_US  # without a failure
@@ -62,6 +64,11 @@ def failed(tries: Tries | None, now_us: int) -> Tries:
     if tries is None or now_us - tries.last_at_us >= FORGOTTEN_US:
         return Tries(1, now_us)
     return Tries(tries.count + 1, now_us)
+
+
+def not_failed(tries: Tries) -> Tries:
+    """A try that was counted, and was right."""
+    return Tries(max(0, tries.count - 1), tries.last_at_us)
 
 
 def session_ends_us(created_at_us: int, now_us: int) -> int:

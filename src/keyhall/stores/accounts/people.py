@@ -1,5 +1,6 @@
 """Accounts and how they sign in, members and where: one function per query."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -36,6 +37,11 @@ async def find(connection: AsyncConnection, account_id: str) -> SignIn | None:
 
 async def by_email(connection: AsyncConnection, email: str) -> SignIn | None:
     return await _first(connection, _QUERY.where(accounts.c.email == email))
+
+
+async def of_emails(connection: AsyncConnection, emails: Sequence[str]) -> list[SignIn]:
+    query = _QUERY.where(accounts.c.email.in_(emails))
+    return [_sign_in(row) for row in (await connection.execute(query)).mappings()]
 
 
 async def _first(connection: AsyncConnection, query: Select[Any]) -> SignIn | None:
@@ -80,6 +86,28 @@ async def set_fields(connection: AsyncConnection, account_id: str, **fields: Any
     await connection.execute(changed.values(**fields))
 
 
+async def ensure_sign_in(connection: AsyncConnection, account_id: str, now_us: int) -> None:
+    """A row to change, for an account that never could sign in."""
+    query = select(sign_ins.c.account_id).where(sign_ins.c.account_id == account_id)
+    if await connection.scalar(query) is None:
+        await add_sign_in(connection, account_id, password=None, now_us=now_us)
+
+
+async def use_step(connection: AsyncConnection, account_id: str, step: int) -> bool:
+    """Note that a code's step was used; False if it, or a later one, was used already."""
+    used = (
+        update(sign_ins)
+        .where(sign_ins.c.account_id == account_id, sign_ins.c.totp_step < step)
+        .values(totp_step=step)
+    )
+    return (await connection.execute(used)).rowcount == 1
+
+
+async def forget_sign_in(connection: AsyncConnection, account_id: str) -> None:
+    """Nobody signs in with this account any more."""
+    await connection.execute(delete(sign_ins).where(sign_ins.c.account_id == account_id))
+
+
 async def rename(
     connection: AsyncConnection, account_id: str, *, name: str, email: str | None
 ) -> None:
@@ -111,6 +139,10 @@ async def second_factor(
     return row[0], row[1], row[2], codes
 
 
+def stored_codes(digests: Sequence[str]) -> str:
+    return msgspec.json.encode(list(digests)).decode()
+
+
 # --- Members --------------------------------------------------------------------------------------
 
 
@@ -140,8 +172,7 @@ async def role_of(
     return found
 
 
-async def members_of(connection: AsyncConnection, organization_id: str, limit: int) -> list[Member]:
-    """Oldest first."""
+def _members(organization_id: str) -> Select[Any]:
     live = (
         select(func.count())
         .select_from(keys.join(projects, keys.c.project_id == projects.c.id))
@@ -152,17 +183,59 @@ async def members_of(connection: AsyncConnection, organization_id: str, limit: i
         )
         .scalar_subquery()
     )
-    query = (
+    return (
         _QUERY.add_columns(
             members.c.role, members.c.created_at_us.label("since_us"), live.label("live_keys")
         )
         .join(members, members.c.account_id == accounts.c.id)
         .where(members.c.organization_id == organization_id)
         .order_by(members.c.created_at_us, accounts.c.id)
-        .limit(limit)
     )
-    rows = (await connection.execute(query)).mappings()
-    return [Member(_sign_in(row), row["role"], row["since_us"], row["live_keys"]) for row in rows]
+
+
+async def members_of(
+    connection: AsyncConnection, organization_id: str, limit: int, *, sought: str = ""
+) -> list[Member]:
+    """Oldest first; with `sought`, those whose name or address holds it."""
+    query = _members(organization_id).limit(limit)
+    if sought:
+        named = accounts.c.name.icontains(sought, autoescape=True)
+        query = query.where(named | accounts.c.email.icontains(sought, autoescape=True))
+    return [_member(row) for row in (await connection.execute(query)).mappings()]
+
+
+async def member(
+    connection: AsyncConnection, organization_id: str, account_id: str
+) -> Member | None:
+    query = _members(organization_id).where(accounts.c.id == account_id)
+    row = (await connection.execute(query)).mappings().first()
+    return None if row is None else _member(row)
+
+
+def _member(row: RowMapping) -> Member:
+    return Member(_sign_in(row), row["role"], row["since_us"], row["live_keys"])
+
+
+async def count_members(connection: AsyncConnection, organization_id: str) -> int:
+    query = select(func.count()).where(members.c.organization_id == organization_id)
+    return await connection.scalar(query) or 0
+
+
+async def other_operators(connection: AsyncConnection, account_id: str) -> int:
+    """Operators besides this one who can sign in."""
+    query = select(func.count()).where(
+        sign_ins.c.is_operator == 1,
+        sign_ins.c.password.is_not(None),
+        sign_ins.c.suspended_at_us.is_(None),
+        sign_ins.c.account_id != account_id,
+    )
+    return await connection.scalar(query) or 0
+
+
+async def list_accounts(connection: AsyncConnection, limit: int) -> list[SignIn]:
+    """Oldest first."""
+    query = _QUERY.order_by(accounts.c.created_at_us, accounts.c.id).limit(limit)
+    return [_sign_in(row) for row in (await connection.execute(query)).mappings()]
 
 
 async def owners(connection: AsyncConnection, organization_id: str) -> int:

@@ -1,6 +1,8 @@
 """Sessions, one-time links and failed tries: one function per query."""
 
 from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
 
 from sqlalchemy import RowMapping, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -89,7 +91,7 @@ async def sweep(connection: AsyncConnection, now_us: int, forgotten_us: int) -> 
 # --- Links ----------------------------------------------------------------------------------------
 
 
-def _link(row: RowMapping) -> Link:
+def link_of(row: RowMapping) -> Link:
     return Link(
         id=row["id"],
         kind=row["kind"],
@@ -101,30 +103,27 @@ def _link(row: RowMapping) -> Link:
         created_at_us=row["created_at_us"],
         ends_at_us=row["ends_at_us"],
         used_at_us=row["used_at_us"],
+        facts=row["facts"],
     )
 
 
 async def add_link(connection: AsyncConnection, digest: bytes, link: Link) -> None:
-    await connection.execute(
-        links.insert().values(
-            digest=digest,
-            id=link.id,
-            kind=link.kind,
-            account_id=link.account_id,
-            organization_id=link.organization_id,
-            email=link.email,
-            role=link.role,
-            made_by=link.made_by,
-            created_at_us=link.created_at_us,
-            ends_at_us=link.ends_at_us,
-        )
-    )
+    await add_links(connection, [(digest, link)])
+
+
+async def add_links(connection: AsyncConnection, found: Sequence[tuple[bytes, Link]]) -> None:
+    rows = [{"digest": digest, **_columns(link)} for digest, link in found]
+    await connection.execute(links.insert(), rows)
+
+
+def _columns(link: Link) -> dict[str, Any]:
+    return {field.name: getattr(link, field.name) for field in fields(link)}
 
 
 async def find_link(connection: AsyncConnection, digest: bytes) -> Link | None:
     row = (await connection.execute(select(links).where(links.c.digest == digest))).mappings()
     found = row.first()
-    return None if found is None else _link(found)
+    return None if found is None else link_of(found)
 
 
 async def use_link(connection: AsyncConnection, link_id: str, now_us: int) -> bool:
@@ -147,7 +146,7 @@ async def open_links(
     if organization_id is not None:
         query = query.where(links.c.organization_id == organization_id)
     rows = await connection.execute(query.order_by(links.c.created_at_us.desc(), links.c.id))
-    return [_link(row) for row in rows.mappings()]
+    return [link_of(row) for row in rows.mappings()]
 
 
 async def withdraw_links(
@@ -158,6 +157,23 @@ async def withdraw_links(
     if account_id is not None:
         gone = gone.where(links.c.account_id == account_id)
     await connection.execute(gone)
+
+
+async def end_link(
+    connection: AsyncConnection, organization_id: str, link_id: str, now_us: int
+) -> Link | None:
+    """Withdraw one of an organization's open links; None if there is none of that id."""
+    query = select(links).where(
+        links.c.id == link_id,
+        links.c.organization_id == organization_id,
+        links.c.used_at_us.is_(None),
+        links.c.ends_at_us > now_us,
+    )
+    row = (await connection.execute(query)).mappings().first()
+    if row is None:
+        return None
+    await connection.execute(update(links).where(links.c.id == link_id).values(ends_at_us=now_us))
+    return link_of(row)
 
 
 # --- Failed tries ---------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""Somebody's own account, and the doors beside the front door."""

@@ -1,0 +1,100 @@
+"""Deleting an account: its name and address go, its keys stop, what was used stays as numbers."""
+
+from dataclasses import replace
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from keyhall.flows.accounts import sign_in
+from keyhall.flows.accounts.desk import Desk, From, deny
+from keyhall.policy.people.leaving import Standing, deletion_problem
+from keyhall.policy.secrets import Secret
+from keyhall.ports.people import Membership, SignIn
+from keyhall.ports.records import Actor
+from keyhall.stores import keys as key_rows
+from keyhall.stores import notes
+from keyhall.stores.accounts import belongings, people
+from keyhall.stores.accounts import sessions as rows
+
+NAMELESS = "Deleted account"
+
+
+async def problem(desk: Desk, found: SignIn) -> str | None:
+    """Why it cannot be deleted yet, and what to do."""
+    async with desk.store.reading() as connection:
+        return await _problem(connection, found)
+
+
+async def _problem(connection: AsyncConnection, found: SignIn) -> str | None:
+    account_id = found.account.id
+    mine = await people.memberships(connection, account_id)
+    standings = [await _standing(connection, each) for each in mine]
+    others = await people.other_operators(connection, account_id)
+    return deletion_problem(standings, found.is_operator, others)
+
+
+async def _standing(connection: AsyncConnection, mine: Membership) -> Standing:
+    return Standing(
+        mine.organization_name,
+        mine.role,
+        await people.owners(connection, mine.organization_id),
+        await people.count_members(connection, mine.organization_id),
+    )
+
+
+async def delete(desk: Desk, found: SignIn, name: str, password: Secret, sits: From) -> None:
+    """For good. Raises Denied."""
+    account = found.account
+    if name.strip() != account.name:
+        deny(f"Type {account.name} to delete the account.")
+    await sign_in.confirm(desk, account.id, password, sits)
+    now_us, actor = desk.clock.now_us(), sits.actor(account.id)
+    async with desk.store.writing() as connection:
+        reason = await _problem(connection, found)
+        if reason is not None:
+            deny(reason)
+        await revoke_keys(connection, [account.id], None, "its account was deleted", actor, now_us)
+        for each in await people.memberships(connection, account.id):
+            standing = await _standing(connection, each)
+            if not standing.is_last_owner:  # Else nobody would own it: the nameless account does.
+                await people.remove_member(connection, each.organization_id, account.id)
+        await rows.end_all(connection, account.id)
+        await belongings.forget_links(connection, account.id, account.email)
+        await belongings.forget_reasons(connection, account.id)
+        await rows.forget_tries(connection, [f"account:{account.email}"])
+        await people.forget_sign_in(connection, account.id)
+        await people.rename(connection, account.id, name=NAMELESS, email=None)
+        await notes.record(
+            connection,
+            actor,
+            now_us,
+            action="account.delete",
+            target=account.id,
+            before=None,
+            after=None,
+        )
+
+
+async def revoke_keys(
+    connection: AsyncConnection,
+    account_ids: list[str],
+    organization_id: str | None,
+    reason: str,
+    actor: Actor,
+    now_us: int,
+) -> int:
+    """Revoke what accounts have, in one organization or in all; how many keys it were."""
+    found = await key_rows.of_accounts(connection, account_ids, organization_id)
+    for key in found:
+        after = replace(key, revoked_at_us=now_us, revoked_reason=reason)
+        await key_rows.replace(connection, after)
+        await notes.record(
+            connection,
+            actor,
+            now_us,
+            action="key.revoke",
+            target=key.id,
+            before=key,
+            after=after,
+            changed="key",
+        )
+    return len(found)
