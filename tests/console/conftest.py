@@ -75,29 +75,35 @@ class Hall:
         return project.organization_id
 
 
-@pytest.fixture
-def hall(house):
+class Runs:
     """`hall(story, **settings)` runs `await story(hall)` on a prepared folder."""
 
-    def run(story, **settings):
-        async def opened():
-            clock = ManualClock(house.now_us)
-            async with open_inside(house.data, clock, **settings) as server:
-                made = Hall(server, Browser(server.url), [])
-                try:
-                    link = await links.set_up(server.house.store, server.url, clock.now_us())
-                    assert link is not None
-                    path = link.reveal().removeprefix(server.url)
-                    await made.browser.visit(path)
-                    await made.browser.send(
-                        path, name="Ada", email="ada@example.org", password=PASSWORD
-                    )
-                    await made.browser.visit("/")
-                    return await story(made)
-                finally:
-                    for each in (made.browser, *made.browsers):
-                        await each.close()
+    def __init__(self, house):
+        self._house = house
 
-        return asyncio.run(opened())
+    def __call__(self, story, **settings):
+        return asyncio.run(self.opened(story, **settings))
 
-    return run
+    async def opened(self, story, **settings):
+        """The same, within a running loop."""
+        clock = ManualClock(self._house.now_us)
+        async with open_inside(self._house.data, clock, **settings) as server:
+            made = Hall(server, Browser(server.url), [])
+            try:
+                link = await links.set_up(server.house.store, server.url, clock.now_us())
+                assert link is not None
+                path = link.reveal().removeprefix(server.url)
+                await made.browser.visit(path)
+                await made.browser.send(
+                    path, name="Ada", email="ada@example.org", password=PASSWORD, terms="yes"
+                )
+                await made.browser.visit("/")
+                return await story(made)
+            finally:
+                for each in (made.browser, *made.browsers):
+                    await each.close()
+
+
+@pytest.fixture
+def hall(house):
+    return Runs(house)
