@@ -33,6 +33,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "versions": ("keyhall.cli.manage.versions:versions", "List, add and retire model versions."),
     "aliases": ("keyhall.cli.manage.aliases:aliases", "Show and move the names that callers use."),
     "engines": ("keyhall.cli.manage.engines:engines", "Add and list the engines that answer."),
+    "accounts": (
+        "keyhall.cli.manage.accounts:accounts",
+        "List, invite, suspend and help who signs in.",
+    ),
     "organizations": (
         "keyhall.cli.manage.organizations:organizations",
         "Suspend, resume, limit and bill organizations.",

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from keyhall.flows.accounts import letters, links, passwords, sign_in
 from keyhall.flows.accounts.desk import Desk, From, deny
 from keyhall.flows.accounts.profile import check_password, set_password
+from keyhall.flows.manage.checks import Invalid
 from keyhall.policy.people import letting_in
 from keyhall.policy.secrets import Secret
 from keyhall.ports.people import SignIn
@@ -58,7 +59,12 @@ async def _make(
 async def hand_over(
     connection: AsyncConnection, found: SignIn, url: str, actor: Actor, now_us: int
 ) -> Secret:
-    """The link that an operator gives to somebody: never needs mail."""
+    """The link that an operator gives to somebody: never needs mail. Raises Invalid."""
+    if found.account.email is None:
+        raise Invalid(
+            "That account has no e-mail address to sign in with: `keyhall accounts set-up-link` "
+            "prints the link that makes the first account."
+        )
     token = await _make(connection, found, actor.who, now_us)
     await notes.record(
         connection,
