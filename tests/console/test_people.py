@@ -364,3 +364,22 @@ def test_attack_2_a_class_goes_to_no_other_organization_s_project(hall):
         assert sorted(ends) == [200, 400, 400]
 
     hall(story)
+
+
+def test_many_people_come_page_by_page_and_are_found_by_name(hall):
+    async def story(hall):
+        await imported(hall, text_of(60))
+        await hall.browser.visit("/people")
+        seen = {each for each in hall.browser.text.split() if "@uni.example" in each}
+        assert hall.browser.page.find("nav", {"aria-label": "Members"}).a["href"].endswith("=50")
+        await hall.browser.visit("/people?after=50")
+        behind = {each for each in hall.browser.text.split() if "@uni.example" in each}
+        assert len(seen | behind) == 60
+        assert not seen & behind
+        await hall.browser.visit("/people?q=S59@UNI")
+        assert "s59@uni.example" in hall.browser.text
+        assert "s58@uni.example" not in hall.browser.text
+        for nonsense in ("?after=-1", "?after=1e9", "?after=99999", "?q=%25"):
+            assert await hall.browser.visit(f"/people{nonsense}") == 200
+
+    hall(story)

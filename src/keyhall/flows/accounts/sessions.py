@@ -47,6 +47,8 @@ async def begin(
         user_agent=sits.user_agent[:USER_AGENT_CHARACTERS],
     )
     await sessions.add(connection, digest, session)
+    if not is_pending:
+        await people.set_fields(connection, account_id, last_seen_us=now_us)
     return text
 
 

@@ -49,7 +49,6 @@ async def sign_in(desk: Desk, email: str, password: Secret, sits: From) -> tuple
 
 
 async def entered(connection: AsyncConnection, account_id: str, sits: From, now_us: int) -> None:
-    await people.set_fields(connection, account_id, last_seen_us=now_us)
     actor = sits.actor(account_id)
     await notes.record(
         connection,

@@ -189,15 +189,21 @@ def _members(organization_id: str) -> Select[Any]:
         )
         .join(members, members.c.account_id == accounts.c.id)
         .where(members.c.organization_id == organization_id)
-        .order_by(members.c.created_at_us, accounts.c.id)
+        .order_by(members.c.created_at_us, accounts.c.name, accounts.c.id)
     )
 
 
 async def members_of(
-    connection: AsyncConnection, organization_id: str, limit: int, *, sought: str = ""
+    connection: AsyncConnection,
+    organization_id: str,
+    limit: int,
+    *,
+    sought: str = "",
+    after: int = 0,
 ) -> list[Member]:
-    """Oldest first; with `sought`, those whose name or address holds it."""
-    query = _members(organization_id).limit(limit)
+    """Oldest first, behind the first `after`; with `sought`, those whose name or address holds
+    it."""
+    query = _members(organization_id).limit(limit).offset(after)
     if sought:
         named = accounts.c.name.icontains(sought, autoescape=True)
         query = query.where(named | accounts.c.email.icontains(sought, autoescape=True))

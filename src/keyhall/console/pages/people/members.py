@@ -11,16 +11,21 @@ from keyhall.policy.people.roles import ROLES, SAYS, may_change, may_give
 from keyhall.ports.people import Member
 from keyhall.stores.accounts import classes, people, sessions
 
-LISTED = 500
+LISTED = 50
+AFTER_DIGITS_MAX = 6
 INVITATIONS_LISTED = 100
 
 
 async def _page(ask: Ask, *, fault: str = "", invited: dict[str, str] | None = None) -> Response:
     who, sought = ask.person, ask.query("q").strip()
-    organization_id = who.sight.organization_id
+    organization_id, skipped = who.sight.organization_id, ask.query("after")
+    is_number = skipped.isascii() and skipped.isdigit() and len(skipped) <= AFTER_DIGITS_MAX
+    after = int(skipped) if is_number else 0
     async with ask.store.reading() as connection:
         total = await people.count_members(connection, organization_id)
-        found = await people.members_of(connection, organization_id, LISTED, sought=sought)
+        found = await people.members_of(
+            connection, organization_id, LISTED + 1, sought=sought, after=after
+        )
         opened = await sessions.open_links(
             connection, organization_id=organization_id, kind="invite", now_us=ask.now_us
         )
@@ -30,7 +35,9 @@ async def _page(ask: Ask, *, fault: str = "", invited: dict[str, str] | None = N
         "people/people.html",
         400 if fault else 200,
         total=total,
-        listed=[(each, _roles_for(ask, each)) for each in found],
+        listed=[(each, _roles_for(ask, each)) for each in found[:LISTED]],
+        before=None if after == 0 else max(0, after - LISTED),
+        beyond=after + LISTED if len(found) > LISTED else None,
         sought=sought,
         opened=single[:INVITATIONS_LISTED],
         more_opened=max(0, len(single) - INVITATIONS_LISTED),
@@ -42,7 +49,6 @@ async def _page(ask: Ask, *, fault: str = "", invited: dict[str, str] | None = N
         given={"email": ask.text("email"), "role": ask.text("role") or "member"},
         fault=fault,
         invited=invited,
-        listed_max=LISTED,
     )
 
 
