@@ -186,17 +186,23 @@ def invite(email: str, role: str, organization: str | None, as_json: bool, where
 
 @accounts.command("reset-link")
 @click.argument("account")
+@click.option(
+    "--second-factor-off", is_flag=True, help="For who has lost phone and recovery codes."
+)
 @options
-def reset_link(account: str, as_json: bool, where: Where) -> None:
+def reset_link(account: str, second_factor_off: bool, as_json: bool, where: Where) -> None:
     """Print a link with which somebody chooses a new password. It needs no mail.
 
-    Using it ends all their sessions. A second factor stays on.
+    Using it ends all their sessions. A second factor stays on unless you say otherwise: be sure
+    who asks.
     """
 
     async def work(house: House) -> Secret:
         async with house.store.writing() as connection:
             found = await suspensions.account_by(connection, account)
-            return await resets.hand_over(connection, found, _url(house), **house.by)
+            return await resets.hand_over(
+                connection, found, _url(house), second_factor_off=second_factor_off, **house.by
+            )
 
     _link(as_json, act(where, work), "It works once, within 30 minutes: hand it to them.")
 

@@ -1,9 +1,11 @@
 """What people change of their own account: name, address, password, sessions, terms."""
 
+import contextlib
+
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyhall.flows.accounts import letters, links, passwords, sign_in
-from keyhall.flows.accounts.desk import Desk, From, deny
+from keyhall.flows.accounts.desk import Desk, From, SlowDown, deny
 from keyhall.flows.manage import checks
 from keyhall.policy.people import letting_in
 from keyhall.policy.secrets import Secret
@@ -28,6 +30,9 @@ async def _change(
         return
     now_us = desk.clock.now_us()
     async with desk.store.writing() as connection:
+        known = None if email is None else await people.by_email(connection, email)
+        if known is not None and known.account.id != account.id:
+            deny(TAKEN)
         await people.rename(connection, account.id, name=name, email=email)
         await notes.record(
             connection,
@@ -55,9 +60,6 @@ async def move(desk: Desk, account: Account, email: str, password: Secret, sits:
     if desk.has_mail:
         await send_verification(desk, account, wanted, sits)
         return f"A letter is on its way to {wanted}. Open its link to use that address."
-    async with desk.store.reading() as connection:
-        if await people.by_email(connection, wanted) is not None:
-            deny(TAKEN)
     await _change(desk, account, name=account.name, email=wanted, sits=sits)
     return f"Your address is {wanted} now."
 
@@ -78,6 +80,13 @@ async def send_verification(desk: Desk, account: Account, email: str, sits: From
         )
     text = letters.verify_text(Secret(links.address(desk.url, "verify", token)))
     letters.later(desk, _sent(desk, email, "confirm your address", text))
+
+
+async def welcome(desk: Desk, account: Account, sits: From) -> None:
+    """Where there is mail, ask a new account's address to confirm itself; it may come later too."""
+    if desk.has_mail and account.email is not None:
+        with contextlib.suppress(SlowDown):
+            await send_verification(desk, account, account.email, sits)
 
 
 async def _sent(desk: Desk, email: str, subject: str, text: str) -> None:

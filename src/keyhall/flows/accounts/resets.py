@@ -57,7 +57,13 @@ async def _make(
 
 
 async def hand_over(
-    connection: AsyncConnection, found: SignIn, url: str, actor: Actor, now_us: int
+    connection: AsyncConnection,
+    found: SignIn,
+    url: str,
+    *,
+    actor: Actor,
+    now_us: int,
+    second_factor_off: bool = False,
 ) -> Secret:
     """The link that an operator gives to somebody: never needs mail. Raises Invalid."""
     if found.account.email is None:
@@ -66,6 +72,17 @@ async def hand_over(
             "prints the link that makes the first account."
         )
     token = await _make(connection, found, actor.who, now_us)
+    if second_factor_off and found.has_totp:
+        await people.forget_second_factor(connection, found.account.id)
+        await notes.record(
+            connection,
+            actor,
+            now_us,
+            action="account.second-factor-off",
+            target=found.account.id,
+            before=None,
+            after=None,
+        )
     await notes.record(
         connection,
         actor,

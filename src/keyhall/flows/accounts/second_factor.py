@@ -106,8 +106,7 @@ async def turn_off(desk: Desk, account: Account, password: Secret, sits: From) -
     await sign_in.confirm(desk, account.id, password, sits)
     now_us = desk.clock.now_us()
     async with desk.store.writing() as connection:
-        nothing = {"totp": None, "totp_at_us": None, "recovery_codes": None}
-        await people.set_fields(connection, account.id, **nothing)
+        await people.forget_second_factor(connection, account.id)
         await _witness(connection, account.id, sits, now_us, "account.second-factor-off")
 
 

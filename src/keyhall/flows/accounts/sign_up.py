@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from keyhall.flows.accounts import links, passwords, sessions, tokens
+from keyhall.flows.accounts import links, passwords, profile, sessions, tokens
 from keyhall.flows.accounts.desk import Desk, From, deny
 from keyhall.flows.manage import checks
 from keyhall.policy.people import letting_in
@@ -53,7 +53,9 @@ async def claim(desk: Desk, token: str, new: NewAccount, sits: From) -> Secret:
         )
         account = Account(link.account_id, wanted.name, wanted.email, now_us)
         await _witness(connection, sits.actor(account.id), now_us, "account.claim", account)
-        return await sessions.begin(connection, account.id, sits, now_us, is_pending=False)
+        text = await sessions.begin(connection, account.id, sits, now_us, is_pending=False)
+    await profile.welcome(desk, account, sits)
+    return text
 
 
 async def join(desk: Desk, token: str, new: NewAccount, sits: From) -> Secret:
@@ -69,7 +71,9 @@ async def join(desk: Desk, token: str, new: NewAccount, sits: From) -> Secret:
         else:
             account = await _make(connection, desk, wanted, hashed, sits, now_us)
         await _admit(connection, link, account, sits.actor(account.id), now_us)
-        return await sessions.begin(connection, account.id, sits, now_us, is_pending=False)
+        text = await sessions.begin(connection, account.id, sits, now_us, is_pending=False)
+    await profile.welcome(desk, account, sits)
+    return text
 
 
 async def _claim_member(
@@ -126,7 +130,9 @@ async def sign_up(desk: Desk, new: NewAccount, sits: From) -> Secret:
     async with desk.store.writing() as connection:
         account = await _make(connection, desk, wanted, hashed, sits, now_us)
         await _organization(connection, account, now_us, sits.actor(account.id))
-        return await sessions.begin(connection, account.id, sits, now_us, is_pending=False)
+        text = await sessions.begin(connection, account.id, sits, now_us, is_pending=False)
+    await profile.welcome(desk, account, sits)
+    return text
 
 
 async def _checked(desk: Desk, new: NewAccount) -> tuple[NewAccount, str]:

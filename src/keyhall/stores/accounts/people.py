@@ -139,6 +139,11 @@ async def second_factor(
     return row[0], row[1], row[2], codes
 
 
+async def forget_second_factor(connection: AsyncConnection, account_id: str) -> None:
+    """The last step that was used stays: it is good once whatever happens."""
+    await set_fields(connection, account_id, totp=None, totp_at_us=None, recovery_codes=None)
+
+
 def stored_codes(digests: Sequence[str]) -> str:
     return msgspec.json.encode(list(digests)).decode()
 
