@@ -8,7 +8,7 @@ from browsing import PASSWORD
 from pyotp import TOTP
 from told import MailServer
 
-from keyhall.config import Alerts, Console
+from keyhall.config import Alerts, Console, Server
 from keyhall.flows.accounts import resets
 from keyhall.ports.records import Actor
 from keyhall.stores.accounts import people
@@ -176,6 +176,29 @@ def test_attack_11_many_wrong_passwords_at_the_same_moment_are_no_faster(hall):
         assert await browser.send("/sign-in", **ADA) == 200
 
     hall(story)
+
+
+def test_attack_11_strangers_elsewhere_keep_nobody_out_of_their_account(hall):
+    async def story(hall):
+        def at(ip):
+            return hall.new_browser(**{"x-forwarded-for": ip})
+
+        owner, stranger, again = at("192.0.2.7"), at("198.51.100.9"), at("192.0.2.7")
+        await owner.visit("/sign-in")
+        assert await owner.send("/sign-in", **ADA) == 200
+        await stranger.visit("/sign-in")
+        wrong = {"email": "ada@example.org", "password": "wrong wrong wrong"}
+        ends = [await stranger.send("/sign-in", **wrong) for _ in range(8)]
+        assert ends[-1] == 429
+        await again.visit("/sign-in")
+        assert await again.send("/sign-in", **ADA) == 200
+        assert await stranger.send("/sign-in", **ADA) == 429
+        third = at("192.0.2.7")
+        await third.visit("/sign-in")
+        ends = [await third.send("/sign-in", **wrong) for _ in range(8)]
+        assert ends[-1] == 429  # Nor is the known place a way to guess faster.
+
+    hall(story, server=Server(trusted_proxies=["127.0.0.1"]))
 
 
 def test_attack_13_a_second_factor_is_nowhere_in_clear(hall):

@@ -240,6 +240,33 @@ def test_200_people_have_a_key_each_in_less_than_5_seconds(hall):
     hall(story)
 
 
+def test_a_list_comes_as_a_file_too_as_spreadsheets_write_it(hall):
+    async def story(hall):
+        browser = hall.browser
+        await browser.visit("/people/import")
+        token = browser.page.find("input", {"name": "csrf"})["value"]
+        headers = {"origin": hall.server.url, "sec-fetch-site": "same-origin"}
+        text = "name;e-mail\r\nJ\u00fcrgen;j@uni.example\r\n"
+        for encoding in ("utf-8", "utf-8-sig", "cp1252"):
+            answer = await browser.client.post(
+                "/people/import",
+                data={"csrf": token, "list": ""},
+                files={"file": ("list.csv", text.encode(encoding), "text/csv")},
+                headers=headers,
+            )
+            assert answer.status_code == 200
+            assert "J\u00fcrgen</th>" in answer.text, encoding
+        huge = await browser.client.post(
+            "/people/import",
+            data={"csrf": token},
+            files={"file": ("list.csv", b"x" * 2_000_000, "text/csv")},
+            headers=headers,
+        )
+        assert huge.status_code == 413
+
+    hall(story)
+
+
 def test_an_import_happens_once(hall):
     async def story(hall):
         fields, _ = await imported(hall, text_of(2))

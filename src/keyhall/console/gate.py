@@ -100,6 +100,8 @@ async def _answer(console: Console, page: Page, request: Request) -> Response:
         return response
     except Refused as error:
         return ask.page("problem.html", 400, title="That was not done", said=str(error))
+    finally:
+        await ask.form.close()  # Files that came with it are on disk until then.
 
 
 def _has_new_terms(console: Console, who: Person) -> bool:

@@ -22,7 +22,7 @@ async def sign_in(desk: Desk, email: str, password: Secret, sits: From) -> tuple
     """The cookie of a new session, and whether the second factor is still to come. Raises Denied,
     SlowDown."""
     address = letting_in.email(email) or ""
-    subjects = _subjects(f"account:{address}", sits)
+    subjects = await _subjects_of(desk, address, sits)
     await begin_try(desk, subjects)
     async with desk.store.reading() as connection:
         found = await people.by_email(connection, address) if address else None
@@ -83,6 +83,17 @@ def _subjects(account: str, sits: From) -> dict[str, str]:
         "network": f"network:{letting_in.network(sits.ip)}",
         "everybody": "everybody",
     }
+
+
+async def _subjects_of(desk: Desk, address: str, sits: From) -> dict[str, str]:
+    """Where an account is signed in already it waits only for what fails there: strangers
+    elsewhere cannot keep its owner out."""
+    network = letting_in.network(sits.ip)
+    async with desk.store.reading() as connection:
+        places = await rows.places_of(connection, address, desk.clock.now_us())
+    if network not in map(letting_in.network, places):
+        return _subjects(f"account:{address}", sits)
+    return {"account": f"account:{address} at {network}", "network": f"network:{network}"}
 
 
 def letters_to(email: str, sits: From) -> dict[str, str]:

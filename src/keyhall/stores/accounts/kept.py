@@ -40,6 +40,13 @@ async def facts(connection: AsyncConnection, account_id: str) -> dict[str, list[
     }
 
 
+def _own(row: dict[str, Any], account_id: str) -> dict[str, Any]:
+    """Where somebody else sat who did something to the account is not its owner's to know."""
+    if row.get("who", f"account:{account_id}") == f"account:{account_id}":
+        return row
+    return row | {"origin": "somebody else's"}
+
+
 async def pages(
     store: SqlStore, name: str, account_id: str, key_ids: Sequence[str]
 ) -> AsyncIterator[list[dict[str, Any]]]:
@@ -59,7 +66,7 @@ async def pages(
             found = await connection.execute(query.order_by(table.c.number).limit(PAGE_ROWS))
             page = [dict(row) for row in found.mappings()]
         if page:
-            yield page
+            yield [_own(row, account_id) for row in page]
         if len(page) < PAGE_ROWS:
             return
         last = page[-1]["number"]

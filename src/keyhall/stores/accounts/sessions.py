@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from keyhall.policy.people.letting_in import Tries
 from keyhall.ports.people import Link, Session
 from keyhall.stores.accounts.tables import failures, links, sessions
+from keyhall.stores.tables import accounts
 
 
 def _session(row: RowMapping) -> Session:
@@ -58,6 +59,18 @@ async def of_account(connection: AsyncConnection, account_id: str, now_us: int) 
         .order_by(sessions.c.seen_at_us.desc(), sessions.c.id)
     )
     return [_session(row) for row in (await connection.execute(query)).mappings()]
+
+
+async def places_of(connection: AsyncConnection, email: str, now_us: int) -> frozenset[str]:
+    """From where an address is signed in now."""
+    query = (
+        select(sessions.c.ip)
+        .join(accounts, accounts.c.id == sessions.c.account_id)
+        .where(
+            accounts.c.email == email, sessions.c.ends_at_us > now_us, sessions.c.is_pending == 0
+        )
+    )
+    return frozenset(await connection.scalars(query))
 
 
 async def seen(connection: AsyncConnection, session_id: str, now_us: int, ends_us: int) -> None:
