@@ -15,6 +15,8 @@ QUERY = select(keys, projects.c.name.label("project_name"), projects.c.organizat
     keys, projects, keys.c.project_id == projects.c.id
 )
 
+_AT_ONCE = 500  # bound values of one statement
+
 
 def key_of(row: RowMapping) -> Key:
     return Key(
@@ -64,21 +66,30 @@ def _columns(key: Key) -> dict[str, Any]:
 
 
 async def add(connection: AsyncConnection, key: Key, *, digest: bytes, pepper: str) -> None:
-    await connection.execute(
-        insert(keys).values(
-            id=key.id,
-            mode=key.mode,
-            masked=key.masked,
-            digest=digest,
-            pepper=pepper,
-            account_id=key.account_id,
-            project_id=key.project_id,
-            lineage=key.lineage,
-            rotated_from=key.rotated_from,
-            created_at_us=key.created_at_us,
+    await add_all(connection, [(key, digest)], pepper=pepper)
+
+
+async def add_all(
+    connection: AsyncConnection, made: Sequence[tuple[Key, bytes]], *, pepper: str
+) -> None:
+    """Keys, each with its digest."""
+    rows = [
+        {
+            "id": key.id,
+            "mode": key.mode,
+            "masked": key.masked,
+            "digest": digest,
+            "pepper": pepper,
+            "account_id": key.account_id,
+            "project_id": key.project_id,
+            "lineage": key.lineage,
+            "rotated_from": key.rotated_from,
+            "created_at_us": key.created_at_us,
             **_columns(key),
-        )
-    )
+        }
+        for key, digest in made
+    ]
+    await connection.execute(insert(keys), rows)
 
 
 async def replace(connection: AsyncConnection, key: Key) -> None:
@@ -188,6 +199,13 @@ async def of_accounts(
         query = query.where(projects.c.organization_id == organization_id)
     query = query.order_by(keys.c.created_at_us, keys.c.id)
     return [_key(row) for row in (await connection.execute(query)).mappings()]
+
+
+async def set_all(connection: AsyncConnection, ids: Sequence[str], **values: Any) -> None:
+    """Change columns of many keys."""
+    for start in range(0, len(ids), _AT_ONCE):
+        part = ids[start : start + _AT_ONCE]
+        await connection.execute(update(keys).where(keys.c.id.in_(part)).values(**values))
 
 
 async def give(connection: AsyncConnection, key_id: str, account_id: str) -> None:

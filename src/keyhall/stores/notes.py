@@ -78,18 +78,38 @@ async def record(
     changed: ChangeKind | None = None,
 ) -> None:
     """Write one audit row and, for what the server has snapshots of, one change row."""
-    old, new = difference(before, after)
-    row = (
-        *(now_us, actor.who, actor.origin, action, target, _json(old), _json(new)),
-        organization_of(target, after, before),
-    )
+    done = [(target, before, after)]
+    await record_all(connection, actor, now_us, action=action, done=done, changed=changed)
+
+
+async def record_all(
+    connection: AsyncConnection,
+    actor: Actor,
+    now_us: int,
+    *,
+    action: str,
+    done: Sequence[tuple[str, object | None, object | None]],
+    changed: ChangeKind | None = None,
+) -> None:
+    """`record` of many at once: a target, and what it was before and after."""
+    if not done:
+        return
     last = select(audit.c.digest).where(audit.c.digest.is_not(None))
     newest = last.order_by(audit.c.number.desc()).limit(1)
-    previous = await connection.scalar(newest) or NOTHING
-    values = dict(zip(_CHAINED, row, strict=True))
-    await connection.execute(insert(audit).values(digest=chained(previous, row), **values))
+    digest = await connection.scalar(newest) or NOTHING
+    written = []
+    for target, before, after in done:
+        old, new = difference(before, after)
+        row = (
+            *(now_us, actor.who, actor.origin, action, target, _json(old), _json(new)),
+            organization_of(target, after, before),
+        )
+        digest = chained(digest, row)
+        written.append({"digest": digest, **dict(zip(_CHAINED, row, strict=True))})
+    # One after the other: the chain is read in the order of their numbers.
+    await connection.execute(insert(audit), written)
     if changed is not None:
-        await announce(connection, changed, [target])
+        await announce(connection, changed, [target for target, _, _ in done])
 
 
 async def announce(connection: AsyncConnection, kind: ChangeKind, ids: Sequence[str]) -> None:

@@ -1,16 +1,13 @@
 """Deleting an account: its name and address go, its keys stop, what was used stays as numbers."""
 
-from dataclasses import replace
-
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyhall.flows.accounts import sign_in
 from keyhall.flows.accounts.desk import Desk, From, deny
+from keyhall.flows.manage import many_keys
 from keyhall.policy.people.leaving import Standing, deletion_problem
 from keyhall.policy.secrets import Secret
 from keyhall.ports.people import Membership, SignIn
-from keyhall.ports.records import Actor
-from keyhall.stores import keys as key_rows
 from keyhall.stores import notes
 from keyhall.stores.accounts import belongings, people
 from keyhall.stores.accounts import sessions as rows
@@ -52,7 +49,9 @@ async def delete(desk: Desk, found: SignIn, name: str, password: Secret, sits: F
         reason = await _problem(connection, found)
         if reason is not None:
             deny(reason)
-        await revoke_keys(connection, [account.id], None, "its account was deleted", actor, now_us)
+        await many_keys.revoke(
+            connection, [account.id], None, "its account was deleted", actor, now_us
+        )
         for each in await people.memberships(connection, account.id):
             standing = await _standing(connection, each)
             if not standing.is_last_owner:  # Else nobody would own it: the nameless account does.
@@ -72,29 +71,3 @@ async def delete(desk: Desk, found: SignIn, name: str, password: Secret, sits: F
             before=None,
             after=None,
         )
-
-
-async def revoke_keys(
-    connection: AsyncConnection,
-    account_ids: list[str],
-    organization_id: str | None,
-    reason: str,
-    actor: Actor,
-    now_us: int,
-) -> int:
-    """Revoke what accounts have, in one organization or in all; how many keys it were."""
-    found = await key_rows.of_accounts(connection, account_ids, organization_id)
-    for key in found:
-        after = replace(key, revoked_at_us=now_us, revoked_reason=reason)
-        await key_rows.replace(connection, after)
-        await notes.record(
-            connection,
-            actor,
-            now_us,
-            action="key.revoke",
-            target=key.id,
-            before=key,
-            after=after,
-            changed="key",
-        )
-    return len(found)

@@ -88,6 +88,15 @@ async def make(
     """`create` inside a transaction, for the first run."""
     account_id = new.account_id or await organizations.owner(connection, project.organization_id)
     assert account_id is not None, "every organization has an owner"
+    fresh, digest = minted_for(new, project, account_id, pepper, entropy, now_us)
+    await _add(connection, fresh.key, digest, pepper, "key.create", actor)
+    return fresh
+
+
+def minted_for(
+    new: NewKey, project: Project, account_id: str, pepper: bytes, entropy: bytes, now_us: int
+) -> tuple[Fresh, bytes]:
+    """A key that nobody knows yet, and its digest."""
     minted = form.mint(new.mode, entropy)
     digest = form.digest(pepper, minted.text.reveal().encode())
     key = Key(
@@ -109,8 +118,7 @@ async def make(
         limits=checks.limits(new.limits),
         expires_at_us=new.expires_at_us,
     )
-    await _add(connection, key, digest, pepper, "key.create", actor)
-    return Fresh(key, minted.text)
+    return Fresh(key, minted.text), digest
 
 
 async def _add(

@@ -10,14 +10,14 @@ from dataclasses import replace
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from keyhall.flows.accounts.deletion import revoke_keys
+from keyhall.flows.manage import many_keys
 from keyhall.flows.manage.checks import NotFound
 from keyhall.flows.people.suspensions import set_suspended
 from keyhall.ports.people import Link
 from keyhall.ports.records import Actor, Key
 from keyhall.stores import keys as key_rows
 from keyhall.stores import notes
-from keyhall.stores.accounts import classes, people, sessions
+from keyhall.stores.accounts import classes
 from keyhall.stores.sql import SqlStore
 
 _AT_ONCE = 500  # bound values of one statement
@@ -31,12 +31,11 @@ async def pause(
         found = await _links(connection, organization_id, class_id)
         keys = await _keys(connection, organization_id, found)
         stopped = [key for key in keys if key.paused_at_us is None]
-        for key in stopped:
-            await _set_paused(connection, key, now_us, actor, now_us)
-        for account_id in await _ours_alone(connection, organization_id, found):
-            sign_in = await people.find(connection, account_id)
-            if sign_in is not None and sign_in.suspended_at_us is None:
-                await set_suspended(connection, account_id, now_us, actor, now_us)
+        await _set_paused(connection, stopped, now_us, actor, now_us)
+        ours = await _ours_alone(connection, organization_id, found)
+        suspended = await classes.suspended(connection, ours)
+        let_in = [each for each in ours if suspended.get(each) is None]
+        await set_suspended(connection, let_in, now_us, actor, now_us)
         await _witness(connection, "class.pause", organization_id, class_id, actor, now_us)
     return len(stopped)
 
@@ -51,12 +50,11 @@ async def resume(
         keys = await _keys(connection, organization_id, found)
         paused = [key for key in keys if key.paused_at_us is not None]
         together = {(key.account_id, key.paused_at_us) for key in paused}
-        for key in paused:
-            await _set_paused(connection, key, None, actor, now_us)
-        for account_id in await _ours_alone(connection, organization_id, found):
-            sign_in = await people.find(connection, account_id)
-            if sign_in is not None and (account_id, sign_in.suspended_at_us) in together:
-                await set_suspended(connection, account_id, None, actor, now_us)
+        await _set_paused(connection, paused, None, actor, now_us)
+        ours = await _ours_alone(connection, organization_id, found)
+        suspended = await classes.suspended(connection, ours)
+        back = [each for each in ours if (each, suspended.get(each)) in together]
+        await set_suspended(connection, back, None, actor, now_us)
         await _witness(connection, "class.resume", organization_id, class_id, actor, now_us)
     return len(paused)
 
@@ -72,13 +70,8 @@ async def end(
         for start in range(0, len(ids), _AT_ONCE):
             part = ids[start : start + _AT_ONCE]
             said = "its class ended"
-            count += await revoke_keys(connection, part, organization_id, said, actor, now_us)
-        for link in found:
-            await sessions.end_link(connection, organization_id, link.id, now_us)
-        for account_id in await classes.came_with(
-            connection, organization_id, ids, found[0].created_at_us
-        ):
-            await people.remove_member(connection, organization_id, account_id)
+            count += await many_keys.revoke(connection, part, organization_id, said, actor, now_us)
+        await classes.end(connection, organization_id, found, now_us)
         await _witness(connection, "class.end", organization_id, class_id, actor, now_us)
     return count
 
@@ -114,20 +107,12 @@ async def _ours_alone(
 
 
 async def _set_paused(
-    connection: AsyncConnection, key: Key, at_us: int | None, actor: Actor, now_us: int
+    connection: AsyncConnection, keys: Sequence[Key], at_us: int | None, actor: Actor, now_us: int
 ) -> None:
-    after = replace(key, paused_at_us=at_us)
-    await key_rows.replace(connection, after)
-    await notes.record(
-        connection,
-        actor,
-        now_us,
-        action="key.resume" if at_us is None else "key.pause",
-        target=key.id,
-        before=key,
-        after=after,
-        changed="key",
-    )
+    await key_rows.set_all(connection, [key.id for key in keys], paused_at_us=at_us)
+    action = "key.resume" if at_us is None else "key.pause"
+    done = [(key.id, key, replace(key, paused_at_us=at_us)) for key in keys]
+    await notes.record_all(connection, actor, now_us, action=action, done=done, changed="key")
 
 
 async def _witness(

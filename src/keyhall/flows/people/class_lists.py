@@ -13,9 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyhall.flows.accounts import links, tokens
 from keyhall.flows.accounts.desk import deny
-from keyhall.flows.manage import checks
-from keyhall.flows.manage import keys as manage
-from keyhall.flows.manage.keys import NewKey
+from keyhall.flows.manage import checks, many_keys
+from keyhall.flows.manage.keys import Fresh, NewKey
 from keyhall.policy import keys as form
 from keyhall.policy.keys import draw
 from keyhall.policy.people.class_list import Line
@@ -93,19 +92,10 @@ async def open_class(
         before = await classes.member_ids(connection, organization_id)
         await classes.add_people(connection, organization_id, made, now_us)
         invited = await _invite(connection, organization_id, facts, accounts, before, actor, now_us)
+        keys = await _keys(connection, new, name, lines, accounts, projects, pepper, actor, now_us)
         seats = []
-        for line in lines:
-            account = accounts[line.email].account
-            key = NewKey(
-                name=name,
-                tier=new.tier,
-                expires_at_us=new.expires_at_us,
-                account_id=account.id,
-            )
-            project = projects[line.project or new.project]
-            entropy = os.urandom(form.ENTROPY_BYTES)
-            fresh = await manage.make(connection, key, project, pepper, entropy, actor, now_us)
-            token = invited[account.id]
+        for line, fresh in zip(lines, keys, strict=True):
+            token = invited[fresh.key.account_id]
             link = None if token is None else Secret(links.address(url, "invite", token))
             seats.append(Seat(line.name, line.email, link, fresh.text))
         await notes.record(
@@ -118,6 +108,31 @@ async def open_class(
             after=Imported(name, len(seats), new.tier, new.expires_at_us),
         )
     return seats
+
+
+async def _keys(
+    connection: AsyncConnection,
+    new: NewClass,
+    name: str,
+    lines: Collection[Line],
+    accounts: Mapping[str, SignIn],
+    projects: Mapping[str, Project],
+    pepper: bytes,
+    actor: Actor,
+    now_us: int,
+) -> list[Fresh]:
+    """A key for each line, in their order."""
+    news = []
+    for line in lines:
+        key = NewKey(
+            name=name,
+            tier=new.tier,
+            expires_at_us=new.expires_at_us,
+            account_id=accounts[line.email].account.id,
+        )
+        entropy = os.urandom(form.ENTROPY_BYTES)
+        news.append((key, projects[line.project or new.project], entropy))
+    return await many_keys.make(connection, news, pepper, actor, now_us)
 
 
 async def _projects(

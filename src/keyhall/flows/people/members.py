@@ -9,8 +9,8 @@ from typing import Literal
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from keyhall.flows.accounts.deletion import revoke_keys
 from keyhall.flows.accounts.desk import deny
+from keyhall.flows.manage import many_keys
 from keyhall.flows.manage.checks import NotFound
 from keyhall.policy.people.leaving import Standing, last_owner_problem
 from keyhall.policy.people.roles import ROLES, Role, may_change
@@ -101,7 +101,7 @@ async def remove(
             count = await _hand_over(connection, giver, account_id, actor, now_us)
         else:
             said = "its owner left the organization"
-            count = await revoke_keys(
+            count = await many_keys.revoke(
                 connection, [account_id], organization_id, said, actor, now_us
             )
         await people.remove_member(connection, organization_id, account_id)

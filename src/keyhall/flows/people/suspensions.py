@@ -4,6 +4,8 @@ Sessions end with a suspension. Keys are another matter: programs depend on them
 revoking them is an act of its own.
 """
 
+from collections.abc import Sequence
+
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyhall.flows.accounts.desk import deny
@@ -13,7 +15,7 @@ from keyhall.policy.people.leaving import last_operator_problem
 from keyhall.ports.people import SignIn
 from keyhall.ports.records import Actor
 from keyhall.stores import notes
-from keyhall.stores.accounts import people, sessions
+from keyhall.stores.accounts import classes, people
 from keyhall.stores.sql import SqlStore
 
 
@@ -43,7 +45,7 @@ async def suspend(store: SqlStore, wanted: str, *, actor: Actor, now_us: int) ->
             deny(problem)
         if actor.who == f"account:{before.account.id}":
             deny("You cannot suspend yourself.")
-        await set_suspended(connection, before.account.id, now_us, actor, now_us)
+        await set_suspended(connection, [before.account.id], now_us, actor, now_us)
         return await account_by(connection, before.account.id)
 
 
@@ -53,26 +55,23 @@ async def resume(store: SqlStore, wanted: str, *, actor: Actor, now_us: int) -> 
         before = await account_by(connection, wanted)
         if before.suspended_at_us is None:
             return before
-        await set_suspended(connection, before.account.id, None, actor, now_us)
+        await set_suspended(connection, [before.account.id], None, actor, now_us)
         return await account_by(connection, before.account.id)
 
 
 async def set_suspended(
-    connection: AsyncConnection, account_id: str, at_us: int | None, actor: Actor, now_us: int
+    connection: AsyncConnection,
+    account_ids: Sequence[str],
+    at_us: int | None,
+    actor: Actor,
+    now_us: int,
 ) -> None:
-    await people.ensure_sign_in(connection, account_id, now_us)
-    await people.set_fields(connection, account_id, suspended_at_us=at_us)
-    if at_us is not None:
-        await sessions.end_all(connection, account_id)
-    await notes.record(
-        connection,
-        actor,
-        now_us,
-        action="account.resume" if at_us is None else "account.suspend",
-        target=account_id,
-        before=None,
-        after=None,
-    )
+    for account_id in set(account_ids) - (await classes.suspended(connection, account_ids)).keys():
+        await people.ensure_sign_in(connection, account_id, now_us)
+    await classes.set_suspended(connection, account_ids, at_us)
+    action = "account.resume" if at_us is None else "account.suspend"
+    done = [(each, None, None) for each in account_ids]
+    await notes.record_all(connection, actor, now_us, action=action, done=done)
 
 
 async def set_operator(

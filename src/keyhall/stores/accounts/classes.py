@@ -8,13 +8,14 @@ from dataclasses import replace
 from typing import TypedDict
 
 import msgspec
-from sqlalchemy import case, func, insert, select
+from sqlalchemy import case, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyhall.ports.people import Link, SchoolClass, SignIn
 from keyhall.ports.records import Account
 from keyhall.stores.accounts import people, sessions
 from keyhall.stores.accounts.tables import links, sign_ins
+from keyhall.stores.accounts.tables import sessions as sessions_table
 from keyhall.stores.tables import accounts, keys, members, projects
 
 _AT_ONCE = 500  # bound values of one statement
@@ -208,3 +209,51 @@ async def only_there(
         elsewhere.update(await connection.scalars(query))
         elsewhere.update(await connection.scalars(operators))
     return [each for each in account_ids if each not in elsewhere]
+
+
+async def suspended(
+    connection: AsyncConnection, account_ids: Sequence[str]
+) -> dict[str, int | None]:
+    """Since when each is suspended."""
+    found: dict[str, int | None] = {}
+    for start in range(0, len(account_ids), _AT_ONCE):
+        part = account_ids[start : start + _AT_ONCE]
+        query = select(sign_ins.c.account_id, sign_ins.c.suspended_at_us).where(
+            sign_ins.c.account_id.in_(part)
+        )
+        found |= {row[0]: row[1] for row in await connection.execute(query)}
+    return found
+
+
+async def set_suspended(
+    connection: AsyncConnection, account_ids: Sequence[str], at_us: int | None
+) -> None:
+    """Suspend accounts, which ends their sessions; or resume them."""
+    for start in range(0, len(account_ids), _AT_ONCE):
+        part = account_ids[start : start + _AT_ONCE]
+        changed = update(sign_ins).where(sign_ins.c.account_id.in_(part))
+        await connection.execute(changed.values(suspended_at_us=at_us))
+        if at_us is not None:
+            gone = delete(sessions_table).where(sessions_table.c.account_id.in_(part))
+            await connection.execute(gone)
+
+
+async def end(
+    connection: AsyncConnection, organization_id: str, found: Sequence[Link], now_us: int
+) -> None:
+    """Withdraw what was not used of a class's invitations, and take the memberships that came
+    with it."""
+    for start in range(0, len(found), _AT_ONCE):
+        part = found[start : start + _AT_ONCE]
+        await connection.execute(
+            update(links)
+            .where(links.c.id.in_([each.id for each in part]), links.c.used_at_us.is_(None))
+            .values(ends_at_us=now_us)
+        )
+        ids = [each.account_id for each in part if each.account_id is not None]
+        came = await came_with(connection, organization_id, ids, part[0].created_at_us)
+        await connection.execute(
+            delete(members).where(
+                members.c.organization_id == organization_id, members.c.account_id.in_(came)
+            )
+        )
