@@ -19,7 +19,7 @@ async def make(
     actor: Actor,
     now_us: int,
 ) -> list[Fresh]:
-    """Make keys inside a transaction, each with the entropy that is given for it; every one of them names
+    """Make keys inside a transaction, each with the entropy that is given for it; every one names
     the account that it is for."""
     made = []
     for new, project, entropy in news:
