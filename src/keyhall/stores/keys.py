@@ -138,14 +138,14 @@ async def of_account(
     limit: int,
 ) -> list[Key]:
     """Keys in use of one account in one organization, newest first; perhaps of one name only."""
-    query = _QUERY.where(
+    query = QUERY.where(
         keys.c.account_id == account_id, projects.c.organization_id == organization_id
     )
     if name is not None:
         query = query.where(keys.c.name == name)
     query = query.order_by(keys.c.created_at_us.desc(), keys.c.id).limit(limit)
     found = await connection.execute(_kept(query, None, usable_at_us))
-    return [_key(row) for row in found.mappings()]
+    return [key_of(row) for row in found.mappings()]
 
 
 async def newest(
@@ -194,11 +194,11 @@ async def of_accounts(
     connection: AsyncConnection, account_ids: Sequence[str], organization_id: str | None
 ) -> list[Key]:
     """Keys of accounts that were not revoked, oldest first: in one organization, or in all."""
-    query = _QUERY.where(keys.c.account_id.in_(account_ids), keys.c.revoked_at_us.is_(None))
+    query = QUERY.where(keys.c.account_id.in_(account_ids), keys.c.revoked_at_us.is_(None))
     if organization_id is not None:
         query = query.where(projects.c.organization_id == organization_id)
     query = query.order_by(keys.c.created_at_us, keys.c.id)
-    return [_key(row) for row in (await connection.execute(query)).mappings()]
+    return [key_of(row) for row in (await connection.execute(query)).mappings()]
 
 
 async def set_all(connection: AsyncConnection, ids: Sequence[str], **values: Any) -> None:
