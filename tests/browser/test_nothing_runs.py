@@ -5,6 +5,7 @@ has one are payloads, every page is opened, and nothing runs and nothing is fetc
 import asyncio
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -77,7 +78,8 @@ def named(opened):
                     pass
         return made
 
-    made = asyncio.run(fill())
+    with ThreadPoolExecutor(1) as pool:  # Playwright has a loop of its own in this thread.
+        made = pool.submit(asyncio.run, fill()).result()
     assert made >= len(BUILT_IN)
     return made
 

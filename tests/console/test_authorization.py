@@ -28,7 +28,9 @@ async def verdict(browser, page) -> str:
     """What the gate says: `in`, `door` (sign in first), `no` (not with this role)."""
     where = address(page.path)
     if page.method == "GET":
-        answer = await browser.client.get(where)
+        async with browser.client.stream("GET", where) as answer:
+            if "event-stream" not in answer.headers.get("content-type", ""):
+                await answer.aread()
     else:  # With a token of nobody's: what passes the gate is stopped before it does anything.
         answer = await browser.client.post(
             where,

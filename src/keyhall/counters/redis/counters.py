@@ -43,7 +43,6 @@ NOTE_MARGIN_US = 100_000  # Redis' clock is read anew with each beat, and ours r
 _ADMITTED = Struct("<qqqqq")
 _TIME = Struct("<d")
 _SETTLED = Struct("<ddd")
-_LEASE = Struct("<dd")
 _NOW, _NO_FLAG, _FLAG = b"$0\r\n\r\n", b"$0\r\n\r\n", b"$1\r\n1\r\n"
 
 
@@ -374,12 +373,8 @@ class RedisCounters:
             return
         self._renewed_at = monotonic()
         until_us = self._now_us() + LEASE_US
-        for plan in self._table.by_id.values():
-            for key, window in plan.leases:
-                if window.open_holds():
-                    lease = _LEASE.pack(window.open_holds() + window.asking, until_us)
-                    connection.ask(resp.encode("HSET", key, self._name, lease), None)
-                    connection.ask(resp.encode("PEXPIRE", key, 62_000), None)
+        for command in levels.leases(self._table.by_id.values(), self._name, until_us):
+            connection.ask(command, None)
 
     # --- Around it --------------------------------------------------------------------------------
 

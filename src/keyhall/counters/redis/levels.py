@@ -1,12 +1,14 @@
-"""Levels for people to look at: the windows as Redis keeps them, read and left as they are."""
+"""Levels for people to look at: the windows as Redis keeps them, read and left as they are. And the
+leases by which Redis knows what is in flight."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from struct import Struct
 from typing import Any
 
 from keyhall.counters.redis import mirror, resp
 from keyhall.counters.redis.connection import Away, Connection
 from keyhall.counters.redis.link import Link
+from keyhall.counters.redis.mirror import RedisPlan
 from keyhall.policy.holders.levels import EMPTY, Level, level_of
 from keyhall.policy.limits import WindowLimits
 from keyhall.policy.window import Window
@@ -45,6 +47,16 @@ async def _shared(
         window = mirror.read_window(blob, open_holds) if whole else Window()
         found.append(level_of(window, now_us))
     return found
+
+
+def leases(plans: Iterable[RedisPlan], name: str, until_us: int) -> Iterator[bytes]:
+    """Commands that renew one lease per window and process, of requests that are open for long."""
+    for plan in plans:
+        for key, window in plan.leases:
+            if window.open_holds():
+                lease = _LEASE.pack(window.open_holds() + window.asking, until_us)
+                yield resp.encode("HSET", key, name, lease)
+                yield resp.encode("PEXPIRE", key, 62_000)
 
 
 def _open(leases: list[Any], now_us: int) -> int:
