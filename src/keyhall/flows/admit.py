@@ -184,6 +184,7 @@ def _cap_too_large(request: ChatRequest, asked: int, version: Version) -> ApiErr
         field=field,
         asked=asked,
         limit=version.max_output_tokens,
+        model=version.name,
     )
 
 
@@ -194,6 +195,7 @@ async def _shorten(
     if request.truncation != "auto":
         raise ApiError(
             errors.CONTEXT_LENGTH,
+            model=version.name,
             limit=version.max_input_tokens,
             tokens=told(count, version.max_input_tokens * EXACT_FACTOR),
         )
@@ -254,6 +256,7 @@ def limited(refused: Refused, version: Version, caller: Caller, hall: Hall) -> A
     wait = headers.wait_duration(refused.wait_us)
     shown += headers.retry_headers(refused.wait_us)
     facts |= {"used": refused.used, "held": refused.held, "wait": wait}
+    facts |= {"wait_us": refused.wait_us, "fits_now": refused.fits_now}  # for who looks at it later
     if refused.resource == "tokens":
         fits = "No request fits now."
         if refused.fits_now:

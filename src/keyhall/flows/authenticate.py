@@ -50,6 +50,16 @@ async def _stranger(text: bytes, digest: bytes, hall: Hall) -> Caller:
     return await callers.look_up(key, digest)
 
 
+def known_caller(exchange: Exchange, hall: Hall) -> Caller | None:
+    """Who it was that `authenticate` let in or turned away, if its key is known still. Asks
+    nobody."""
+    try:
+        text = _credential(exchange.authorization or b"", hall).strip()
+    except ApiError:
+        return None
+    return hall.callers.known.get(hall.callers.digest(text))
+
+
 async def authenticate_again(
     caller: Caller, exchange: Exchange, hall: Hall, endpoint: str, model: str | None
 ) -> None:

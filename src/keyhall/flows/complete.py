@@ -58,9 +58,11 @@ async def complete(exchange: Exchange, hall: Hall) -> None:
         raise
     except Stopped:
         tab.settle(Outcome.STOPPED)
+        exchange.known_lines = tab.headers()
         raise ApiError(errors.SHUTTING_DOWN, headers=((b"retry-after", b"1"),)) from None
     except KeyRevoked:
         tab.settle(Outcome.KEY_REVOKED)
+        exchange.known_lines = tab.headers()
         raise admit.revoked(caller, exchange, hall) from None
     except BaseException:
         tab.settle(Outcome.ENGINE_FAILED)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from keyhall.clock import Clock
+from keyhall.errors import ApiError
 from keyhall.flows.callers import Callers
 from keyhall.flows.drain import Drains
 from keyhall.flows.observe.request_log import RequestLog
@@ -14,6 +15,7 @@ from keyhall.flows.outages.breakers import Breakers
 from keyhall.policy.catalogue import Catalogue
 from keyhall.ports.counters import Counters
 from keyhall.ports.engine import Engine
+from keyhall.ports.exchange import Exchange
 from keyhall.ports.ledger import Ledger
 from keyhall.ports.quotas import Quotas
 from keyhall.ports.store import LaneStore
@@ -25,6 +27,12 @@ class TrustedProxies(Protocol):
     """Finds a client's address behind proxies that the operator trusts (R26)."""
 
     def client_ip(self, peer: str, forwarded_for: bytes | None) -> str: ...
+
+
+class Notes(Protocol):
+    """Keeps what callers were refused, for those whose keys they are."""
+
+    def refused(self, exchange: Exchange, error: ApiError, hall: "Hall", /) -> None: ...
 
 
 @dataclass(slots=True)
@@ -51,6 +59,7 @@ class Hall:
     worker: int | None = None  # its number, where several serve on one socket
     failed_requests: RequestLog | None = None  # log.requests = "errors"
     every_request: RequestLog | None = None  # log.requests = "all"
+    refusals: Notes | None = None  # None: console.refusals_days = 0
 
     def log_failure(self, request_id: str, error: BaseException) -> None:
         """A mistake of ours: where it happened, and never the text it happened on (I-13)."""

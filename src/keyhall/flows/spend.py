@@ -72,7 +72,9 @@ async def _in_quotas(caller: Caller, wanted: Wanted, at_us: int, hall: Hall) -> 
     except StoreAway:
         raise ApiError(errors.STORE_AWAY, headers=((b"retry-after", b"1"),)) from None
     if isinstance(held, Exhausted):
-        raise refused(held, hall)
+        error = refused(held, hall)
+        error.facts["model"] = wanted.opening.version  # for who looks at it later
+        raise error
     return held
 
 

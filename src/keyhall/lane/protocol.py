@@ -162,6 +162,8 @@ class Lane(Reader):
             exchange.refuse(error)
             if self.hall.failed_requests is not None:
                 self.hall.failed_requests.failed(exchange, error)
+            if self.hall.refusals is not None:
+                self.hall.refusals.refused(exchange, error, self.hall)
         elif isinstance(error, ClientLeft):
             exchange.keep_alive = False
         elif isinstance(error, Stalled | Stopped):
@@ -173,6 +175,8 @@ class Lane(Reader):
             problem = ApiError(errors.INTERNAL, request_id=request_id)
             self.hall.tally.refused(problem.problem)
             exchange.refuse(problem)
+            if self.hall.refusals is not None:
+                self.hall.refusals.refused(exchange, problem, self.hall)
 
     def _go_on(self, exchange: LaneExchange) -> None:
         """The answer to `exchange` is written: close, or turn to what comes next."""

@@ -138,18 +138,3 @@ class Ask:
     answered_by: str | None = None
     answer: str | None = None
     answered_at_us: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A request that was refused with its key known. `facts` is JSON of the decision's numbers."""
-
-    request_id: str
-    key_id: str
-    project_id: str
-    organization_id: str
-    row: str
-    status: int
-    at_us: int
-    version: str | None
-    facts: str

@@ -291,6 +291,8 @@ usage_hourly = Table(
     _number("cost_nano"),
     _number("unanswered"),  # requests whose answer did not reach its end
     _number("estimated"),  # requests whose tokens nobody counted exactly
+    Index(None, "organization_id", "hour_us"),
+    Index(None, "key_id", "hour_us"),
 )
 
 audit = Table(

@@ -1,5 +1,4 @@
-"""The schema of people: how they sign in, what they were sent, what they ask for, and what their
-keys were refused.
+"""The schema of people: how they sign in, what they were sent, and what they ask for.
 
 Nothing here lets anybody in who reads it: passwords are argon2id hashes, sessions, links and
 recovery codes are digests of random texts, second factors are encrypted with a key made of the
@@ -128,26 +127,5 @@ asks = Table(
     _maybe_number("answered_at_us"),
     CheckConstraint("state IN ('open', 'granted', 'declined')", name="state"),
     Index(None, "organization_id"),
-    sqlite_autoincrement=True,
-)
-
-# Requests that were refused with their key known: numbers and names of ours, never text of theirs.
-refusals = Table(
-    "refusals",
-    metadata,
-    Column("number", _RUNNING, primary_key=True, autoincrement=True),
-    Column("request_id", Text, nullable=False),
-    _text("key_id"),
-    _text("project_id"),
-    _text("organization_id"),
-    _text("row"),  # the error table's
-    _number("status"),
-    _number("at_us"),
-    _maybe_text("version"),
-    _text("facts"),  # JSON: the numbers of the decision
-    Index(None, "request_id"),
-    Index(None, "organization_id", "at_us"),
-    Index(None, "key_id", "at_us"),
-    Index(None, "at_us"),
     sqlite_autoincrement=True,
 )

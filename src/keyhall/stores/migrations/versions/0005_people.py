@@ -133,7 +133,7 @@ def _asked_and_refused() -> None:
         "refusals",
         _running(),
         *_texts("request_id", "key_id", "project_id", "organization_id", "row"),
-        *_numbers("status", "at_us"),
+        *_numbers("status", "at_us", "is_admitted"),
         *_texts("version?", "facts"),
         _primary("refusals", "number"),
         sqlite_autoincrement=True,
@@ -142,3 +142,15 @@ def _asked_and_refused() -> None:
     _index("refusals", "organization_id", "at_us")
     _index("refusals", "key_id", "at_us")
     _index("refusals", "at_us")
+    op.create_table(
+        "refusals_minutes",
+        *_numbers("minute_us"),
+        *_texts("key_id", "row", "version", "project_id", "organization_id"),
+        *_numbers("count"),
+        _primary("refusals_minutes", "minute_us", "key_id", "row", "version"),
+    )
+    _index("refusals_minutes", "organization_id", "minute_us")
+    _index("refusals_minutes", "key_id", "minute_us")
+    # What one organization or key used is found without what all others did.
+    _index("usage_hourly", "organization_id", "hour_us")
+    _index("usage_hourly", "key_id", "hour_us")

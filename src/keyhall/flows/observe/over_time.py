@@ -1,0 +1,210 @@
+"""Usage over time for whoever may see it: one question, one answer, for pages, exports and charts.
+
+Up to the newest settled request: the hourly totals are brought up to date first, as `keyhall usage`
+does it, so that both say the same to the token.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from keyhall import errors
+from keyhall.flows.manage.checks import NotFound
+from keyhall.policy import spans
+from keyhall.policy.metering import Outcome
+from keyhall.policy.spans import Span
+from keyhall.ports.people import Sight
+from keyhall.ports.usage import Amounts, Asked, Filter, Latency
+from keyhall.stores.requests import hours, seen, series
+from keyhall.stores.requests.series import HOURS, OTHERS, REFUSALS, Source
+from keyhall.stores.sql import SqlStore
+
+GROUPS_MAX = 8  # with a series of their own; the rest are one
+LISTED_MAX = 100  # in the table
+OTHERS_NAME = "others"
+ALL = "all"
+
+
+@dataclass(slots=True)
+class Group:
+    """A key, model, project, outcome or person, with what it used: in all, and point by point."""
+
+    id: str
+    name: str
+    total: Amounts
+    points: list[Amounts] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Answer:
+    asked: Asked
+    starts: list[int]  # where each point begins
+    groups: list[Group]  # stacked they are everything
+    total: Amounts
+    points: list[Amounts]  # of all groups together
+    listed: list[Group]  # for the table: without points
+    has_more: bool  # groups than are listed
+    latency: Latency
+    latencies: list[Latency]  # by point, for minutes
+    before: Amounts | None = None
+    points_before: list[Amounts] = field(default_factory=list)
+    note: str = ""  # why it is not as finely grained as was asked
+
+
+async def only(
+    store: SqlStore, sight: Sight, *, key: str = "", model: str = "", project: str = "",
+    person: str = "",
+) -> Filter:  # fmt: skip
+    """A filter of what is in sight. Raises NotFound, the same for what is there elsewhere."""
+    async with store.reading() as connection:
+        key_id = await seen.find_key(connection, sight, key) if key else None
+        if key and key_id is None:
+            raise NotFound("There is no key of that id or name here.")
+        if project and not await seen.has_project(connection, sight, project):
+            raise NotFound("There is no project of that id here.")
+        if person and not await seen.has_person(connection, sight, person):
+            raise NotFound("There is nobody of that id here.")
+    return Filter(key_id, model or None, project or None, person or None)
+
+
+async def answer(store: SqlStore, sight: Sight, asked: Asked) -> Answer:
+    """Raises StoreAway."""
+    note = ""
+    async with store.reading() as connection:
+        is_behind = await hours.is_behind(connection)
+    if is_behind:
+        await store.roll_up()
+    async with store.reading() as connection:
+        if asked.span.grain == "minute":
+            span = asked.span
+            most = await hours.all_between(connection, span.begins_us, span.ends_us)
+            if most > hours.SCANNED_MAX:
+                note = "So many requests are shown by the hour."
+                coarser = spans.chosen(span.begins_us, span.ends_us, "hour", span.zone)
+                asked = replace(asked, span=coarser)
+        return await _answer(connection, sight, asked, note)
+
+
+async def _answer(connection: AsyncConnection, sight: Sight, asked: Asked, note: str) -> Answer:
+    span = asked.span
+    starts = spans.points(span)
+    source = series.source_of(span)
+    listed = await _listed(connection, source, sight, asked)
+    chosen = listed[:GROUPS_MAX]
+    rows = await _points(connection, sight, asked, [group.id for group in chosen])
+    groups, points = _grid(rows, chosen, len(starts), span)
+    total = _sum(points)
+    found = Answer(
+        asked, starts, groups, total, points, listed[:LISTED_MAX], len(listed) > LISTED_MAX,
+        Latency(), [], note=note,
+    )  # fmt: skip
+    await _latency(connection, sight, found)
+    if asked.compares:
+        before = replace(asked, span=span.before, by="none")
+        rows = await _points(connection, sight, before, [])
+        count = len(spans.points(span.before))
+        _, found.points_before = _grid(rows, [], count, span.before)
+        found.before = _sum(found.points_before)
+    return found
+
+
+async def _listed(
+    connection: AsyncConnection, source: Source, sight: Sight, asked: Asked
+) -> list[Group]:
+    """The groups by what they used, largest first; refusals are added to them."""
+    if asked.by == "none":
+        return [Group(ALL, "All", Amounts())]
+    given = (sight, asked.span, asked.only, asked.by, LISTED_MAX + 1)
+    found = await series.largest(connection, source, *given)
+    if asked.by == "outcome" and source is HOURS:
+        found = _split(found)
+    for id, amounts in (await series.largest(connection, REFUSALS, *given)).items():
+        found.setdefault(id, Amounts()).add(amounts)
+    names = await seen.names(connection, asked.by, list(found))
+    return [Group(id, name_of(asked.by, id, names), total) for id, total in found.items()]
+
+
+def _split(found: dict[str, Amounts]) -> dict[str, Amounts]:
+    """Hours know only whether an answer came to its end."""
+    whole = found.get(ALL, Amounts())
+    parts = {}
+    if whole.requests > whole.unanswered:
+        parts[str(Outcome.ANSWERED.value)] = replace(
+            whole, requests=whole.requests - whole.unanswered, unanswered=0
+        )
+    if whole.unanswered:
+        parts["unanswered"] = Amounts(requests=whole.unanswered, unanswered=whole.unanswered)
+    return parts
+
+
+OUTCOMES = {
+    str(Outcome.ANSWERED.value): "Answered",
+    str(Outcome.CLIENT_LEFT.value): "Client left",
+    str(Outcome.ENGINE_FAILED.value): "Engine failed",
+    str(Outcome.KEY_REVOKED.value): "Key revoked",
+    str(Outcome.CRASHED.value): "Server died",
+    str(Outcome.STOPPED.value): "Server stopped",
+    str(Outcome.STALLED.value): "Client stalled",
+    "unanswered": "Not finished",
+}
+
+
+def name_of(by: str, id: str, names: dict[str, str]) -> str:
+    if by == "outcome":
+        return OUTCOMES.get(id) or (f"Refused: {id}" if id in errors.TABLE else id)
+    return names.get(id) or id or "(unknown)"
+
+
+async def _points(
+    connection: AsyncConnection, sight: Sight, asked: Asked, groups: list[str]
+) -> list[tuple[int, str, Amounts]]:
+    source = series.source_of(asked.span)
+    given = (sight, asked.span, asked.only, asked.by, groups)
+    rows = await series.points(connection, source, *given)
+    if asked.by == "outcome" and source is HOURS:
+        rows = [
+            (at, id, part) for at, _, amounts in rows for id, part in _split({ALL: amounts}).items()
+        ]
+    return rows + await series.points(connection, REFUSALS, *given)
+
+
+def _grid(
+    rows: list[tuple[int, str, Amounts]], chosen: list[Group], count: int, span: Span
+) -> tuple[list[Group], list[Amounts]]:
+    """Groups with their points; a group of the others, if there are any; and all together."""
+    by_day = None if span.grain in ("minute", "hour") else spans.indexes(span)
+    groups = {g.id: Group(g.id, g.name, Amounts(), _empty(count)) for g in chosen}
+    points = _empty(count)
+    for at, id, amounts in rows:
+        index = at if by_day is None else by_day.get(at, -1)
+        if not 0 <= index < count:
+            continue  # An hour that reaches into the day before.
+        group = groups.get(id)
+        if group is None:
+            group = groups.setdefault(OTHERS, Group(OTHERS, OTHERS_NAME, Amounts(), _empty(count)))
+        group.points[index].add(amounts)
+        group.total.add(amounts)
+        points[index].add(amounts)
+    return list(groups.values()), points
+
+
+def _empty(count: int) -> list[Amounts]:
+    return [Amounts() for _ in range(count)]
+
+
+def _sum(points: list[Amounts]) -> Amounts:
+    total = Amounts()
+    for each in points:
+        total.add(each)
+    return total
+
+
+async def _latency(connection: AsyncConnection, sight: Sight, found: Answer) -> None:
+    span = found.asked.span
+    given: dict[str, Any] = {"since_us": span.begins_us, "before_us": span.ends_us}
+    whole = await hours.latency(connection, sight, found.asked.only, **given, by_minute=False)
+    found.latency = whole.get(0, Latency())
+    if span.grain == "minute" and whole:
+        parts = await hours.latency(connection, sight, found.asked.only, **given, by_minute=True)
+        found.latencies = [parts.get(index, Latency()) for index in range(len(found.starts))]

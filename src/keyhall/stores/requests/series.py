@@ -1,0 +1,175 @@
+"""Usage over time: sums of hours for spans of hours, days and months, of single requests for a few
+minutes; refusals beside them.
+
+A query gives at most a point for each of a few groups: the work is the database's, in its own
+thread, and what comes to the event loop is bounded.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Row,
+    Select,
+    Text,
+    case,
+    cast,
+    func,
+    literal,
+    select,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from keyhall.policy import spans
+from keyhall.policy.metering import Outcome
+from keyhall.policy.spans import DAY_US, HOUR_US, MINUTE_US, Span
+from keyhall.ports.people import Sight
+from keyhall.ports.usage import Amounts, By, Filter
+from keyhall.stores.requests import seen
+from keyhall.stores.requests.tables import refusals_minutes
+from keyhall.stores.tables import keys, usage, usage_hourly
+
+OTHERS = ""  # the group of all that have no series of their own
+SAMPLED_MAX = 20_000  # requests that percentiles are made of: the newest
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A table of amounts by time."""
+
+    table: FromClause
+    at: ColumnElement[int]
+    sums: tuple[ColumnElement[int], ...]  # in the order of Amounts
+
+
+_hours, _rows, _refused = usage_hourly.c, usage.c, refusals_minutes.c
+_ZERO = literal(0)
+HOURS = Source(
+    usage_hourly,
+    _hours.hour_us,
+    (
+        func.sum(_hours.requests),
+        func.sum(_hours.input_tokens),
+        func.sum(_hours.output_tokens),
+        func.sum(_hours.cost_nano),
+        func.sum(_hours.unanswered),
+        _ZERO,
+    ),
+)
+ROWS = Source(
+    usage,
+    _rows.admitted_at_us,
+    (
+        func.count(),
+        func.sum(_rows.input_tokens),
+        func.sum(_rows.output_tokens),
+        func.sum(_rows.cost_nano),
+        func.sum(case((_rows.outcome == Outcome.ANSWERED.value, 0), else_=1)),
+        _ZERO,
+    ),
+)
+REFUSALS = Source(
+    refusals_minutes,
+    _refused.minute_us,
+    (_ZERO, _ZERO, _ZERO, _ZERO, _ZERO, func.sum(_refused["count"])),
+)
+
+
+def source_of(span: Span) -> Source:
+    return ROWS if span.grain == "minute" else HOURS
+
+
+def _point(source: Source, span: Span) -> ColumnElement[int]:
+    """Which point a row belongs to: its index, or the number of its local day."""
+    if span.grain == "minute":
+        return (source.at - span.begins_us) // MINUTE_US
+    if span.grain == "hour":
+        return (source.at - span.begins_us) // HOUR_US
+    first, *later = reversed(spans.offsets(span))
+    if not later:
+        return (source.at + first[1]) // DAY_US
+    last = later[-1][1]
+    offset = case(
+        *((source.at >= from_us, literal(us)) for from_us, us in (first, *later[:-1])),
+        else_=literal(last),
+    )
+    return (source.at + offset) // DAY_US
+
+
+def _group(source: Source, by: By) -> ColumnElement[Any]:
+    columns = source.table.c
+    if by == "key":
+        return columns.key_id
+    if by == "project":
+        return columns.project_id
+    if by == "model":
+        return columns.version
+    if by == "person":
+        return func.coalesce(keys.c.account_id, "")
+    if by == "outcome":
+        if source is REFUSALS:
+            return columns.row
+        if source is ROWS:
+            return cast(columns.outcome, Text)
+    return literal("all")
+
+
+def _query(
+    source: Source, sight: Sight, span: Span, only: Filter, by: By, *columns: Any
+) -> Select[Any]:
+    table = source.table
+    query = select(*columns, *(func.coalesce(each, 0) for each in source.sums)).select_from(
+        table.outerjoin(keys, keys.c.id == table.c.key_id) if by == "person" else table
+    )
+    return query.where(
+        seen.rows_of(table, sight, only), source.at >= span.begins_us, source.at < span.ends_us
+    )
+
+
+async def largest(
+    connection: AsyncConnection,
+    source: Source,
+    sight: Sight,
+    span: Span,
+    only: Filter,
+    by: By,
+    limit: int,
+) -> dict[str, Amounts]:
+    """The groups that used most, in order."""
+    group = _group(source, by).label("group")
+    query = _query(source, sight, span, only, by, group).group_by(group)
+    tokens = source.sums[1] + source.sums[2]
+    order = (tokens.desc(), source.sums[0].desc(), source.sums[5].desc())
+    rows = await connection.execute(query.order_by(*order, group).limit(limit))
+    return {str(row[0]): Amounts(*map(int, row[1:])) for row in rows}
+
+
+async def points(
+    connection: AsyncConnection,
+    source: Source,
+    sight: Sight,
+    span: Span,
+    only: Filter,
+    by: By,
+    groups: Sequence[Any],
+) -> list[tuple[int, str, Amounts]]:
+    """Point, group, amounts; what is in none of the groups is in OTHERS. Points are indexes, or
+    numbers of local days."""
+    found = _group(source, by)
+    point = _point(source, span).label("point")
+    if by == "none":
+        query = _query(source, sight, span, only, by, point).group_by(point)
+        return [
+            (int(r[0]), "all", Amounts(*map(int, r[1:]))) for r in await _all(connection, query)
+        ]
+    named = case((found.in_(groups), found), else_=literal(OTHERS)).label("named")
+    query = _query(source, sight, span, only, by, point, named).group_by(point, named)
+    rows = await _all(connection, query)
+    return [(int(row[0]), str(row[1]), Amounts(*map(int, row[2:]))) for row in rows]
+
+
+async def _all(connection: AsyncConnection, query: Select[Any]) -> Sequence[Row[Any]]:
+    return (await connection.execute(query)).all()
