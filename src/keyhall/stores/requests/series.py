@@ -12,7 +12,6 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     FromClause,
-    Row,
     Select,
     Text,
     case,
@@ -171,5 +170,6 @@ async def points(
     return [(int(row[0]), str(row[1]), Amounts(*map(int, row[2:]))) for row in rows]
 
 
-async def _all(connection: AsyncConnection, query: Select[Any]) -> Sequence[Row[Any]]:
-    return (await connection.execute(query)).all()
+async def _all(connection: AsyncConnection, query: Select[Any]) -> Sequence[Any]:
+    rows: Sequence[Any] = (await connection.execute(query)).all()
+    return rows
