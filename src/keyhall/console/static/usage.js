@@ -4,6 +4,7 @@
 
 const REFRESH_MS = 3000;
 const HEIGHT = 240;
+const POINTS = 48; // A line of so few values shows each.
 const GROUPS = ["--c1", "--c2", "--c3", "--c4", "--c5", "--c6", "--c7", "--c8", "--c9"];
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -86,7 +87,7 @@ function series(part, data) {
     width: part.stack ? 0 : 2,
     dash: part.dash,
     spanGaps: false,
-    points: { show: !part.stack && !part.limit && data.starts.length < 60, size: 4, fill: line },
+    points: { show: !part.stack && !part.limit && seen(part.values) <= POINTS, size: 5, fill: line },
     value: (_, __, ___, index) => {
       const value = index == null ? null : part.values[index];
       return value == null ? "–" : unit === "ms" ? `${thin(Math.round(value * 10) / 10)} ms` : unit === "cost" ? String(value) : thin(value);
@@ -103,6 +104,7 @@ function options(id, data, shown, width) {
   const text = colour("--muted-foreground");
   const grid = { stroke: colour("--c-grid"), width: 1 };
   const axis = { stroke: text, grid, ticks: grid, font: "12px system-ui, sans-serif" };
+  const times = { ...axis, space: 80, values: (_, marks) => onClock(marks, data) };
   const unit = { latency: "ms", cost: "cost" }[id] ?? "";
   const zone = data.zone === "UTC" ? "Etc/UTC" : data.zone;
   return {
@@ -111,13 +113,30 @@ function options(id, data, shown, width) {
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), zone),
     cursor: { y: false, drag: { x: false, y: false } },
     scales: { x: { time: true, range: () => bounds(data) }, y: { range: (_, __, most) => [0, (most || 1) * 1.08] } },
-    axes: [axis, { ...axis, size: 64, values: (_, marks) => marks.map((mark) => (id === "latency" ? `${compact(mark)} ms` : compact(mark))) }],
+    axes: [times, { ...axis, size: 64, values: (_, marks) => marks.map((mark) => (id === "latency" ? `${compact(mark)} ms` : compact(mark))) }],
     legend: { live: true },
     series: [
       { label: "From", value: (_, __, ___, index) => (index == null ? "–" : data.labels[index]) },
       ...shown.map((part) => series(part, { ...data, unit })),
     ],
   };
+}
+
+const seen = (values) => values.filter((value) => value != null).length;
+
+// Marks of the axis on the page's clock: times within a day, days beyond it.
+function onClock(marks, data) {
+  const long = marks.length > 1 && marks[1] - marks[0] >= 86400;
+  const time = new Intl.DateTimeFormat("en-GB", { timeZone: data.zone, hour: "2-digit", minute: "2-digit" });
+  const day = new Intl.DateTimeFormat("en-GB", { timeZone: data.zone, day: "numeric", month: "short", year: data.grain === "month" ? "numeric" : undefined });
+  let before = "";
+  return marks.map((mark) => {
+    const date = day.format(mark * 1000);
+    const isNew = date !== before;
+    before = date;
+    if (long) return date;
+    return isNew ? `${time.format(mark * 1000)}\n${date}` : time.format(mark * 1000);
+  });
 }
 
 function bounds(data) {

@@ -26,11 +26,15 @@ _rows = requests.c
 
 
 @dataclass(frozen=True, slots=True)
-class Hour:
-    """An hour in which there were requests in sight."""
+class Place:
+    """Where to look: ranges of time that have requests in sight, newest first. `floor_us` is how
+    far back that is, if there may be more before it."""
 
-    begins_us: int
-    requests: int
+    ranges: list[tuple[int, int]]
+    floor_us: int | None = None
+
+    def holds(self, at: ColumnElement[int]) -> ColumnElement[bool]:
+        return or_(*(and_(at >= begins, at < ends) for begins, ends in self.ranges))
 
 
 async def is_behind(connection: AsyncConnection) -> bool:
@@ -47,43 +51,59 @@ async def newest(
     since_us: int,
     before_us: int,
     enough: int,
-) -> tuple[list[Hour], bool]:
-    """The newest hours that have enough requests together, newest first; and whether there may be
-    more of them."""
+    is_wanted: ColumnElement[int] = usage_hourly.c.requests,
+) -> Place:
+    """Where the newest requests are, as many hours back as have enough of them together, and no
+    more than SCANNED_MAX requests of everybody's."""
     hour = usage_hourly.c.hour_us
     query = (
-        select(hour, func.sum(usage_hourly.c.requests))
+        select(hour, func.sum(is_wanted))
         .where(
             seen.rows_of(usage_hourly, sight, only),
             hour < before_us,
             hour >= since_us - since_us % HOUR_US,
+            is_wanted > 0,
         )
         .group_by(hour)
         .order_by(hour.desc())
         .limit(HOURS_MAX)
     )
-    found: list[Hour] = []
-    together = 0
-    rows = (await connection.execute(query)).all()
-    for row in rows:
-        found.append(Hour(int(row[0]), int(row[1])))
-        together += found[-1].requests
+    rows = [(int(at), int(count)) for at, count in (await connection.execute(query)).all()]
+    kept, together = 0, 0
+    for _, count in rows:
+        kept, together = kept + 1, together + count
         if together >= enough:
             break
-    return found, len(found) < len(rows) or len(rows) == HOURS_MAX
+    more = rows[kept - 1][0] if kept < len(rows) or len(rows) == HOURS_MAX else None
+    everybody = await _all_of(connection, [at for at, _ in rows[:kept]])
+    return _place(everybody, since_us, before_us, more)
 
 
-def within(hours: list[Hour], since_us: int, before_us: int) -> ColumnElement[bool]:
-    """Requests that were admitted in these hours and in that time."""
-    at = _rows.admitted_at_us
-    ranges = [
-        and_(
-            at >= max(hour.begins_us, since_us),
-            at < min(hour.begins_us + HOUR_US, before_us),
-        )
-        for hour in hours
-    ]
-    return or_(*ranges)
+def _place(everybody: dict[int, int], since_us: int, before_us: int, floor_us: int | None) -> Place:
+    """The hours as ranges, cut where looking would take too long."""
+    ranges: list[tuple[int, int]] = []
+    left = SCANNED_MAX
+    for begins_us, count in sorted(everybody.items(), reverse=True):
+        ends_us = min(begins_us + HOUR_US, before_us)
+        from_us = max(begins_us, since_us)
+        if from_us >= ends_us:
+            continue
+        expected = count * (ends_us - from_us) // HOUR_US
+        if expected > left:
+            from_us = ends_us - (ends_us - from_us) * left // expected
+            return Place([*ranges, (from_us, ends_us)], from_us)
+        ranges.append((from_us, ends_us))
+        left -= expected
+    return Place(ranges, floor_us)
+
+
+async def _all_of(connection: AsyncConnection, wanted: list[int]) -> dict[int, int]:
+    """How many requests of everybody's there were in each of these hours."""
+    if not wanted:
+        return {}
+    hour = usage_hourly.c.hour_us
+    query = select(hour, func.sum(usage_hourly.c.requests)).where(hour.in_(wanted)).group_by(hour)
+    return {int(at): int(count) for at, count in (await connection.execute(query)).all()}
 
 
 async def all_between(connection: AsyncConnection, begins_us: int, ends_us: int) -> int:
@@ -105,14 +125,11 @@ async def latency(
     before_us: int,
     by_minute: bool,
 ) -> dict[int, Latency]:
-    """Percentiles of the newest requests, as those of minute 0, or by minute since `since_us`;
-    nothing where there are too many of others to look through."""
-    hours, _ = await newest(
+    """Percentiles of the newest requests, as those of minute 0, or by minute since `since_us`."""
+    place = await newest(
         connection, sight, only, since_us=since_us, before_us=before_us, enough=SAMPLED_MAX
     )
-    if not hours:
-        return {}
-    if await all_between(connection, hours[-1].begins_us, hours[0].begins_us + 1) > SCANNED_MAX:
+    if not place.ranges:
         return {}
     point = ((_rows.admitted_at_us - since_us) // MINUTE_US) if by_minute else literal(0)
     sample = (
@@ -121,7 +138,7 @@ async def latency(
             _rows.first_byte_us.label("first"),
             (_rows.finished_at_us - _rows.admitted_at_us).label("total"),
         )
-        .where(seen.rows_of(requests, sight, only), within(hours, since_us, before_us))
+        .where(seen.rows_of(requests, sight, only), place.holds(_rows.admitted_at_us))
         .order_by(_rows.admitted_at_us.desc())
         .limit(SAMPLED_MAX)
         .cte("sample")

@@ -147,7 +147,9 @@ def took(us: int | None) -> str:
         return f"{us / 1000:.1f}{THIN}ms"
     if us < 1_000_000:
         return f"{us // 1000}{THIN}ms"
-    return f"{us / 1_000_000:.1f}{THIN}s"
+    if us < 10_000_000:
+        return f"{us / 1_000_000:.1f}{THIN}s"
+    return f"{us // 1_000_000}{THIN}s"
 
 
 # --- Tables ---------------------------------------------------------------------------------------
