@@ -43,6 +43,15 @@ class Amounts:
     def tokens(self) -> int:
         return self.input_tokens + self.output_tokens
 
+    def take(self, other: "Amounts") -> None:
+        """Less what is in another."""
+        self.requests -= other.requests
+        self.input_tokens -= other.input_tokens
+        self.output_tokens -= other.output_tokens
+        self.cost_nano -= other.cost_nano
+        self.unanswered -= other.unanswered
+        self.refused -= other.refused
+
     def add(self, other: "Amounts") -> None:
         self.requests += other.requests
         self.input_tokens += other.input_tokens

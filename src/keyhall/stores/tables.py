@@ -276,6 +276,17 @@ usage_batches = Table(
     sqlite_autoincrement=True,
 )
 
+# unanswered: requests whose answer did not reach its end; estimated: whose tokens nobody counted
+# exactly.
+USAGE_SUMS = (
+    "requests",
+    "input_tokens",
+    "output_tokens",
+    "cost_nano",
+    "unanswered",
+    "estimated",
+)
+
 usage_hourly = Table(
     "usage_hourly",
     metadata,
@@ -285,14 +296,36 @@ usage_hourly = Table(
     Column("project_id", Text, primary_key=True),
     Column("organization_id", Text, primary_key=True),
     Column("is_test", BigInteger, primary_key=True),
-    _number("requests"),
-    _number("input_tokens"),
-    _number("output_tokens"),
-    _number("cost_nano"),
-    _number("unanswered"),  # requests whose answer did not reach its end
-    _number("estimated"),  # requests whose tokens nobody counted exactly
+    *(_number(name) for name in USAGE_SUMS),
     Index(None, "organization_id", "hour_us"),
     Index(None, "key_id", "hour_us"),
+)
+
+# The same sums in other orders, for who looks at long times: of projects by the hour, of keys by
+# the day (UTC). Each is rolled up behind a mark of its own.
+project_hours = Table(
+    "project_hours",
+    metadata,
+    Column("organization_id", Text, primary_key=True),
+    Column("hour_us", BigInteger, primary_key=True),
+    Column("project_id", Text, primary_key=True),
+    Column("version", Text, primary_key=True),
+    Column("is_test", BigInteger, primary_key=True),
+    *(_number(name) for name in USAGE_SUMS),
+    sqlite_with_rowid=False,
+)
+
+key_days = Table(
+    "key_days",
+    metadata,
+    Column("organization_id", Text, primary_key=True),
+    Column("day_us", BigInteger, primary_key=True),
+    Column("key_id", Text, primary_key=True),
+    Column("version", Text, primary_key=True),
+    Column("project_id", Text, primary_key=True),
+    Column("is_test", BigInteger, primary_key=True),
+    *(_number(name) for name in USAGE_SUMS),
+    sqlite_with_rowid=False,
 )
 
 audit = Table(

@@ -8,21 +8,30 @@ point it has either done both or neither, and run twice it adds nothing.
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Insert, Select, case, func, literal, select
+from sqlalchemy import Insert, Select, Table, case, func, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyhall.policy.metering import Disconnect, Endpoint, Outcome, Usage, UsageSource
 from keyhall.ports.records import Group, UsageLine
 from keyhall.stores import notes
-from keyhall.stores.tables import keys, usage, usage_hourly
+from keyhall.stores.tables import (
+    USAGE_SUMS,
+    key_days,
+    keys,
+    project_hours,
+    usage,
+    usage_hourly,
+)
 
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
 COLUMNS = tuple(column.name for column in usage.c if column.name not in ("number", "batch"))
 
 ROLLED_UP = "usage_rolled_up_to"
-_SUMS = ("requests", "input_tokens", "output_tokens", "cost_nano", "unanswered", "estimated")
+PROJECTS_ROLLED_UP = "project_hours_rolled_up_to"
+KEYS_ROLLED_UP = "key_days_rolled_up_to"
+_SUMS = USAGE_SUMS
 _SINCE = select(*(usage.c[name] for name in COLUMNS)).order_by(usage.c.admitted_at_us)
 
 
@@ -60,17 +69,18 @@ async def newest_admitted_us(connection: AsyncConnection) -> int:
     return await connection.scalar(select(func.max(usage.c.admitted_at_us))) or 0
 
 
-def _totals_of(rows: Select[Any]) -> Select[Any]:
-    """The sums that `usage_hourly` keeps, over usage rows."""
-    hour_us = (usage.c.admitted_at_us - usage.c.admitted_at_us % HOUR_US).label("hour_us")
-    by = (
-        hour_us,
-        usage.c.key_id,
-        usage.c.version,
-        usage.c.project_id,
-        usage.c.organization_id,
-        usage.c.is_test,
-    )
+def _start(length_us: int, name: str) -> Any:
+    """When the hour or day began in which a request was admitted."""
+    return (usage.c.admitted_at_us - usage.c.admitted_at_us % length_us).label(name)
+
+
+def _totals_of(rows: Select[Any], table: Table = usage_hourly) -> Select[Any]:
+    """The sums that a table of totals keeps, over usage rows."""
+    starts = {"hour_us": HOUR_US, "day_us": DAY_US}
+    by = [
+        _start(starts[column.name], column.name) if column.name in starts else usage.c[column.name]
+        for column in table.primary_key
+    ]
     counted = (UsageSource.ENGINE.value, UsageSource.COUNTED.value)
     nothing = usage.c.input_tokens + usage.c.output_tokens == 0  # There is nothing to estimate.
     is_exact = usage.c.usage_source.in_(counted) | nothing
@@ -85,9 +95,9 @@ def _totals_of(rows: Select[Any]) -> Select[Any]:
     ).group_by(*by)
 
 
-def totals(after: int, up_to: int) -> Select[Any]:
-    """Hourly totals of the rows with after < number <= up_to."""
-    return _totals_of(select().where(usage.c.number > after, usage.c.number <= up_to))
+def totals(after: int, up_to: int, table: Table = usage_hourly) -> Select[Any]:
+    """Totals of the rows with after < number <= up_to: by the hour, or those of another table."""
+    return _totals_of(select().where(usage.c.number > after, usage.c.number <= up_to), table)
 
 
 async def newest_number(connection: AsyncConnection) -> int:
@@ -97,25 +107,42 @@ async def newest_number(connection: AsyncConnection) -> int:
 async def roll_up(connection: AsyncConnection, newest: int | None = None) -> int:
     """Add the rows that came since the last time, up to the `newest` if given; returns how many.
     In a writing transaction: no other writer may commit rows with smaller numbers later."""
-    after = int(await notes.fact(connection, ROLLED_UP) or 0)
+    count = await _add(connection, ROLLED_UP, usage_hourly, newest)
+    await _add(connection, PROJECTS_ROLLED_UP, project_hours, newest)
+    await _add(connection, KEYS_ROLLED_UP, key_days, newest)
+    return count
+
+
+async def _add(connection: AsyncConnection, mark: str, table: Table, newest: int | None) -> int:
+    """To one table of totals, behind its own mark: a release that knows fewer of them may run
+    beside this one."""
+    after = int(await notes.fact(connection, mark) or 0)
     fresh = select(func.count(), func.max(usage.c.number)).where(usage.c.number > after)
     if newest is not None:
         fresh = fresh.where(usage.c.number <= newest)
     count, up_to = (await connection.execute(fresh)).one()
     if count:
-        await connection.execute(_add_to_hours(connection.dialect.name, totals(after, up_to)))
-        await notes.set_fact(connection, ROLLED_UP, str(up_to))
+        rows = totals(after, up_to, table)
+        await connection.execute(_add_to(connection.dialect.name, table, rows))
+        await notes.set_fact(connection, mark, str(up_to))
     return int(count)
 
 
-def _add_to_hours(dialect: str, rows: Select[Any]) -> Insert:
+async def is_rolled_up(connection: AsyncConnection) -> bool:
+    """Whether all totals are as new as the rows."""
+    newest = await newest_number(connection)
+    marks = (ROLLED_UP, PROJECTS_ROLLED_UP, KEYS_ROLLED_UP)
+    return all([int(await notes.fact(connection, mark) or 0) >= newest for mark in marks])
+
+
+def _add_to(dialect: str, table: Table, rows: Select[Any]) -> Insert:
     into = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    names = [column.name for column in usage_hourly.c]
+    names = [column.name for column in (*table.primary_key, *(table.c[name] for name in _SUMS))]
     # SQLite takes ON for a join's unless the SELECT has a WHERE; this one has.
-    added = into(usage_hourly).from_select(names, rows)
+    added = into(table).from_select(names, rows)
     return added.on_conflict_do_update(
-        index_elements=list(usage_hourly.primary_key),
-        set_={name: usage_hourly.c[name] + added.excluded[name] for name in _SUMS},
+        index_elements=list(table.primary_key),
+        set_={name: table.c[name] + added.excluded[name] for name in _SUMS},
     )
 
 

@@ -16,14 +16,14 @@ from keyhall.policy.metering import Outcome
 from keyhall.policy.spans import Span
 from keyhall.ports.people import Sight
 from keyhall.ports.usage import Amounts, Asked, Filter, Latency
+from keyhall.stores import usage as totals
 from keyhall.stores.requests import hours, seen, series
-from keyhall.stores.requests.series import HOURS, OTHERS, REFUSALS, Source
+from keyhall.stores.requests.series import ALL, OTHERS, REFUSALS, ROWS, Source
 from keyhall.stores.sql import SqlStore
 
 GROUPS_MAX = 8  # with a series of their own; the rest are one
 LISTED_MAX = 100  # in the table
 OTHERS_NAME = "others"
-ALL = "all"
 
 
 @dataclass(slots=True)
@@ -72,8 +72,8 @@ async def answer(store: SqlStore, sight: Sight, asked: Asked) -> Answer:
     """Raises StoreAway."""
     note = ""
     async with store.reading() as connection:
-        is_behind = await hours.is_behind(connection)
-    if is_behind:
+        is_rolled_up = await totals.is_rolled_up(connection)
+    if not is_rolled_up:
         await store.roll_up()
     async with store.reading() as connection:
         if asked.span.grain == "minute":
@@ -89,7 +89,7 @@ async def answer(store: SqlStore, sight: Sight, asked: Asked) -> Answer:
 async def _answer(connection: AsyncConnection, sight: Sight, asked: Asked, note: str) -> Answer:
     span = asked.span
     starts = spans.points(span)
-    source = series.source_of(span)
+    source = series.source_of(span, sight, asked.only, asked.by)
     listed = await _listed(connection, source, sight, asked)
     chosen = listed[:GROUPS_MAX]
     rows = await _points(connection, sight, asked, [group.id for group in chosen])
@@ -117,7 +117,7 @@ async def _listed(
         return [Group(ALL, "All", Amounts())]
     given = (sight, asked.span, asked.only, asked.by, LISTED_MAX + 1)
     found = await series.largest(connection, source, *given)
-    if asked.by == "outcome" and source is HOURS:
+    if asked.by == "outcome" and source is not ROWS:
         found = _split(found)
     for id, amounts in (await series.largest(connection, REFUSALS, *given)).items():
         found.setdefault(id, Amounts()).add(amounts)
@@ -159,14 +159,30 @@ def name_of(by: str, id: str, names: dict[str, str]) -> str:
 async def _points(
     connection: AsyncConnection, sight: Sight, asked: Asked, groups: list[str]
 ) -> list[tuple[int, str, Amounts]]:
-    source = series.source_of(asked.span)
-    given = (sight, asked.span, asked.only, asked.by, groups)
-    rows = await series.points(connection, source, *given)
-    if asked.by == "outcome" and source is HOURS:
+    span, only, by = asked.span, asked.only, asked.by
+    source = series.source_of(span, sight, only, by)
+    refused = await series.points(connection, REFUSALS, sight, span, only, by, groups)
+    if by in ("key", "person") and source is not ROWS:
+        whole = series.source_of(span, sight, only, "none")
+        rows = await series.points_of(connection, sight, span, only, by, groups)
+        everything = await series.points(connection, whole, sight, span, only, "none", [])
+        return _others(everything, rows) + refused
+    rows = await series.points(connection, source, sight, span, only, by, groups)
+    if by == "outcome" and source is not ROWS:
         rows = [
             (at, id, part) for at, _, amounts in rows for id, part in _split({ALL: amounts}).items()
         ]
-    return rows + await series.points(connection, REFUSALS, *given)
+    return rows + refused
+
+
+def _others(
+    everything: list[tuple[int, str, Amounts]], rows: list[tuple[int, str, Amounts]]
+) -> list[tuple[int, str, Amounts]]:
+    """With what is left for the others, point by point."""
+    left = {at: amounts for at, _, amounts in everything}
+    for at, _, amounts in rows:
+        left.setdefault(at, Amounts()).take(amounts)
+    return rows + [(at, OTHERS, each) for at, each in left.items() if each != Amounts()]
 
 
 def _grid(

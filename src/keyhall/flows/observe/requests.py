@@ -8,7 +8,8 @@ from keyhall.policy.metering import Usage
 from keyhall.ports.people import Sight
 from keyhall.ports.requests import Kind, Mark, Page, Refusal
 from keyhall.ports.usage import Filter
-from keyhall.stores.requests import hours, listing, seen
+from keyhall.stores import usage as totals
+from keyhall.stores.requests import listing, seen
 from keyhall.stores.sql import SqlStore
 
 NEWEST: Mark = (1 << 62, "")
@@ -38,8 +39,8 @@ async def page(
 ) -> tuple[Page, dict[str, str]]:
     """A page of the list, and the names of its keys."""
     async with store.reading() as connection:
-        is_behind = await hours.is_behind(connection)
-    if is_behind:
+        is_rolled_up = await totals.is_rolled_up(connection)
+    if not is_rolled_up:
         await store.roll_up()
     async with store.reading() as connection:
         found = await listing.page(

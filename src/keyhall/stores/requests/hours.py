@@ -13,13 +13,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from keyhall.policy.spans import HOUR_US, MINUTE_US
 from keyhall.ports.people import Sight
 from keyhall.ports.usage import Filter, Latency
-from keyhall.stores import notes, usage
 from keyhall.stores.requests import seen
 from keyhall.stores.tables import usage as requests
 from keyhall.stores.tables import usage_hourly
 
 HOURS_MAX = 48  # looked at for one page
-SAMPLED_MAX = 20_000  # requests that percentiles are made of: the newest
+SAMPLED_MAX = 20_000  # requests that percentiles by the minute are made of: the newest
+WHOLE_SAMPLED_MAX = 2_000  # and those of all of them together
 SCANNED_MAX = 500_000  # of the whole hall, in the hours that are looked at
 
 _rows = requests.c
@@ -35,12 +35,6 @@ class Place:
 
     def holds(self, at: ColumnElement[int]) -> ColumnElement[bool]:
         return or_(*(and_(at >= begins, at < ends) for begins, ends in self.ranges))
-
-
-async def is_behind(connection: AsyncConnection) -> bool:
-    """Whether there are requests that the hourly totals do not have yet."""
-    rolled_up = int(await notes.fact(connection, usage.ROLLED_UP) or 0)
-    return await usage.newest_number(connection) > rolled_up
 
 
 async def newest(
@@ -126,8 +120,9 @@ async def latency(
     by_minute: bool,
 ) -> dict[int, Latency]:
     """Percentiles of the newest requests, as those of minute 0, or by minute since `since_us`."""
+    most = SAMPLED_MAX if by_minute else WHOLE_SAMPLED_MAX
     place = await newest(
-        connection, sight, only, since_us=since_us, before_us=before_us, enough=SAMPLED_MAX
+        connection, sight, only, since_us=since_us, before_us=before_us, enough=most
     )
     if not place.ranges:
         return {}
@@ -140,7 +135,7 @@ async def latency(
         )
         .where(seen.rows_of(requests, sight, only), place.holds(_rows.admitted_at_us))
         .order_by(_rows.admitted_at_us.desc())
-        .limit(SAMPLED_MAX)
+        .limit(most)
         .cte("sample")
     )
     found: dict[int, dict[str, int]] = {}

@@ -19,6 +19,7 @@ from sqlalchemy import (
     func,
     literal,
     select,
+    union_all,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -29,10 +30,18 @@ from keyhall.ports.people import Sight
 from keyhall.ports.usage import Amounts, By, Filter
 from keyhall.stores.requests import seen
 from keyhall.stores.requests.tables import refusals_minutes
-from keyhall.stores.tables import keys, usage, usage_hourly
+from keyhall.stores.tables import (
+    USAGE_SUMS,
+    key_days,
+    keys,
+    project_hours,
+    usage,
+    usage_hourly,
+)
 
+ALL = "all"
+LONG_US = 4 * DAY_US  # from then on days are added up
 OTHERS = ""  # the group of all that have no series of their own
-SAMPLED_MAX = 20_000  # requests that percentiles are made of: the newest
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +53,21 @@ class Source:
     sums: tuple[ColumnElement[int], ...]  # in the order of Amounts
 
 
-_hours, _rows, _refused = usage_hourly.c, usage.c, refusals_minutes.c
-_ZERO = literal(0)
-HOURS = Source(
-    usage_hourly,
-    _hours.hour_us,
-    (
-        func.sum(_hours.requests),
-        func.sum(_hours.input_tokens),
-        func.sum(_hours.output_tokens),
-        func.sum(_hours.cost_nano),
-        func.sum(_hours.unanswered),
+def _sums(columns: Any) -> tuple[ColumnElement[int], ...]:
+    return (
+        func.sum(columns.requests),
+        func.sum(columns.input_tokens),
+        func.sum(columns.output_tokens),
+        func.sum(columns.cost_nano),
+        func.sum(columns.unanswered),
         _ZERO,
-    ),
-)
+    )
+
+
+_rows, _refused = usage.c, refusals_minutes.c
+_ZERO = literal(0)
+HOURS = Source(usage_hourly, usage_hourly.c.hour_us, _sums(usage_hourly.c))
+PROJECTS = Source(project_hours, project_hours.c.hour_us, _sums(project_hours.c))
 ROWS = Source(
     usage,
     _rows.admitted_at_us,
@@ -77,8 +87,14 @@ REFUSALS = Source(
 )
 
 
-def source_of(span: Span) -> Source:
-    return ROWS if span.grain == "minute" else HOURS
+def source_of(span: Span, sight: Sight, only: Filter, by: By) -> Source:
+    """The smallest table that can tell."""
+    if span.grain == "minute":
+        return ROWS
+    is_of_keys = by in ("key", "person") or only.key_id is not None
+    if is_of_keys or only.account_id is not None or sight.account_id is not None:
+        return HOURS
+    return PROJECTS
 
 
 def _point(source: Source, span: Span) -> ColumnElement[int]:
@@ -113,7 +129,7 @@ def _group(source: Source, by: By) -> ColumnElement[Any]:
             return columns.row
         if source is ROWS:
             return cast(columns.outcome, Text)
-    return literal("all")
+    return literal(ALL)
 
 
 def _query(
@@ -138,12 +154,37 @@ async def largest(
     limit: int,
 ) -> dict[str, Amounts]:
     """The groups that used most, in order."""
+    if source is HOURS and span.ends_us - span.begins_us > LONG_US:
+        source = _days_and_hours(sight, span, only)
     group = _group(source, by).label("group")
     query = _query(source, sight, span, only, by, group).group_by(group)
     tokens = source.sums[1] + source.sums[2]
     order = (tokens.desc(), source.sums[0].desc(), source.sums[5].desc())
     rows = await connection.execute(query.order_by(*order, group).limit(limit))
     return {str(row[0]): Amounts(*map(int, row[1:])) for row in rows}
+
+
+def _days_and_hours(sight: Sight, span: Span, only: Filter) -> Source:
+    """The days within a span, and the hours before and behind them."""
+    first_us = span.begins_us + -span.begins_us % DAY_US
+    last_us = span.ends_us - span.ends_us % DAY_US
+    days, hours = key_days.c, usage_hourly.c
+    names = ("key_id", "version", "project_id", "organization_id", *USAGE_SUMS)
+    parts = (
+        select(days.day_us.label("at_us"), *(days[name] for name in names)).where(
+            seen.rows_of(key_days, sight, only), days.day_us >= first_us, days.day_us < last_us
+        ),
+        *(
+            select(hours.hour_us, *(hours[name] for name in names)).where(
+                seen.rows_of(usage_hourly, sight, only),
+                hours.hour_us >= begins_us,
+                hours.hour_us < ends_us,
+            )
+            for begins_us, ends_us in ((span.begins_us, first_us), (last_us, span.ends_us))
+        ),
+    )
+    both = union_all(*parts).subquery("both")
+    return Source(both, both.c.at_us, _sums(both.c))
 
 
 async def points(
@@ -161,12 +202,30 @@ async def points(
     point = _point(source, span).label("point")
     if by == "none":
         query = _query(source, sight, span, only, by, point).group_by(point)
-        return [
-            (int(r[0]), "all", Amounts(*map(int, r[1:]))) for r in await _all(connection, query)
-        ]
+        rows = await _all(connection, query)
+        return [(int(row[0]), ALL, Amounts(*map(int, row[1:]))) for row in rows]
     named = case((found.in_(groups), found), else_=literal(OTHERS)).label("named")
     query = _query(source, sight, span, only, by, point, named).group_by(point, named)
     rows = await _all(connection, query)
+    return [(int(row[0]), str(row[1]), Amounts(*map(int, row[2:]))) for row in rows]
+
+
+async def points_of(
+    connection: AsyncConnection,
+    sight: Sight,
+    span: Span,
+    only: Filter,
+    by: By,
+    groups: Sequence[str],
+) -> list[tuple[int, str, Amounts]]:
+    """As `points`, of these keys or people alone: what they used is found by their index."""
+    column = usage_hourly.c.key_id
+    theirs = column.in_(groups)
+    if by == "person":
+        theirs = column.in_(select(keys.c.id).where(keys.c.account_id.in_(groups)))
+    group, point = _group(HOURS, by).label("named"), _point(HOURS, span).label("point")
+    query = _query(HOURS, sight, span, only, by, point, group).where(theirs)
+    rows = await _all(connection, query.group_by(point, group))
     return [(int(row[0]), str(row[1]), Amounts(*map(int, row[2:]))) for row in rows]
 
 

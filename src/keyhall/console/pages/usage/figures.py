@@ -126,7 +126,7 @@ def figures(answer: Answer) -> list[dict[str, str]]:
 
 def share(total: Amounts) -> str:
     if not total.unanswered:
-        return "all came to their end" if total.requests else ""
+        return "all were finished" if total.requests else ""
     return f"{100 * total.unanswered / total.requests:.1f}{THIN}% of requests"
 
 

@@ -65,8 +65,10 @@ def held(usage: Usage) -> list[str]:
         f"It used {count(usage.input_tokens)} in and {count(usage.output_tokens)} out, together "
         f"{count(used)}."
     )
-    if back >= 0:
+    if back > 0:
         said.append(f"The other {count(back)} were given back at its end.")
+    elif not back:
+        said.append("That is all that was held.")
     else:
         said.append(f"That is {count(-back)} more than was held: the engine counts otherwise.")
     return said

@@ -154,3 +154,40 @@ def _asked_and_refused() -> None:
     # What one organization or key used is found without what all others did.
     _index("usage_hourly", "organization_id", "hour_us")
     _index("usage_hourly", "key_id", "hour_us")
+    _other_totals()
+
+
+_SUMS = ("requests", "input_tokens", "output_tokens", "cost_nano", "unanswered", "estimated")
+_DAY_US = 86_400_000_000
+
+
+def _other_totals() -> None:
+    """The sums of the hours in other orders, as far as those have come."""
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("LOCK TABLE usage_hourly IN EXCLUSIVE MODE")  # A server may run meanwhile.
+    day = f"hour_us - hour_us % {_DAY_US}"
+    _totals("project_hours", "hour_us", "hour_us", "project_id", "version", "is_test")
+    _totals("key_days", "day_us", day, "key_id", "version", "project_id", "is_test")
+
+
+def _totals(table: str, time: str, start: str, *by: str) -> None:
+    texts = [name for name in by if name != "is_test"]
+    op.create_table(
+        table,
+        *_texts("organization_id"),
+        *_numbers(time),
+        *_texts(*texts),
+        *_numbers("is_test", *_SUMS),
+        _primary(table, "organization_id", time, *by),
+        sqlite_with_rowid=False,
+    )
+    names = ", ".join(("organization_id", time, *by, *_SUMS))
+    found = ", ".join(("organization_id", start, *by, *(f"sum({name})" for name in _SUMS)))
+    groups = ", ".join(("organization_id", start, *by))
+    op.execute(
+        f"INSERT INTO {table} ({names}) SELECT {found} FROM usage_hourly GROUP BY {groups}"  # noqa: S608
+    )
+    op.execute(
+        f"INSERT INTO meta (name, value) SELECT '{table}_rolled_up_to', value FROM meta "  # noqa: S608
+        "WHERE name = 'usage_rolled_up_to'"
+    )
