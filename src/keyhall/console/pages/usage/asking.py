@@ -72,7 +72,7 @@ async def asked(ask: Ask) -> tuple[Asked, Form]:
     wanted = ask.query("range", USUAL)
     if wanted not in PRESETS:
         wanted = USUAL
-    now_us = ask.now_us
+    now_us = ask.now_us + 1  # What is admitted at this very moment is in it.
     if wanted == "custom":
         begins_us = _time_us(ask.query("from"), zone, now_us - spans.DAY_US)
         ends_us = min(_time_us(ask.query("to"), zone, now_us), now_us)
