@@ -7,7 +7,7 @@ totals say when to look, so a key that is seldom used is found without what all 
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, func, literal, or_, select
+from sqlalchemy import ColumnElement, Select, case, func, literal, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyhall.policy.spans import HOUR_US, MINUTE_US
@@ -33,8 +33,12 @@ class Place:
     ranges: list[tuple[int, int]]
     floor_us: int | None = None
 
-    def holds(self, at: ColumnElement[int]) -> ColumnElement[bool]:
-        return or_(*(and_(at >= begins, at < ends) for begins, ends in self.ranges))
+    def within(self, query: Select[Any]) -> Any:
+        """The rows of a query of requests that were admitted in these ranges: one part for each,
+        for which the index by time is used."""
+        at = _rows.admitted_at_us
+        parts = [query.where(at >= begins, at < ends) for begins, ends in self.ranges]
+        return parts[0] if len(parts) == 1 else union_all(*parts)
 
 
 async def newest(
@@ -86,8 +90,10 @@ def _place(everybody: dict[int, int], since_us: int, before_us: int, floor_us: i
         if expected > left:
             from_us = ends_us - (ends_us - from_us) * left // expected
             return Place([*ranges, (from_us, ends_us)], from_us)
-        ranges.append((from_us, ends_us))
         left -= expected
+        if ranges and ranges[-1][0] == ends_us:
+            from_us, ends_us = from_us, ranges.pop()[1]
+        ranges.append((from_us, ends_us))
     return Place(ranges, floor_us)
 
 
@@ -127,17 +133,14 @@ async def latency(
     if not place.ranges:
         return {}
     point = ((_rows.admitted_at_us - since_us) // MINUTE_US) if by_minute else literal(0)
-    sample = (
-        select(
-            point.label("point"),
-            _rows.first_byte_us.label("first"),
-            (_rows.finished_at_us - _rows.admitted_at_us).label("total"),
-        )
-        .where(seen.rows_of(requests, sight, only), place.holds(_rows.admitted_at_us))
-        .order_by(_rows.admitted_at_us.desc())
-        .limit(most)
-        .cte("sample")
-    )
+    rows = select(
+        _rows.admitted_at_us.label("at"),
+        point.label("point"),
+        _rows.first_byte_us.label("first"),
+        (_rows.finished_at_us - _rows.admitted_at_us).label("total"),
+    ).where(seen.rows_of(requests, sight, only))
+    within = place.within(rows).subquery("within")
+    sample = select(within).order_by(within.c.at.desc()).limit(most).cte("sample")
     found: dict[int, dict[str, int]] = {}
     for name in ("first", "total"):
         for at, p50, p95 in await _percentiles(connection, sample, name):

@@ -99,20 +99,16 @@ async def _admitted(
     if not place.ranges:
         return [], place.floor_us
     at = usage.c.admitted_at_us
-    query = (
-        select(*(usage.c[name] for name in _LINE))
-        .where(
-            seen.rows_of(usage, sight, only),
-            place.holds(at),
-            _before(at, usage.c.request_id, mark),
-        )
-        .order_by(at.desc(), usage.c.request_id.desc())
-        .limit(PAGE + 1)
+    query = select(*(usage.c[name] for name in _LINE)).where(
+        seen.rows_of(usage, sight, only), _before(at, usage.c.request_id, mark)
     )
     wanted = _outcome("answered" if status == 200 else kind)
     if wanted is not None:
         query = query.where(wanted)
-    return [_line(row) for row in await connection.execute(query)], place.floor_us
+    within = place.within(query).subquery("within")
+    order = within.c.admitted_at_us.desc(), within.c.request_id.desc()
+    found = await connection.execute(select(within).order_by(*order).limit(PAGE + 1))
+    return [_line(row) for row in found], place.floor_us
 
 
 def _line(row: Any) -> Listed:

@@ -5,7 +5,7 @@ Whatever is not in sight is not there: another organization's key is an unknown 
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Select, and_, select, true
+from sqlalchemy import ColumnElement, FromClause, Select, and_, func, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyhall.ports.people import Sight
@@ -24,9 +24,15 @@ def own_keys(sight: Sight, account_id: str) -> Select[Any]:
     )
 
 
-def rows_of(table: FromClause, sight: Sight, only: Filter) -> ColumnElement[bool]:
-    """The rows of a table of usage or refusals that are in sight and wanted."""
-    wanted = [table.c.organization_id == sight.organization_id]
+def rows_of(
+    table: FromClause, sight: Sight, only: Filter, *, of_few: bool = False
+) -> ColumnElement[bool]:
+    """The rows of a table of usage or refusals that are in sight and wanted. Where these are those
+    of a few keys, their index is to be used and not the organization's: hence the expression."""
+    owner: ColumnElement[str] = table.c.organization_id
+    if of_few or (sight.account_id, only.account_id, only.key_id) != (None, None, None):
+        owner = func.coalesce(owner, "")
+    wanted = [owner == sight.organization_id]
     for account_id in (sight.account_id, only.account_id):
         if account_id is not None:
             wanted.append(table.c.key_id.in_(own_keys(sight, account_id)))

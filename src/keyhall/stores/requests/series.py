@@ -133,14 +133,22 @@ def _group(source: Source, by: By) -> ColumnElement[Any]:
 
 
 def _query(
-    source: Source, sight: Sight, span: Span, only: Filter, by: By, *columns: Any
+    source: Source,
+    sight: Sight,
+    span: Span,
+    only: Filter,
+    by: By,
+    *columns: Any,
+    of_few: bool = False,
 ) -> Select[Any]:
     table = source.table
     query = select(*columns, *(func.coalesce(each, 0) for each in source.sums)).select_from(
         table.outerjoin(keys, keys.c.id == table.c.key_id) if by == "person" else table
     )
     return query.where(
-        seen.rows_of(table, sight, only), source.at >= span.begins_us, source.at < span.ends_us
+        seen.rows_of(table, sight, only, of_few=of_few),
+        source.at >= span.begins_us,
+        source.at < span.ends_us,
     )
 
 
@@ -154,8 +162,9 @@ async def largest(
     limit: int,
 ) -> dict[str, Amounts]:
     """The groups that used most, in order."""
-    if source is HOURS and span.ends_us - span.begins_us > LONG_US:
-        source = _days_and_hours(sight, span, only)
+    if source is HOURS:
+        source = _by_key(sight, span, only, by)
+        only, sight = Filter(), Sight(sight.organization_id)  # Its parts have seen to it.
     group = _group(source, by).label("group")
     query = _query(source, sight, span, only, by, group).group_by(group)
     tokens = source.sums[1] + source.sums[2]
@@ -164,25 +173,26 @@ async def largest(
     return {str(row[0]): Amounts(*map(int, row[1:])) for row in rows}
 
 
-def _days_and_hours(sight: Sight, span: Span, only: Filter) -> Source:
-    """The days within a span, and the hours before and behind them."""
-    first_us = span.begins_us + -span.begins_us % DAY_US
-    last_us = span.ends_us - span.ends_us % DAY_US
-    days, hours = key_days.c, usage_hourly.c
-    names = ("key_id", "version", "project_id", "organization_id", *USAGE_SUMS)
-    parts = (
-        select(days.day_us.label("at_us"), *(days[name] for name in names)).where(
-            seen.rows_of(key_days, sight, only), days.day_us >= first_us, days.day_us < last_us
-        ),
-        *(
-            select(hours.hour_us, *(hours[name] for name in names)).where(
-                seen.rows_of(usage_hourly, sight, only),
-                hours.hour_us >= begins_us,
-                hours.hour_us < ends_us,
-            )
-            for begins_us, ends_us in ((span.begins_us, first_us), (last_us, span.ends_us))
-        ),
-    )
+def _by_key(sight: Sight, span: Span, only: Filter, by: By) -> Source:
+    """Hours; for a long span its days, and the hours before and behind them. Summed up before
+    anything is looked up for a key."""
+    group = "version" if by == "model" else "project_id" if by == "project" else "key_id"
+    first_us, last_us = span.begins_us, span.begins_us
+    if span.ends_us - span.begins_us > LONG_US:
+        first_us += -first_us % DAY_US
+        last_us = span.ends_us - span.ends_us % DAY_US
+    parts = []
+    for table, at, begins_us, ends_us in (
+        (key_days, key_days.c.day_us, first_us, last_us),
+        (usage_hourly, usage_hourly.c.hour_us, span.begins_us, first_us),
+        (usage_hourly, usage_hourly.c.hour_us, last_us, span.ends_us),
+    ):
+        if begins_us < ends_us:
+            sums = (func.sum(table.c[name]).label(name) for name in USAGE_SUMS)
+            part = select(literal(span.begins_us).label("at_us"), table.c[group], *sums)
+            owner = literal(sight.organization_id).label("organization_id")
+            wanted = seen.rows_of(table, sight, only), at >= begins_us, at < ends_us
+            parts.append(part.add_columns(owner).where(*wanted).group_by(table.c[group]))
     both = union_all(*parts).subquery("both")
     return Source(both, both.c.at_us, _sums(both.c))
 
@@ -224,7 +234,7 @@ async def points_of(
     if by == "person":
         theirs = column.in_(select(keys.c.id).where(keys.c.account_id.in_(groups)))
     group, point = _group(HOURS, by).label("named"), _point(HOURS, span).label("point")
-    query = _query(HOURS, sight, span, only, by, point, group).where(theirs)
+    query = _query(HOURS, sight, span, only, by, point, group, of_few=True).where(theirs)
     rows = await _all(connection, query.group_by(point, group))
     return [(int(row[0]), str(row[1]), Amounts(*map(int, row[2:]))) for row in rows]
 
