@@ -153,6 +153,9 @@ async def report(
     since_us: int | None,
     until_us: int | None,
     key_ids: Sequence[str] | None = None,
+    version: str | None = None,
+    project_id: str | None = None,
+    organization_id: str | None = None,
 ) -> list[UsageLine]:
     """Totals from the hours with since <= hour < until: days in order, others largest first."""
     hour = usage_hourly.c.hour_us
@@ -171,6 +174,13 @@ async def report(
         query = query.where(hour < until_us)
     if key_ids is not None:
         query = query.where(usage_hourly.c.key_id.in_(key_ids))
+    for column, wanted in (
+        (usage_hourly.c.version, version),
+        (usage_hourly.c.project_id, project_id),
+        (usage_hourly.c.organization_id, organization_id),
+    ):
+        if wanted is not None:
+            query = query.where(column == wanted)
     order = group if by == "day" else (literal(0) - func.sum(usage_hourly.c.requests))
     rows = (await connection.execute(query.order_by(order, group))).mappings().all()
     names = await _key_names(connection) if by == "key" and rows else {}

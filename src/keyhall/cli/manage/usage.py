@@ -6,7 +6,7 @@ import click
 
 from keyhall.cli.manage import show, words
 from keyhall.cli.manage.open import House, Where, act, options
-from keyhall.flows.manage import keys
+from keyhall.flows.manage import keys, organizations
 from keyhall.flows.manage.usage import Report, report
 from keyhall.ports.records import Group, UsageLine
 
@@ -20,12 +20,18 @@ TITLES: dict[Group, str] = {"key": "Key", "model": "Model", "day": "Day (UTC)"}
 @click.option("--until", type=words.MomentType(is_past=True),
               help="1d (so long ago), or a date (UTC).  [now]")  # fmt: skip
 @click.option("--key", metavar="KEY", help="Only this key's.")
+@click.option("--model", metavar="VERSION", help="Only this version's.")
+@click.option("--project", metavar="PROJECT", help="Only this project's.")
+@click.option("--organization", metavar="ORGANIZATION", help="Only this organization's.")
 @options
 def usage(
     by: Group,
     since: words.Moment | None,
     until: words.Moment | None,
     key: str | None,
+    model: str | None,
+    project: str | None,
+    organization: str | None,
     as_json: bool,
     where: Where,
 ) -> None:
@@ -38,12 +44,20 @@ def usage(
         chosen = None
         if key is not None:
             chosen = ((await keys.find(house.store, key, house.now_us)).id,)
+        of_project = of_organization = None
+        if project is not None:
+            of_project = (await organizations.find_project(house.store, project)).id
+        if organization is not None:
+            of_organization = (await organizations.find(house.store, organization)).id
         return await report(
             house.store,
             by,
             since_us=since.before(house.now_us) if since else None,
             until_us=until.before(house.now_us) if until else None,
             key_ids=chosen,
+            version=model,
+            project_id=of_project,
+            organization_id=of_organization,
         )
 
     found = act(where, work)

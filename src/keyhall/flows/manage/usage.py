@@ -28,6 +28,9 @@ async def report(
     since_us: int | None,
     until_us: int | None,
     key_ids: tuple[str, ...] | None = None,
+    version: str | None = None,
+    project_id: str | None = None,
+    organization_id: str | None = None,
 ) -> Report:
     """Up to the newest settled request. Totals are kept by the hour, so `since` is moved back and
     `until` forth to a full hour; the report says which hours it covers."""
@@ -38,7 +41,14 @@ async def report(
     await store.roll_up()
     async with store.reading() as connection:
         lines = await rows.report(
-            connection, by=by, since_us=since_us, until_us=until_us, key_ids=key_ids
+            connection,
+            by=by,
+            since_us=since_us,
+            until_us=until_us,
+            key_ids=key_ids,
+            version=version,
+            project_id=project_id,
+            organization_id=organization_id,
         )
     if by == "day":
         lines = [replace(line, group=_day(line.group), name=_day(line.group)) for line in lines]
