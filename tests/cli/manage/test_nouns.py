@@ -230,3 +230,15 @@ def test_nothing_used_is_a_sentence(keyhall) -> None:
     assert "Nothing was used from" in keyhall("usage", "--key", "app", "--since", "7d")
     assert " until " in keyhall("usage", "--since", "7d ago", "--until", "1d ago")
     assert keyhall.json("usage")["lines"] == []
+
+
+def test_usage_of_one_organization_project_or_model_alone(keyhall, house) -> None:
+    house.run(lambda store: store.record_usage([used(1), used(2)]))
+    owner = keyhall.json("organizations", "list")[0]["id"]
+    for option, name, count in (
+        ("--model", "nothing", 0),
+        ("--organization", owner, 0),  # The rows are of no organization that there is.
+    ):
+        assert keyhall.json("usage", option, name)["total"]["requests"] == count
+    version = keyhall.json("usage", "--by", "model")["lines"][0]["model"]
+    assert keyhall.json("usage", "--model", version)["total"]["requests"] == 2

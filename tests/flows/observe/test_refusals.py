@@ -186,3 +186,23 @@ def test_counts_wait_for_a_store_that_is_away_and_rows_do_not(noted):
     rows, minutes = noted(story)
     assert len(rows) == 1
     assert sum(minute["count"] for minute in minutes) == 3
+
+
+class Untouched:
+    """Whoever asks it anything fails."""
+
+    def __getattr__(self, name):
+        raise AssertionError(f"{name} was asked for")
+
+
+def test_an_admitted_request_passes_nothing_of_it(noted):
+    async def story(server):
+        key = (await server.make_key()).text.reveal()
+        kept, server.hall.refusals = server.hall.refusals, Untouched()
+        line = await server.line()
+        for body in (chat(SECRET), streamed(SECRET)):
+            assert (await line.ask(key, body)).status == 200
+        assert len(await server.usage()) == 2
+        server.hall.refusals = kept
+
+    assert noted(story) == [[], []]
