@@ -126,20 +126,20 @@ async def _listed(
 
 
 def _split(found: dict[str, Amounts]) -> dict[str, Amounts]:
-    """Hours know only whether an answer came to its end."""
+    """Hours know only whether an answer came to its end; what all of them used is told with the
+    most of them."""
     whole = found.get(ALL, Amounts())
-    parts = {}
-    if whole.requests > whole.unanswered:
-        parts[str(Outcome.ANSWERED.value)] = replace(
-            whole, requests=whole.requests - whole.unanswered, unanswered=0
-        )
-    if whole.unanswered:
-        parts["unanswered"] = Amounts(requests=whole.unanswered, unanswered=whole.unanswered)
-    return parts
+    answered = whole.requests - whole.unanswered
+    failed = Amounts(requests=whole.unanswered, unanswered=whole.unanswered)
+    if not answered:
+        return {"unanswered": replace(whole)} if whole.requests else {}
+    parts = {ANSWERED: replace(whole, requests=answered, unanswered=0)}
+    return parts | ({"unanswered": failed} if whole.unanswered else {})
 
 
+ANSWERED = str(Outcome.ANSWERED.value)
 OUTCOMES = {
-    str(Outcome.ANSWERED.value): "Answered",
+    ANSWERED: "Answered",
     str(Outcome.CLIENT_LEFT.value): "Client left",
     str(Outcome.ENGINE_FAILED.value): "Engine failed",
     str(Outcome.KEY_REVOKED.value): "Key revoked",
@@ -161,12 +161,18 @@ async def _points(
 ) -> list[tuple[int, str, Amounts]]:
     span, only, by = asked.span, asked.only, asked.by
     source = series.source_of(span, sight, only, by)
-    refused = await series.points(connection, REFUSALS, sight, span, only, by, groups)
-    if by in ("key", "person") and source is not ROWS:
+    if by in ("key", "person"):
         whole = series.source_of(span, sight, only, "none")
-        rows = await series.points_of(connection, sight, span, only, by, groups)
-        everything = await series.points(connection, whole, sight, span, only, "none", [])
-        return _others(everything, rows) + refused
+        if source is ROWS:
+            rows = await series.points(connection, source, sight, span, only, by, groups)
+        else:
+            rows = await series.points_of(connection, source, sight, span, only, by, groups)
+            all_of = await series.points(connection, whole, sight, span, only, "none", [])
+            rows = _others(all_of, rows)
+        refused = await series.points_of(connection, REFUSALS, sight, span, only, by, groups)
+        all_of = await series.points(connection, REFUSALS, sight, span, only, "none", [])
+        return rows + _others(all_of, refused)
+    refused = await series.points(connection, REFUSALS, sight, span, only, by, groups)
     rows = await series.points(connection, source, sight, span, only, by, groups)
     if by == "outcome" and source is not ROWS:
         rows = [

@@ -162,14 +162,18 @@ async def largest(
     limit: int,
 ) -> dict[str, Amounts]:
     """The groups that used most, in order."""
-    if source is HOURS:
-        source = _by_key(sight, span, only, by)
+    if source is HOURS or (source is REFUSALS and by == "person"):
+        source = (
+            _by_key(sight, span, only, by)
+            if source is HOURS
+            else _refused_by_key(sight, span, only)
+        )
         only, sight = Filter(), Sight(sight.organization_id)  # Its parts have seen to it.
     group = _group(source, by).label("group")
-    query = _query(source, sight, span, only, by, group).group_by(group)
+    query = _query(source, sight, span, only, by, group).group_by("group")
     tokens = source.sums[1] + source.sums[2]
     order = (tokens.desc(), source.sums[0].desc(), source.sums[5].desc())
-    rows = await connection.execute(query.order_by(*order, group).limit(limit))
+    rows = await connection.execute(query.order_by(*order, "group").limit(limit))
     return {str(row[0]): Amounts(*map(int, row[1:])) for row in rows}
 
 
@@ -197,6 +201,22 @@ def _by_key(sight: Sight, span: Span, only: Filter, by: By) -> Source:
     return Source(both, both.c.at_us, _sums(both.c))
 
 
+def _refused_by_key(sight: Sight, span: Span, only: Filter) -> Source:
+    at = _refused.minute_us
+    parts = (
+        select(
+            literal(span.begins_us).label("at_us"),
+            _refused.key_id,
+            func.sum(_refused["count"]).label("count"),
+            literal(sight.organization_id).label("organization_id"),
+        )
+        .where(seen.rows_of(refusals_minutes, sight, only), at >= span.begins_us, at < span.ends_us)
+        .group_by(_refused.key_id)
+        .subquery("both")
+    )
+    return Source(parts, parts.c.at_us, (*REFUSALS.sums[:5], func.sum(parts.c["count"])))
+
+
 async def points(
     connection: AsyncConnection,
     source: Source,
@@ -211,17 +231,18 @@ async def points(
     found = _group(source, by)
     point = _point(source, span).label("point")
     if by == "none":
-        query = _query(source, sight, span, only, by, point).group_by(point)
+        query = _query(source, sight, span, only, by, point).group_by("point")
         rows = await _all(connection, query)
         return [(int(row[0]), ALL, Amounts(*map(int, row[1:]))) for row in rows]
     named = case((found.in_(groups), found), else_=literal(OTHERS)).label("named")
-    query = _query(source, sight, span, only, by, point, named).group_by(point, named)
+    query = _query(source, sight, span, only, by, point, named).group_by("point", "named")
     rows = await _all(connection, query)
     return [(int(row[0]), str(row[1]), Amounts(*map(int, row[2:]))) for row in rows]
 
 
 async def points_of(
     connection: AsyncConnection,
+    source: Source,
     sight: Sight,
     span: Span,
     only: Filter,
@@ -229,13 +250,13 @@ async def points_of(
     groups: Sequence[str],
 ) -> list[tuple[int, str, Amounts]]:
     """As `points`, of these keys or people alone: what they used is found by their index."""
-    column = usage_hourly.c.key_id
+    column = source.table.c.key_id
     theirs = column.in_(groups)
     if by == "person":
         theirs = column.in_(select(keys.c.id).where(keys.c.account_id.in_(groups)))
-    group, point = _group(HOURS, by).label("named"), _point(HOURS, span).label("point")
-    query = _query(HOURS, sight, span, only, by, point, group, of_few=True).where(theirs)
-    rows = await _all(connection, query.group_by(point, group))
+    named, point = _group(source, by).label("named"), _point(source, span).label("point")
+    query = _query(source, sight, span, only, by, point, named, of_few=True).where(theirs)
+    rows = await _all(connection, query.group_by("point", "named"))
     return [(int(row[0]), str(row[1]), Amounts(*map(int, row[2:]))) for row in rows]
 
 
