@@ -8,7 +8,7 @@ says where to go on.
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, and_, func, literal, or_, select
+from sqlalchemy import ColumnElement, Table, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyhall.policy.metering import Outcome, Usage
@@ -40,7 +40,8 @@ _LINE = (
 
 
 def _before(at: ColumnElement[int], id: ColumnElement[str], mark: Mark) -> ColumnElement[bool]:
-    return and_(at <= mark[0], or_(at < mark[0], id < mark[1]))
+    """Of what is not after the mark's time. (Said apart: SQLite uses one bound of an index.)"""
+    return or_(at < mark[0], id < mark[1])
 
 
 def _outcome(kind: Kind) -> ColumnElement[bool] | None:
@@ -144,6 +145,7 @@ async def _refused(
         .where(
             seen.rows_of(refusals, sight, only),
             at >= since_us,
+            at <= mark[0],
             _before(at, refusals.c.request_id, mark),
         )
         .order_by(at.desc(), refusals.c.request_id.desc())
