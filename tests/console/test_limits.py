@@ -11,7 +11,7 @@ from keyhall.flows.manage import quotas
 from keyhall.policy.limits import Limits
 from keyhall.policy.tiers import Tier
 from keyhall.ports.records import Actor
-from keyhall.stores.accounts.tables import refusals
+from keyhall.stores.requests.tables import refusals
 
 SMALL = Tier("small", Limits(5, 3_000, 2), 500)
 
@@ -301,6 +301,7 @@ async def refuse(hall, key, row="rate_tokens", **facts) -> str:
     async with hall.store.writing() as connection:
         await connection.execute(
             refusals.insert().values(
+                is_admitted=0,
                 request_id=digits,
                 key_id=key.id,
                 project_id=key.project_id,

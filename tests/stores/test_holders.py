@@ -11,9 +11,9 @@ from keyhall.policy.limits import Limits
 from keyhall.policy.metering import Endpoint, Outcome, Usage, UsageSource
 from keyhall.ports.people import Sight
 from keyhall.stores import organizations
-from keyhall.stores.accounts.tables import refusals as refusal_table
 from keyhall.stores.holders import asks, keys, refusals, traffic
 from keyhall.stores.holders.keys import SORTS, STATES, Filter
+from keyhall.stores.requests.tables import refusals as refusal_table
 from keyhall.stores.usage import DAY_US
 
 MINUTE_US = 60_000_000
@@ -96,6 +96,7 @@ def test_keys_requests_and_refusals_are_seen_by_their_organization_and_account_a
         async with store.writing() as connection:
             await connection.execute(
                 refusal_table.insert().values(
+                    is_admitted=0,
                     request_id="ab" * 16, key_id=key.id, project_id=key.project_id,
                     organization_id=key.organization_id, row="key_paused", status=403,
                     at_us=house.now_us, version=None, facts="{}",

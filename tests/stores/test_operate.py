@@ -7,10 +7,10 @@ from keyhall.policy.metering import Endpoint, Outcome, Usage, UsageSource
 from keyhall.policy.tiers import BUILT_IN
 from keyhall.ports.people import Sight
 from keyhall.stores import organizations as rows
-from keyhall.stores.accounts.tables import refusals
 from keyhall.stores.operate import acts, asks, places, traffic
 from keyhall.stores.operate.acts import Wanted
 from keyhall.stores.operate.places import Use
+from keyhall.stores.requests.tables import refusals
 
 VERSION = "v1-sandbox-1"
 
@@ -55,6 +55,7 @@ async def filled(house, store):
     async with store.writing() as connection:
         await connection.execute(
             refusals.insert().values(
+                is_admitted=0,
                 request_id="r",
                 key_id=key.id,
                 project_id=key.project_id,

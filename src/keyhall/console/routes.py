@@ -16,12 +16,15 @@ from keyhall.console.pages.operate import (
 )
 from keyhall.console.pages.organization import audit, projects, spending, statements
 from keyhall.console.pages.people import class_list, members
+from keyhall.console.pages.usage import requests, usage
 
 ROUTES: tuple[Page, ...] = (
     *entrance.ROUTES,
     *home.ROUTES,
     *playground.ROUTES,
     *docs.ROUTES,
+    *usage.ROUTES,
+    *requests.ROUTES,
     *projects.ROUTES,
     *spending.ROUTES,
     *statements.ROUTES,

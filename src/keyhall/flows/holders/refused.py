@@ -10,7 +10,8 @@ from keyhall import errors
 from keyhall.errors import Problem
 from keyhall.flows.manage.checks import Invalid, NotFound
 from keyhall.policy.metering import Outcome, Usage
-from keyhall.ports.people import Refusal, Sight
+from keyhall.ports.people import Sight
+from keyhall.ports.requests import Refusal
 from keyhall.stores.holders import refusals, traffic
 from keyhall.stores.sql import SqlStore
 

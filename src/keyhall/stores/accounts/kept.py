@@ -6,7 +6,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Table, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from keyhall.stores.accounts.tables import asks, links, refusals, sessions, sign_ins
+from keyhall.stores.accounts.tables import asks, links, sessions, sign_ins
+from keyhall.stores.requests.tables import refusals
 from keyhall.stores.sql import SqlStore
 from keyhall.stores.tables import accounts, audit, keys, members, usage
 

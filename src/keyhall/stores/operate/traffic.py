@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyhall.policy.catalogue import Price
 from keyhall.policy.metering import Outcome
-from keyhall.stores.accounts.tables import refusals
+from keyhall.stores.requests.tables import refusals
 from keyhall.stores.tables import keys, organizations, prices, usage, usage_hourly
 
 DAY_US = 86_400_000_000  # how far back the last failure is looked for
