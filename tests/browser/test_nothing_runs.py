@@ -97,10 +97,9 @@ def test_names_are_text_on_every_page(chromium, opened, named) -> None:
     )
     window.page.on("dialog", lambda dialog: elsewhere.append(f"dialog {dialog.message}"))
     for page in ROUTES:
-        if page.method == "GET" and "{" not in page.path and "live" not in page.path:
-            window.page.goto(page.path, wait_until="commit") if "." in page.path else window.go(
-                page.path
-            )
+        is_file = any(each in page.path for each in (".", "export", "/data", "live"))
+        if page.method == "GET" and "{" not in page.path and not is_file:
+            window.go(page.path)
             assert window.page.evaluate("window.ran") is None, page.path
     assert elsewhere == []
     assert [each for each in window.complaints if "Content Security Policy" in each] == []

@@ -7,6 +7,7 @@ import msgspec
 from starlette.responses import Response
 
 from keyhall import __version__
+from keyhall.console.compress import compressed
 from keyhall.console.context import Ask
 from keyhall.console.gate import Page
 from keyhall.console.pages.docs import library, markdown
@@ -81,6 +82,6 @@ async def show_document(ask: Ask) -> Response:
 
 
 ROUTES = (
-    Page("GET", "/docs/api", show, "anyone"),
-    Page("GET", "/openapi.json", show_document, "anyone"),
+    Page("GET", "/docs/api", compressed(show), "anyone"),
+    Page("GET", "/openapi.json", compressed(show_document), "anyone"),
 )

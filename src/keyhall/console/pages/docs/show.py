@@ -5,6 +5,7 @@ import re
 
 from starlette.responses import PlainTextResponse, Response
 
+from keyhall.console.compress import compressed
 from keyhall.console.context import Ask
 from keyhall.console.gate import Page
 from keyhall.console.pages.docs import library, markdown
@@ -111,10 +112,10 @@ async def llms_full(ask: Ask) -> Response:
 
 
 ROUTES = (
-    Page("GET", "/docs", show, "anyone"),
+    Page("GET", "/docs", compressed(show), "anyone"),
     Page("GET", "/docs/search", show_search, "anyone"),
     Page("GET", "/docs/{name}.md", show_source, "anyone"),
-    Page("GET", "/docs/{name}", show, "anyone"),
+    Page("GET", "/docs/{name}", compressed(show), "anyone"),
     Page("GET", "/llms.txt", llms, "anyone"),
     Page("GET", "/llms-full.txt", llms_full, "anyone"),
 )
