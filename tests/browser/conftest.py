@@ -22,8 +22,9 @@ AXE = Path(__file__).parents[1] / "console" / "axe.min.js"
 SHOTS = os.environ.get("SCREENSHOTS")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
+    """Its driver runs an event loop in this thread, so it may not outlive the module's tests."""
     if CHROMIUM is None:
         pytest.skip(WHY)
     with sync_playwright() as playwright:
