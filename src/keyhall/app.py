@@ -176,7 +176,7 @@ async def _open(
     hall.breakers.keep(engines.table, engines.drained)
     health = Health(hall, ledger.problem, ledger.delay)
     notes = engines.told(catalogue, clock.now_us()) + offered.notes + shared_notes(config)
-    house = House(hall, store, engines, LaneState(), health, first, recovered, peppers, notes)
+    house = House(hall, store, engines, LaneState(url), health, first, recovered, peppers, notes)
     keep_up(stack, house, seen, config, anchors)
     if given is not None and not offered.is_complete:
         asking = use_upstream.keep_offering(store, given, wanted, clock.now_us)

@@ -74,6 +74,39 @@ def test_every_answer_carries_an_id_of_its_own_and_no_sniffing(inside, method, p
     inside(story)
 
 
+ANYTHING = ["/", "/healthz", "/metrics", "/nothing", "/static/keyhall.svg", "/docs/keys.md"]
+
+
+@pytest.mark.parametrize("path", [*ANYTHING, "/v1/models", "/v1/nothing"])
+def test_every_answer_stands_in_nobodys_frame_and_loads_nothing_of_others(inside, path):
+    async def story(server):
+        answer = await ask(server, "GET", path)
+        policy = answer.headers["content-security-policy"]
+        assert "frame-ancestors 'none'" in policy
+        assert "base-uri 'none'" in policy
+        assert "default-src 'none'" in policy or "object-src 'none'" in policy
+
+    inside(story)
+
+
+@pytest.mark.parametrize("path", [*ANYTHING, "/v1/models"])
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("https://keys.example.org", "max-age=31536000; includeSubDomains"),
+        ("https://192.0.2.7:8484", None),
+        ("https://localhost:8484", None),
+        ("http://keys.example.org", None),
+    ],
+)
+def test_a_name_that_is_reached_over_tls_is_reached_in_no_other_way(inside, path, url, said):
+    async def story(server):
+        answer = await ask(server, "GET", path)
+        assert answer.headers.get("strict-transport-security") == said
+
+    inside(story, server=Server(url=url))
+
+
 def test_a_body_beyond_the_setting_is_refused(inside):
     async def story(server):
         key = (await server.make_key()).text.reveal()

@@ -134,7 +134,7 @@ async def open_inside(
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
         port = listener.getsockname()[1]
         own = ("127.0.0.1", port)
-        async with app.open_house(config, f"http://127.0.0.1:{port}", clock, [own]) as house:
+        async with app.open_house(config, serve.url_of(config.server, port), clock, [own]) as house:
             server = uvicorn.Server(serve.uvicorn_config(config, house))
             server.config.load()
             server.lifespan = server.config.lifespan_class(server.config)

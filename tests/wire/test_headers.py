@@ -109,3 +109,21 @@ def test_r2_retry_headers_are_rounded_up(us: int, seconds: int, milliseconds: in
         (b"retry-after", str(seconds).encode()),
         (b"retry-after-ms", str(milliseconds).encode()),
     )
+
+
+@pytest.mark.parametrize(
+    ("url", "is_only_tls"),
+    [
+        ("https://keys.example.org", True),
+        ("https://keys.example.org:8484/", True),
+        ("http://keys.example.org", False),
+        ("https://192.0.2.7", False),
+        ("https://[2001:db8::7]:8484", False),
+        ("https://localhost", False),
+        ("https://", False),
+    ],
+)
+def test_browsers_are_told_to_use_tls_alone_where_a_name_is_reached_over_it(url, is_only_tls):
+    told = dict(headers.for_browsers(url))
+    assert told.pop(b"x-content-type-options") == b"nosniff"
+    assert (b"strict-transport-security" in told) is is_only_tls

@@ -18,6 +18,7 @@ from keyhall.api.health import Health
 from keyhall.errors import ApiError
 from keyhall.flows.hall import Hall
 from keyhall.wire.chat_write import encode_error
+from keyhall.wire.headers import NO_PAGE, for_browsers
 
 _FRONT = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -45,6 +46,7 @@ Health: <a href="/healthz">/healthz</a>, <a href="/readyz">/readyz</a>.</p>
 
 _ECHO_MAX = 200  # characters of a request that an error repeats
 _ID_BYTES = 16
+_POLICY = b"content-security-policy"
 _ID = "keyhall.request_id"  # where a request's scope keeps it
 
 _SAFE = {
@@ -101,21 +103,26 @@ def _told(error: ApiError, headers: Mapping[str, str] | None) -> Response:
 
 
 class Marked:
-    """What every answer carries: an id of its own, and that its type is what it says."""
+    """What every answer carries: an id of its own, what browsers are told, and that it is no page
+    unless it says what a page of its kind may do."""
 
-    def __init__(self, inside: ASGIApp) -> None:
+    def __init__(self, inside: ASGIApp, url: str) -> None:
         self._inside = inside
+        self._lines = for_browsers(url)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = scope[_ID] = os.urandom(_ID_BYTES).hex()
         lines = [
             (b"x-request-id", b"req_" + request_id.encode()),
-            (b"x-content-type-options", b"nosniff"),
+            *self._lines,
         ]
 
         async def send_marked(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message["headers"], *lines]}
+                given = message["headers"]
+                if not any(name == _POLICY for name, _ in given):
+                    given = [*given, (_POLICY, NO_PAGE)]
+                message = {**message, "headers": [*given, *lines]}
             await send(message)
 
         await self._inside(scope, receive, send_marked)
@@ -139,4 +146,4 @@ def web(hall: Hall, state: Health, behind: ASGIApp | None = None) -> ASGIApp:
     app.state.hall = hall
     app.state.health = state
     app.state.registry = None
-    return Marked(app)
+    return Marked(app, hall.url)

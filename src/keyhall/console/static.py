@@ -14,7 +14,11 @@ from starlette.responses import PlainTextResponse, Response
 
 STATIC = Path(__file__).parent / "static"
 PREFIX = "/static/"
-_TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
+_TYPES = {
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml; charset=utf-8",
+}
 _TEXT = (".js", ".css", ".svg", ".json", ".txt", ".webmanifest")
 _FOR_GOOD = "public, max-age=31536000, immutable"
 

@@ -9,6 +9,7 @@ import msgspec
 from keyhall.errors import ApiError
 from keyhall.ports.engine import Signal
 from keyhall.wire import chat_write
+from keyhall.wire.headers import NO_PAGE
 
 if TYPE_CHECKING:
     from keyhall.lane.protocol import Lane
@@ -38,7 +39,7 @@ STATUS_LINES = {
 
 _ALWAYS = (
     b"openai-version: 2020-10-01\r\n"
-    b"x-content-type-options: nosniff\r\n"
+    b"content-security-policy: " + NO_PAGE + b"\r\n"
     b"access-control-expose-headers: X-Request-ID\r\n"
 )
 _STREAM = (
@@ -148,12 +149,13 @@ class LaneExchange(msgspec.Struct, eq=False):
     def _first_lines(self, status: int) -> bytes:
         connection = self._connection
         now_us = self.answered_us or connection.hall.clock.now_us()
-        return b"%bdate: %b\r\nx-request-id: req_%b\r\nopenai-processing-ms: %d\r\n%b%b" % (
+        return b"%bdate: %b\r\nx-request-id: req_%b\r\nopenai-processing-ms: %d\r\n%b%b%b" % (
             STATUS_LINES[status],
             connection.lane_state.date,
             hexlify(self.request_id),
             (now_us - self.started_us) // 1000,
             _ALWAYS,
+            connection.lane_state.for_browsers,
             b"" if self.keep_alive and self.is_complete else b"connection: close\r\n",
         )
 

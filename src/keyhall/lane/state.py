@@ -11,6 +11,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from keyhall.wire.headers import for_browsers
+
 if TYPE_CHECKING:
     from keyhall.lane.protocol import Lane
 
@@ -65,7 +67,9 @@ class LaneState:
     """Shared by the connections of one server. `now` is seconds on a monotonic clock, refreshed
     by the sweep: coarse on purpose."""
 
-    def __init__(self, deadlines: Deadlines | None = None) -> None:
+    def __init__(self, url: str, deadlines: Deadlines | None = None) -> None:
+        lines = for_browsers(url)
+        self.for_browsers = b"".join(b"%b: %b\r\n" % line for line in lines)
         self.deadlines = deadlines or Deadlines()
         self.connections: set[Lane] = set()
         self.random = RandomTails()

@@ -1,4 +1,9 @@
-"""Response headers about limits: `x-ratelimit-*`, waits, and how durations are written (R20)."""
+"""Response headers: limits (`x-ratelimit-*`), waits, how durations are written (R20), and what
+every answer says to browsers.
+"""
+
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from keyhall.policy.limits import WINDOW_US, Facts
 
@@ -7,6 +12,29 @@ _REQUESTS = _LINES.replace(b"@", b"requests")
 _TOKENS = _LINES.replace(b"@", b"tokens")
 # What nearly every answer says: both limits, each window empty in a minute.
 _BOTH = (_REQUESTS + _TOKENS).replace(b"%b", b"1m0s")
+
+# For what is no page: nothing is loaded for it, and it stands in nobody's frame.
+NO_PAGE = b"default-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+_ONLY_TLS = b"max-age=31536000; includeSubDomains"
+
+
+def for_browsers(url: str) -> tuple[tuple[bytes, bytes], ...]:
+    """What every answer of a hall at that address carries. A host that has a name and is reached
+    over TLS is reached in no other way from then on; an address or this machine may be another
+    program's tomorrow."""
+    always = ((b"x-content-type-options", b"nosniff"),)
+    parts = urlsplit(url)
+    if parts.scheme != "https" or not _is_name(parts.hostname or "localhost"):
+        return always
+    return (*always, (b"strict-transport-security", _ONLY_TLS))
+
+
+def _is_name(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return host != "localhost"
+    return False
 
 
 def reset_duration(us: int) -> str:
