@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -275,6 +276,43 @@ def test_r26_the_official_client_talks_tls_with_a_certificate_it_trusts(lived_in
             ask(server, key)  # Without trust there is no talk.
         assert plain_answer(server) == b""
         assert server.stop() == 0
+
+
+VERSION = ssl.TLSVersion
+SPOKEN = [
+    (VERSION.TLSv1_3, "DEFAULT", "TLSv1.3"),
+    (VERSION.TLSv1_2, "DEFAULT", "TLSv1.2"),
+    (VERSION.TLSv1_2, "ECDHE+CHACHA20", "TLSv1.2"),
+    (VERSION.TLSv1_2, "ECDHE+AES:!AESGCM:!AESCCM", None),  # CBC
+    (VERSION.TLSv1_2, "kRSA", None),  # no forward secrecy
+    (VERSION.TLSv1_1, "DEFAULT:@SECLEVEL=0", None),
+]
+
+
+def test_tls_is_spoken_in_recommended_versions_and_suites_only(lived_in, certificate):
+    premises, _ = lived_in
+    cert, private = certificate()
+    with running(premises, "--tls-cert", cert, "--tls-key", private) as server:
+        assert [spoken(server, version, suites) for version, suites, _ in SPOKEN] == [
+            expected for _, _, expected in SPOKEN
+        ]
+
+
+def spoken(server, version, suites):
+    """The version that is agreed on with a client of one version and some suites; None if none."""
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
+    client.set_ciphers(suites)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # That it is old is the point.
+        client.minimum_version = client.maximum_version = version
+    port = int(server.url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as line:
+        try:
+            with client.wrap_socket(line) as inside:
+                return inside.version()
+        except (ssl.SSLError, ConnectionError):
+            return None
 
 
 def plain_answer(server):

@@ -29,6 +29,8 @@ from keyhall.ports.exchange import Stopped
 
 BACKLOG = 4096
 OPEN_FILES_WANTED = 65_536
+# Forward secrecy and authenticated encryption; those of TLS 1.3 all have both.
+TLS_1_2_SUITES = "ECDHE+AESGCM:ECDHE+CHACHA20"
 LAST_WORDS_SECONDS = 1.0  # what was cut gets so long to hear why
 
 _log = logging.getLogger("keyhall")
@@ -255,4 +257,5 @@ def uvicorn_config(config: Config, house: House) -> uvicorn.Config:
         backlog=BACKLOG,
         ssl_certfile=config.server.tls_cert or None,
         ssl_keyfile=config.server.tls_key or None,
+        ssl_ciphers=TLS_1_2_SUITES,
     )
