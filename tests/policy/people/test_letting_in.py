@@ -137,11 +137,19 @@ def test_a_network_of_ipv6_is_slowed_down_as_one(ip, network):
         ("aaaabbbbcccc", "same few"),
         ("correcthorsebatterystaple", "first that others"),
         ("ada@example.org", "first that others"),
+        ("Lovelace1815!", "first that others"),
+        ("keyhall-Keyhall-2026", "first that others"),
+        ("Uni-Example-2026", "first that others"),
     ],
 )
 def test_a_password_that_is_guessed_first_is_not_taken(password, word):
-    assert word in letting_in.password_problem(password, ("Ada", "ada@example.org"))
+    assert word in letting_in.password_problem(
+        password, ("Ada Lovelace", "ada@example.org", "https://uni.example")
+    )
 
 
 def test_four_words_will_do():
     assert letting_in.password_problem("correct horse battery") is None
+    assert letting_in.password_problem("!?$%&/()=+-*") is None
+    known = ("Ada Lovelace", "ada@horse.example")
+    assert letting_in.password_problem("correct horse battery", known) is None

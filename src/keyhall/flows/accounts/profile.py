@@ -128,7 +128,7 @@ async def verify(desk: Desk, token: str, sits: From) -> str:
 async def change_password(desk: Desk, who: Person, old: Secret, new: Secret, sits: From) -> int:
     """Ends all other sessions; how many they were. Raises Denied."""
     account = who.account
-    check_password(new, account)
+    passwords.check(desk, new, account.name, account.email)
     await sign_in.confirm(desk, account.id, old, sits)
     if old == new:
         deny("The new password is the old one.")
@@ -148,13 +148,6 @@ async def change_password(desk: Desk, who: Person, old: Secret, new: Secret, sit
             after=None,
         )
     return ended
-
-
-def check_password(password: Secret, account: Account) -> None:
-    known = (account.name, account.email or "")
-    problem = letting_in.password_problem(password.reveal(), known)
-    if problem is not None:
-        deny(f"Choose another password. {problem}")
 
 
 async def set_password(

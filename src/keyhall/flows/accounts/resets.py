@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyhall.flows.accounts import letters, links, passwords, sign_in
 from keyhall.flows.accounts.desk import Desk, From, deny
-from keyhall.flows.accounts.profile import check_password, set_password
+from keyhall.flows.accounts.profile import set_password
 from keyhall.flows.manage.checks import Invalid
 from keyhall.policy.people import letting_in
 from keyhall.policy.secrets import Secret
@@ -102,7 +102,7 @@ async def reset(desk: Desk, token: str, password: Secret, sits: From) -> None:
         found = await people.find(connection, link.account_id or "")
     if found is None:
         deny("The account of this link is gone.")
-    check_password(password, found.account)
+    passwords.check(desk, password, found.account.name, found.account.email)
     hashed = await passwords.hashed(password)
     account, now_us = found.account, desk.clock.now_us()
     async with desk.store.writing() as connection:

@@ -141,9 +141,7 @@ async def _checked(desk: Desk, new: NewAccount) -> tuple[NewAccount, str]:
     email = letting_in.email(new.email)
     if email is None:
         deny("That is not an e-mail address such as ada@example.org.")
-    problem = letting_in.password_problem(new.password.reveal(), (name, email))
-    if problem is not None:
-        deny(f"Choose another password. {problem}")
+    passwords.check(desk, new.password, name, email)
     if desk.terms_url and not new.accepts_terms:
         deny("Read the terms of use and say that you accept them.")
     hashed = await passwords.hashed(new.password)

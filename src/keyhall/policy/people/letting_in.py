@@ -110,7 +110,8 @@ def network(ip: str) -> str:
 
 
 def password_problem(text: str, known: tuple[str, ...] = ()) -> str | None:
-    """Why a password is not taken; `known` are the account's own words: name, address."""
+    """Why a password is not taken; `known` are words that others know of the account and of this
+    hall: name, address, where it is."""
     if len(text) < PASSWORD_CHARACTERS.start:
         short = PASSWORD_CHARACTERS.start
         return f"It has {len(text)} characters; at least {short} are needed. Four words will do."
@@ -119,18 +120,33 @@ def password_problem(text: str, known: tuple[str, ...] = ()) -> str | None:
     lowered = text.lower()
     if len(set(lowered)) < 5:
         return "It repeats the same few characters. Four words will do."
-    if lowered in COMMON or lowered in (each.lower() for each in known):
-        return "It is among the first that others would try. Four words will do."
+    left = _without(lowered, known)
+    if left != lowered and sum(map(str.isalnum, left)) < LEFT_CHARACTERS:
+        return FIRST_TRIED
     return None
 
 
-# Of twelve characters and more: those that lists of leaked passwords begin with.
-COMMON = frozenset(
+def _without(lowered: str, known: tuple[str, ...]) -> str:
+    """What is left of a password without the words that anybody would begin with."""
+    words = set(EXPECTED)
+    for each in known:
+        parts = "".join(letter if letter.isalnum() else " " for letter in each.lower()).split()
+        words |= {part for part in parts if len(part) >= WORD_CHARACTERS}
+    for word in sorted(words, key=len, reverse=True):
+        lowered = lowered.replace(word, "")
+    return lowered
+
+
+FIRST_TRIED = "It is among the first that others would try. Four words will do."
+# Letters and digits that are left of a password without such words: a password of their own.
+LEFT_CHARACTERS = 8
+WORD_CHARACTERS = 4  # Shorter ones stand in other words by chance.
+# What programs try first of a server like this one; beside the account's own words.
+EXPECTED = frozenset(
     {
-        *("123456789012", "1234567890123", "password1234", "passwordpassword", "password12345"),
-        *("qwertyuiop12", "qwertyuiop123", "1q2w3e4r5t6y", "1qaz2wsx3edc", "iloveyou1234"),
-        *("administrator", "unbelievable", "qwerty123456", "123456qwerty", "123456abcdef"),
-        *("abcdef123456", "letmein12345", "welcome12345", "changeme1234", "changemechangeme"),
-        *("correcthorsebatterystaple", "keyhallkeyhall"),
+        *("keyhall", "openai", "chatgpt", "apikey", "secret", "password", "passwort", "passwd"),
+        *("admin", "administrator", "operator", "owner", "member", "student", "teacher"),
+        *("welcome", "letmein", "changeme", "qwerty", "iloveyou", "correcthorsebatterystaple"),
+        *("123456789", "123456", "12345", "1234", "abcdef"),
     }
 )
