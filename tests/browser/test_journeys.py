@@ -245,3 +245,19 @@ def test_signing_in_needs_no_pointer(stranger) -> None:
     stranger.page.keyboard.type(PASSWORD)
     stranger.page.keyboard.press("Enter")
     stranger.page.get_by_role("heading", name="Home").wait_for()
+
+
+def test_who_signs_out_is_out_in_every_tab(chromium, opened) -> None:
+    context = chromium.new_context(base_url=opened.url)
+    first, second = open_window(context), open_window(context)
+    first.go("/sign-in")
+    first.page.fill("#f-email", "ada@example.org")
+    first.page.fill("#f-password", PASSWORD)
+    first.page.click("button.wide")
+    first.page.wait_for_url("**/")
+    second.go("/keys")
+    first.page.locator('form[action="/sign-out"] button').first.click()
+    second.page.wait_for_url("**/sign-in")
+    second.page.go_back()
+    assert "Ada" not in second.page.content()
+    context.close()

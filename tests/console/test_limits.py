@@ -5,7 +5,7 @@ import json
 
 from browsing import Browser
 
-from keyhall.console.context import session_cookie
+from keyhall.console.context import SESSION
 from keyhall.flows.holders import levels, live
 from keyhall.flows.manage import quotas
 from keyhall.policy.limits import Limits
@@ -284,10 +284,7 @@ def test_who_is_not_signed_in_gets_no_stream(hall):
 
 def test_the_session_s_cookie_is_the_one_that_the_stream_looks_at(hall):
     async def story(hall):
-        class Plain:
-            is_secure = False
-
-        assert session_cookie(Plain()) in hall.browser.client.cookies
+        assert SESSION in hall.browser.client.cookies
 
     hall(story)
 

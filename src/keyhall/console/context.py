@@ -26,8 +26,7 @@ from keyhall.ports.people import Person
 from keyhall.ports.records import Actor
 from keyhall.stores.sql import SqlStore
 
-FLASH_COOKIE = "keyhall-said"
-THEME_COOKIE = "keyhall-theme"
+SESSION, FLASH, THEME = "keyhall", "keyhall-said", "keyhall-theme"  # our cookies
 FLASH_SECONDS = 30
 
 
@@ -59,6 +58,10 @@ class Console:
     def is_secure(self) -> bool:
         """Cookies may only travel over TLS."""
         return self.url.startswith("https://")
+
+    def cookie(self, name: str) -> str:
+        """What a cookie of ours is called: `__Host-` binds it to this very host, and needs TLS."""
+        return f"__Host-{name}" if self.is_secure else name
 
 
 @dataclass(slots=True)
@@ -125,12 +128,12 @@ class Ask:
         response = RedirectResponse(quote(path, safe="/?=&%#"), 303)
         if said:
             note = base64.urlsafe_b64encode(msgspec.json.encode([kind, said])).decode()
-            self._cookie(response, FLASH_COOKIE, note, FLASH_SECONDS)
+            self.keep(response, FLASH, note, FLASH_SECONDS)
         return response
 
     def said(self) -> tuple[str, str] | None:
         """Kind and words of what the page before left to say."""
-        text = self.request.cookies.get(FLASH_COOKIE)
+        text = self.cookie(FLASH)
         if not text:
             return None
         try:
@@ -138,9 +141,14 @@ class Ask:
         except (ValueError, msgspec.MsgspecError):
             return None
 
-    def _cookie(self, response: Response, name: str, value: str, seconds: int) -> None:
+    # --- Cookies --------------------------------------------------------------------------------
+
+    def cookie(self, name: str) -> str | None:
+        return self.request.cookies.get(self.console.cookie(name))
+
+    def keep(self, response: Response, name: str, value: str, seconds: int) -> None:
         response.set_cookie(
-            name,
+            self.console.cookie(name),
             value,
             max_age=seconds,
             path="/",
@@ -149,32 +157,25 @@ class Ask:
             samesite="lax",
         )
 
+    def forget(self, response: Response, name: str) -> None:
+        self.keep(response, name, "", 0)
+
     # --- Sessions -------------------------------------------------------------------------------
 
     def let_in(self, response: Response, cookie: str, seconds: int) -> Response:
         """Give the browser its session."""
-        self._cookie(response, session_cookie(self.console), cookie, seconds)
+        self.keep(response, SESSION, cookie, seconds)
         return response
 
     def let_out(self, response: Response) -> Response:
-        response.delete_cookie(
-            session_cookie(self.console),
-            path="/",
-            secure=self.console.is_secure,
-            httponly=True,
-            samesite="lax",
-        )
+        self.forget(response, SESSION)
+        response.headers["clear-site-data"] = '"cache"'  # Pages that "back" would show again.
         return response
 
     @property
     def csrf(self) -> str:
         """What every form of this session carries."""
         return "" if self.who is None else csrf_of(self.console, self.who.session.id)
-
-
-def session_cookie(console: Console) -> str:
-    """`__Host-` binds it to this very host, and needs TLS."""
-    return "__Host-keyhall" if console.is_secure else "keyhall"
 
 
 def csrf_of(console: Console, session_id: str) -> str:

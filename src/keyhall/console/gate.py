@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
-from keyhall.console.context import FLASH_COOKIE, Ask, Console, csrf_of, session_cookie
+from keyhall.console.context import FLASH, SESSION, Ask, Console, csrf_of
 from keyhall.console.render import render
 from keyhall.flows.accounts import sessions
 from keyhall.flows.accounts.desk import From, SlowDown
@@ -66,13 +66,14 @@ async def answer(console: Console, page: Page, request: Request) -> Response:
         response = await problem(console, request, 503, "Not now", said)
     for name, value in SAFE_HEADERS.items():
         response.headers.setdefault(name, value)
-    if request.cookies.get(FLASH_COOKIE) and response.status_code == 200:
-        response.delete_cookie(FLASH_COOKIE, path="/")
+    ask = Ask(request, console, None, sits(console, request))
+    if ask.cookie(FLASH) and response.status_code == 200:
+        ask.forget(response, FLASH)
     return response
 
 
 async def _answer(console: Console, page: Page, request: Request) -> Response:
-    cookie = request.cookies.get(session_cookie(console))
+    cookie = request.cookies.get(console.cookie(SESSION))
     who = await sessions.person(console.desk, cookie) if cookie else None
     ask = Ask(request, console, who, sits(console, request), render=render)
     if page.needs != "anyone":

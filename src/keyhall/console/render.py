@@ -11,7 +11,7 @@ import jinja2
 
 from keyhall import __version__
 from keyhall.console import static, words
-from keyhall.console.context import THEME_COOKIE, Ask
+from keyhall.console.context import THEME, Ask
 from keyhall.console.menu import menu_of
 from keyhall.policy.pricing import decimal
 
@@ -46,7 +46,7 @@ def environment() -> jinja2.Environment:
 
 def render(ask: Ask, template: str, facts: Mapping[str, Any]) -> str:
     """The page as text."""
-    theme = ask.request.cookies.get(THEME_COOKIE, "system")
+    theme = ask.cookie(THEME) or "system"
     return (
         environment()
         .get_template(template)

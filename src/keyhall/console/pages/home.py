@@ -2,7 +2,7 @@
 
 from starlette.responses import Response
 
-from keyhall.console.context import THEME_COOKIE, Ask
+from keyhall.console.context import THEME, Ask
 from keyhall.console.gate import Page
 from keyhall.console.pages.entrance import inside, show_sign_in
 from keyhall.console.pages.limits.front import front
@@ -38,15 +38,7 @@ async def theme(ask: Ask) -> Response:
     wanted = ask.text("theme")
     response = ask.go(inside(ask.text("next") or "/"))
     if wanted in THEMES:
-        response.set_cookie(
-            THEME_COOKIE,
-            wanted,
-            max_age=YEAR_SECONDS,
-            path="/",
-            secure=ask.console.is_secure,
-            httponly=True,
-            samesite="lax",
-        )
+        ask.keep(response, THEME, wanted, YEAR_SECONDS)
     return response
 
 

@@ -177,6 +177,13 @@ document.addEventListener("htmx:config:request", (event) => {
 });
 document.addEventListener("htmx:after:swap", () => localTimes());
 
+// --- Signing out ---------------------------------------------------------------------------------
+
+// Whoever comes to the door has no session any more: what other tabs still show is over too.
+const door = new BroadcastChannel("keyhall-door");
+if (location.pathname === "/sign-in" && !csrf()) door.postMessage("out");
+door.addEventListener("message", () => { if (csrf()) location.replace("/sign-in"); });
+
 // --- Start ---------------------------------------------------------------------------------------
 
 localTimes();

@@ -4,7 +4,7 @@ confirmed, new terms of use.
 
 from starlette.responses import Response
 
-from keyhall.console.context import Ask, session_cookie
+from keyhall.console.context import SESSION, Ask
 from keyhall.console.gate import Page
 from keyhall.console.pages.entrance import SESSION_SECONDS, inside
 from keyhall.flows.accounts import links, profile, resets, second_factor, sessions
@@ -18,7 +18,7 @@ from keyhall.ports.people import Session
 
 async def _pending(ask: Ask) -> Session | None:
     """Who has given the password, and not yet the code."""
-    cookie = ask.request.cookies.get(session_cookie(ask.console))
+    cookie = ask.cookie(SESSION)
     found = None if cookie is None else await sessions.find(ask.console.desk, cookie)
     return found if found is not None and found.is_pending else None
 

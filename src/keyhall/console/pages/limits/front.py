@@ -8,7 +8,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from keyhall import errors
-from keyhall.console.context import Ask, session_cookie
+from keyhall.console.context import SESSION, Ask
 from keyhall.console.gate import Page
 from keyhall.flows.holders import levels, live
 from keyhall.policy.metering import Outcome
@@ -121,7 +121,7 @@ async def stream(ask: Ask) -> Response:
     held = await levels.chosen(
         ask.store, who.sight, who.account.id, ask.query("key"), console.tiers(), ask.now_us
     )
-    cookie = ask.request.cookies[session_cookie(console)]
+    cookie = ask.cookie(SESSION) or ""
 
     async def beat() -> None:
         await asyncio.sleep(BEAT_SECONDS)
