@@ -66,3 +66,45 @@ def test_who_signs_out_leaves_no_page_behind(hall):
         assert hall.browser.response.headers["cache-control"] == "no-store"
 
     hall(story)
+
+
+async def opens(hall, token):
+    """What a session's token shows of the account's page."""
+    browser = hall.new_browser(cookie=f"keyhall={token}")
+    await browser.visit("/account")
+    return browser.title
+
+
+def test_signing_in_again_ends_the_session_that_the_browser_had(hall):
+    async def story(hall):
+        browser = hall.browser
+        before = browser.client.cookies["keyhall"]
+        assert await browser.send("/sign-in", **ADA) == 200
+        after = browser.client.cookies["keyhall"]
+        assert before != after
+        assert (await opens(hall, before), await opens(hall, after)) == ("Sign in", "Account")
+
+    hall(story)
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/account/password", {"new_password": "another horse battery"}),
+        ("/account/email", {"email": "ada@lovelace.example"}),
+        ("/account/second-factor/begin", {}),
+    ],
+)
+def test_who_proves_again_who_they_are_goes_on_with_another_token(hall, path, fields):
+    async def story(hall):
+        browser = hall.browser
+        before = browser.client.cookies["keyhall"]
+        await browser.visit("/account")
+        assert await browser.send(path, password="wrong wrong wrong", **fields) == 400
+        assert browser.client.cookies["keyhall"] == before
+        assert await browser.send(path, password=PASSWORD, **fields) == 200
+        after = browser.client.cookies["keyhall"]
+        assert before != after
+        assert (await opens(hall, before), await opens(hall, after)) == ("Sign in", "Account")
+
+    hall(story)

@@ -2,7 +2,7 @@
 
 from starlette.responses import Response
 
-from keyhall.console.context import Ask
+from keyhall.console.context import SESSION, Ask
 from keyhall.console.gate import Page
 from keyhall.flows.accounts import links, sessions, sign_in, sign_up
 from keyhall.flows.accounts.desk import Denied
@@ -21,6 +21,20 @@ def inside(path: str) -> str:
     """Where to go on after signing in: a page of ours, whatever the address says."""
     is_ours = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
     return path if is_ours else "/"
+
+
+async def enter(ask: Ask, path: str, cookie: Secret, seconds: int, said: str = "") -> Response:
+    """Into the house with a new session; the one that the browser had until now ends."""
+    before = ask.cookie(SESSION)
+    if before is not None:
+        await sessions.end_of(ask.console.desk, before)
+    return ask.let_in(ask.go(path, said), cookie.reveal(), seconds)
+
+
+async def proved(ask: Ask, response: Response) -> Response:
+    """After the password was asked for again: go on with another token."""
+    cookie = await sessions.renew(ask.console.desk, ask.person.session.id)
+    return ask.let_in(response, cookie.reveal(), SESSION_SECONDS)
 
 
 async def show_sign_in(ask: Ask) -> Response:
@@ -53,9 +67,8 @@ async def do_sign_in(ask: Ask) -> Response:
     except Denied as error:
         return _sign_in_page(ask, wanted, str(error), 429 if "Wait" in str(error) else 401)
     if is_pending:
-        response = ask.go(f"/second-factor?next={wanted}")
-        return ask.let_in(response, cookie.reveal(), PENDING_SECONDS)
-    return ask.let_in(ask.go(wanted), cookie.reveal(), SESSION_SECONDS)
+        return await enter(ask, f"/second-factor?next={wanted}", cookie, PENDING_SECONDS)
+    return await enter(ask, wanted, cookie, SESSION_SECONDS)
 
 
 async def sign_out(ask: Ask) -> Response:
@@ -110,8 +123,8 @@ async def do_sign_up(ask: Ask) -> Response:
         cookie = await sign_up.sign_up(ask.console.desk, _given(ask), ask.sits)
     except Refused as error:
         return _sign_up_page(ask, str(error))
-    response = ask.go("/", "Welcome. Your account and its first project are there.")
-    return ask.let_in(response, cookie.reveal(), SESSION_SECONDS)
+    said = "Welcome. Your account and its first project are there."
+    return await enter(ask, "/", cookie, SESSION_SECONDS, said)
 
 
 def _set_up_page(ask: Ask, fault: str = "") -> Response:
@@ -130,7 +143,7 @@ async def do_set_up(ask: Ask) -> Response:
         cookie = await sign_up.claim(ask.console.desk, ask.path("token"), _given(ask), ask.sits)
     except Refused as error:
         return _set_up_page(ask, str(error))
-    return ask.let_in(ask.go("/first-run"), cookie.reveal(), SESSION_SECONDS)
+    return await enter(ask, "/first-run", cookie, SESSION_SECONDS)
 
 
 async def _invitation(ask: Ask) -> tuple[str, str]:
@@ -164,8 +177,7 @@ async def do_join(ask: Ask) -> Response:
         cookie = await sign_up.join(desk, token, _given(ask), ask.sits)
     except Refused as error:
         return _join_page(ask, name, email, str(error))
-    response = ask.go("/", f"Welcome to {name}.")
-    return ask.let_in(response, cookie.reveal(), SESSION_SECONDS)
+    return await enter(ask, "/", cookie, SESSION_SECONDS, f"Welcome to {name}.")
 
 
 ROUTES = (

@@ -130,6 +130,22 @@ async def look_at_new(desk: Desk, who: Person, organization_id: str) -> None:
         await sessions.look_at(connection, who.session.id, organization_id)
 
 
+async def renew(desk: Desk, session_id: str) -> Secret:
+    """Another token for a session whose owner has just proved again who they are: the one before,
+    which somebody else may have seen, opens nothing any more."""
+    text, digest = tokens.new()
+    async with desk.store.writing() as connection:
+        await sessions.renew(connection, session_id, digest)
+    return text
+
+
+async def end_of(desk: Desk, cookie: str) -> None:
+    """The session of a cookie, if there is one, pending ones too."""
+    found = await find(desk, cookie)
+    if found is not None:
+        await end(desk, found.id)
+
+
 async def end(desk: Desk, session_id: str) -> None:
     async with desk.store.writing() as connection:
         await sessions.end(connection, [session_id])

@@ -78,6 +78,12 @@ async def seen(connection: AsyncConnection, session_id: str, now_us: int, ends_u
     await connection.execute(changed.values(seen_at_us=now_us, ends_at_us=ends_us))
 
 
+async def renew(connection: AsyncConnection, session_id: str, digest: bytes) -> None:
+    """The same session, known by another token."""
+    changed = update(sessions).where(sessions.c.id == session_id)
+    await connection.execute(changed.values(digest=digest))
+
+
 async def look_at(connection: AsyncConnection, session_id: str, organization_id: str) -> None:
     changed = update(sessions).where(sessions.c.id == session_id)
     await connection.execute(changed.values(organization_id=organization_id))

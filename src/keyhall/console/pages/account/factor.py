@@ -5,6 +5,7 @@ from starlette.responses import Response
 
 from keyhall.console.context import Ask
 from keyhall.console.gate import Page
+from keyhall.console.pages.entrance import proved
 from keyhall.flows.accounts import second_factor
 from keyhall.flows.accounts.desk import SlowDown
 from keyhall.flows.manage.checks import Refused
@@ -49,7 +50,7 @@ async def do_begin(ask: Ask) -> Response:
         raise
     except Refused as error:
         return await _page(ask, str(error))
-    return ask.go("/account/second-factor")
+    return await proved(ask, ask.go("/account/second-factor"))
 
 
 async def do_confirm(ask: Ask) -> Response:
@@ -59,7 +60,8 @@ async def do_confirm(ask: Ask) -> Response:
         )
     except Refused as error:
         return await _page(ask, str(error))
-    return ask.page("account/codes.html", codes=codes, lead="Your second factor is on.")
+    page = ask.page("account/codes.html", codes=codes, lead="Your second factor is on.")
+    return await proved(ask, page)
 
 
 async def do_new_codes(ask: Ask) -> Response:
@@ -71,7 +73,8 @@ async def do_new_codes(ask: Ask) -> Response:
         raise
     except Refused as error:
         return await _page(ask, str(error))
-    return ask.page("account/codes.html", codes=codes, lead="The codes before these are over.")
+    page = ask.page("account/codes.html", codes=codes, lead="The codes before these are over.")
+    return await proved(ask, page)
 
 
 async def do_off(ask: Ask) -> Response:
@@ -83,7 +86,7 @@ async def do_off(ask: Ask) -> Response:
         raise
     except Refused as error:
         return await _page(ask, str(error))
-    return ask.go("/account#second-factor", "Your second factor is off.")
+    return await proved(ask, ask.go("/account#second-factor", "Your second factor is off."))
 
 
 ROUTES = (

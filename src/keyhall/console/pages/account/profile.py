@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from keyhall.console.context import Ask
 from keyhall.console.gate import Page
+from keyhall.console.pages.entrance import proved
 from keyhall.flows.accounts import profile
 from keyhall.flows.accounts.desk import SlowDown
 from keyhall.flows.manage.checks import NotFound, Refused
@@ -39,7 +40,9 @@ async def show(ask: Ask) -> Response:
     return await _page(ask, {})
 
 
-async def _done(ask: Ask, field: str, work: Awaitable[Any], said: str, place: str) -> Response:
+async def _done(
+    ask: Ask, field: str, work: Awaitable[Any], said: str, place: str, *, is_proof: bool = False
+) -> Response:
     """To the page again, with what was done; or with the fault beside its field."""
     try:
         found = await work
@@ -47,7 +50,8 @@ async def _done(ask: Ask, field: str, work: Awaitable[Any], said: str, place: st
         raise
     except Refused as error:
         return await _page(ask, {field: str(error)}, 400)
-    return ask.go(f"/account#{place}", said or str(found))
+    response = ask.go(f"/account#{place}", said or str(found))
+    return await proved(ask, response) if is_proof else response
 
 
 async def do_profile(ask: Ask) -> Response:
@@ -58,7 +62,7 @@ async def do_profile(ask: Ask) -> Response:
 async def do_email(ask: Ask) -> Response:
     password = Secret(ask.text("password"))
     work = profile.move(ask.console.desk, ask.person.account, ask.text("email"), password, ask.sits)
-    return await _done(ask, "email", work, "", "profile")
+    return await _done(ask, "email", work, "", "profile", is_proof=True)
 
 
 async def do_verify_again(ask: Ask) -> Response:
@@ -73,7 +77,7 @@ async def do_password(ask: Ask) -> Response:
     old, new = Secret(ask.text("password")), Secret(ask.text("new_password"))
     work = profile.change_password(ask.console.desk, ask.person, old, new, ask.sits)
     said = "Your password was changed. All other sessions have ended."
-    return await _done(ask, "password", work, said, "password")
+    return await _done(ask, "password", work, said, "password", is_proof=True)
 
 
 async def do_end(ask: Ask) -> Response:
