@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from keyhall.flows.accounts import links, passwords, profile, sessions, tokens
+from keyhall.flows.accounts import links, passwords, profile, sessions, sign_in, tokens
 from keyhall.flows.accounts.desk import Desk, From, deny
 from keyhall.flows.manage import checks
 from keyhall.policy.people import letting_in
@@ -120,9 +120,11 @@ async def accept(desk: Desk, token: str, account: Account, sits: From) -> Link:
 
 
 async def sign_up(desk: Desk, new: NewAccount, sits: From) -> Secret:
-    """Make an account with an organization of its own. Raises Denied."""
+    """Make an account with an organization of its own. Raises Denied, SlowDown."""
     if desk.sign_up in ("closed", "invite"):
         deny("Accounts are made by invitation here. Ask whoever runs this server.")
+    network = letting_in.network(sits.ip)
+    await sign_in.begin_try(desk, {"accounts from a network": f"accounts-of:{network}"})
     wanted, hashed = await _checked(desk, new)
     if desk.sign_up == "domains" and not letting_in.in_domains(wanted.email, desk.domains):
         deny(f"Only addresses of {', '.join(desk.domains)} may sign up here.")
