@@ -9,6 +9,7 @@ The console never reads an Authorization header, and `/v1` never reads a cookie.
 """
 
 import hmac
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -27,6 +28,8 @@ from keyhall.flows.manage.checks import NotFound, Refused
 from keyhall.policy.people.roles import Permission
 from keyhall.ports.people import Person
 from keyhall.ports.store import StoreAway
+
+_log = logging.getLogger("keyhall")
 
 Needs = Permission | Literal["anyone", "signed-in"]
 Handler = Callable[[Ask], Awaitable[Response]]
@@ -80,15 +83,18 @@ async def _answer(console: Console, page: Page, request: Request) -> Response:
         if who is None:
             return _sign_in_first(request)
         if page.needs != "signed-in" and not who.may(page.needs):
+            _refused(ask, page, f"needs {page.needs}")
             return ask.page("forbidden.html", 403, needs=page.needs)
     if who is not None and page.path not in BEFORE_TERMS and _has_new_terms(console, who):
         return _terms_first(request)
     if page.method == "POST":
         if not is_ours(console, request):
+            _refused(ask, page, "from another site")
             said = "This form was sent from another site, so nothing was done."
             return ask.page("problem.html", 403, title="Not from here", said=said)
         ask.form = await _form(request)
         if who is not None and not _has_token(console, ask, who.session.id):
+            _refused(ask, page, "without the session's token")
             said = "This page was open for too long or in another session. Load it again."
             return ask.page("problem.html", 403, title="Open it again", said=said)
     try:
@@ -103,6 +109,14 @@ async def _answer(console: Console, page: Page, request: Request) -> Response:
         return ask.page("problem.html", 400, title="That was not done", said=str(error))
     finally:
         await ask.form.close()  # Files that came with it are on disk until then.
+
+
+def _refused(ask: Ask, page: Page, reason: str) -> None:
+    """A line of the log. The path is the table's: the one that was asked for may hold a token."""
+    who = None if ask.who is None else ask.who.account.id
+    facts = {"account": who, "method": page.method, "path": page.path, "reason": reason}
+    request_id = ask.request.scope.get("keyhall.request_id", "")
+    _log.warning("page_refused", {"request_id": f"req_{request_id}", **facts, "ip": ask.sits.ip})
 
 
 def _has_new_terms(console: Console, who: Person) -> bool:

@@ -144,35 +144,38 @@ async def enter(desk: Desk, pending: Session, code: str, sits: From) -> Secret:
         "network": f"network:{letting_in.network(sits.ip)}",
         "everybody": "everybody",
     }
-    await sign_in.begin_try(desk, subjects)
+    await sign_in.begin_telling(desk, subjects, account_id, "second factor", sits)
     async with desk.store.writing() as connection:
         found = await people.find(connection, account_id)
         if found is None or found.suspended_at_us is not None:
             deny("This account is suspended. Ask whoever runs this server.")
-        if not await _is_right(connection, desk, account_id, code, now_us):
+        by = await _right(connection, desk, account_id, code, now_us)
+        if by is None:
+            sign_in.refused(account_id, "second factor", "wrong", sits)
             deny(WRONG)
         await sign_in.was_right(connection, subjects)
         await rows.end(connection, [pending.id])
         text = await sessions.begin(connection, account_id, sits, now_us, is_pending=False)
-        await sign_in.entered(connection, account_id, sits, now_us)
+        await sign_in.entered(connection, account_id, sits, now_us, by)
     return text
 
 
-async def _is_right(
+async def _right(
     connection: AsyncConnection, desk: Desk, account_id: str, code: str, now_us: int
-) -> bool:
-    """Whether a code opens the door; it is used up by this."""
+) -> sign_in.Entered | None:
+    """By what a code opens the door, if it does; it is used up by this."""
     kept, _, last_step, digests = await people.second_factor(connection, account_id)
     secret = None if kept is None else opened(desk.peppers, account_id, kept)
     if secret is not None:
         step = second_factor.accepted(code, HOTP(secret.reveal()).at, last_step, now_us)
         if step is not None:
-            return await people.use_step(connection, account_id, step)
+            is_used = await people.use_step(connection, account_id, step)
+            return sign_in.Entered("password, code") if is_used else None
     left = second_factor.left_of(digests, desk.peppers, account_id, code)
     if left is None:
-        return False
+        return None
     await people.set_fields(connection, account_id, recovery_codes=people.stored_codes(left))
-    return True
+    return sign_in.Entered("password, recovery code")
 
 
 async def _witness(

@@ -3,7 +3,14 @@
 Whether an address is known is told to nobody: an unknown one takes the same words and the same
 time (attack 10). Failures slow down the account, the network they come from, and everybody
 together, each with a wait that doubles; nobody is locked out for good (attack 11).
+
+Each refusal is a line of the log: from where, and for which account if there is one. What was typed
+is not in it; it may be somebody's password in the wrong field.
 """
+
+import logging
+from dataclasses import dataclass
+from typing import Literal
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,6 +22,8 @@ from keyhall.stores import notes
 from keyhall.stores.accounts import people
 from keyhall.stores.accounts import sessions as rows
 
+_log = logging.getLogger("keyhall")
+Step = Literal["password", "second factor", "password again"]
 WRONG = "E-mail address or password are wrong."
 
 
@@ -23,14 +32,16 @@ async def sign_in(desk: Desk, email: str, password: Secret, sits: From) -> tuple
     SlowDown."""
     address = letting_in.email(email) or ""
     subjects = await _subjects_of(desk, address, sits)
-    await begin_try(desk, subjects)
+    await begin_telling(desk, subjects, None, "password", sits)
     async with desk.store.reading() as connection:
         found = await people.by_email(connection, address) if address else None
         known = None if found is None else await people.password_of(connection, found.account.id)
     is_right = await passwords.is_right(password, known)
     if found is None or not is_right:
+        refused(None if found is None else found.account.id, "password", "wrong", sits)
         raise Denied(WRONG)
     if found.suspended_at_us is not None:
+        refused(found.account.id, "password", "suspended", sits)
         deny("This account is suspended. Ask whoever runs this server.")
     now_us = desk.clock.now_us()
     fresh = None
@@ -44,11 +55,36 @@ async def sign_in(desk: Desk, email: str, password: Secret, sits: From) -> tuple
             connection, found.account.id, sits, now_us, is_pending=found.has_totp
         )
         if not found.has_totp:
-            await entered(connection, found.account.id, sits, now_us)
+            await entered(connection, found.account.id, sits, now_us, Entered("password"))
     return text, found.has_totp
 
 
-async def entered(connection: AsyncConnection, account_id: str, sits: From, now_us: int) -> None:
+def refused(account_id: str | None, step: Step, reason: str, sits: From) -> None:
+    facts = {"account": account_id, "step": step, "reason": reason, "ip": sits.ip}
+    _log.warning("sign_in_refused", facts)
+
+
+async def begin_telling(
+    desk: Desk, subjects: dict[str, str], account_id: str | None, step: Step, sits: From
+) -> None:
+    """`begin_try`, with a line for who has to wait. Raises SlowDown."""
+    try:
+        await begin_try(desk, subjects)
+    except SlowDown:
+        refused(account_id, step, "too many tries", sits)
+        raise
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """By what somebody was let in, for the audit."""
+
+    factors: str
+
+
+async def entered(
+    connection: AsyncConnection, account_id: str, sits: From, now_us: int, by: Entered
+) -> None:
     actor = sits.actor(account_id)
     await notes.record(
         connection,
@@ -57,7 +93,7 @@ async def entered(connection: AsyncConnection, account_id: str, sits: From, now_
         action="account.sign-in",
         target=account_id,
         before=None,
-        after=None,
+        after=by,
     )
 
 
@@ -65,10 +101,11 @@ async def confirm(desk: Desk, account_id: str, password: Secret, sits: From) -> 
     """Ask for the password again before something that a stolen session shall not do. Raises
     Denied, SlowDown."""
     subjects = _subjects(f"password:{account_id}", sits)
-    await begin_try(desk, subjects)
+    await begin_telling(desk, subjects, account_id, "password again", sits)
     async with desk.store.reading() as connection:
         known = await people.password_of(connection, account_id)
     if not await passwords.is_right(password, known):
+        refused(account_id, "password again", "wrong", sits)
         deny("That is not your password.")
     async with desk.store.writing() as connection:
         await was_right(connection, subjects)
