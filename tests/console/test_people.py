@@ -5,6 +5,7 @@ import io
 import re
 import time
 
+import pytest
 from browsing import PASSWORD
 
 from keyhall.stores.accounts import people
@@ -408,5 +409,25 @@ def test_many_people_come_page_by_page_and_are_found_by_name(hall):
         assert "s58@uni.example" not in hall.browser.text
         for nonsense in ("?after=-1", "?after=1e9", "?after=99999", "?q=%25"):
             assert await hall.browser.visit(f"/people{nonsense}") == 200
+
+    hall(story)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("list.xlsx", b"name,e-mail"), ("list.csv", b"PK\x03\x04\0\0"), ("list.csv.exe", b"a,b")],
+)
+def test_a_file_that_is_no_list_is_refused_with_what_to_do(hall, name, content):
+    async def story(hall):
+        await hall.browser.visit("/people/import")
+        token = hall.browser.page.find("input", {"name": "csrf"})["value"]
+        answer = await hall.browser.client.post(
+            "/people/import",
+            data={"csrf": token},
+            files={"file": (name, content, "text/csv")},
+            headers={"origin": hall.server.url, "sec-fetch-site": "same-origin"},
+        )
+        assert answer.status_code == 400
+        assert "Save the list as CSV" in answer.text
 
     hall(story)

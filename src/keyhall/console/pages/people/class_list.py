@@ -19,6 +19,7 @@ from keyhall.stores.accounts import belongings
 
 SHOWN = 200  # lines of the preview; faulty ones come first
 PROJECTS_LISTED = 200
+ENDINGS = (".csv", ".tsv", ".txt")
 
 
 async def show(ask: Ask) -> Response:
@@ -52,11 +53,13 @@ async def _page(
 
 
 async def _text(ask: Ask) -> str:
-    """The file that was chosen, else what was pasted."""
+    """The file that was chosen, else what was pasted. Raises Invalid."""
     file = ask.form.get("file")
     if not isinstance(file, UploadFile) or not file.filename:
         return ask.text("list")
     content = await file.read()
+    if not file.filename.lower().endswith(ENDINGS) or b"\0" in content:
+        raise Invalid("That is no CSV file. Save the list as CSV and choose it again.")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:  # As spreadsheets on Windows save it.
@@ -71,7 +74,10 @@ async def _read(ask: Ask, text: str) -> ClassList:
 
 
 async def do_preview(ask: Ask) -> Response:
-    text = await _text(ask)
+    try:
+        text = await _text(ask)
+    except Invalid as error:
+        return await _page(ask, "", fault=str(error))
     return await _page(ask, text, await _read(ask, text), tokens.new_id("class"))
 
 
