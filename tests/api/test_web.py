@@ -34,6 +34,9 @@ def test_without_a_console_the_front_page_says_how_to_call_and_runs_nothing(insi
         ("GET", "/metrics/", 404),
         ("POST", "/healthz", 405),
         ("DELETE", "/metrics", 405),
+        ("TRACE", "/healthz", 405),
+        ("TRACE", "/", 405),
+        ("TRACE", "/v1/models", 405),
         ("PUT", "/", 405),
     ],
 )
@@ -78,13 +81,18 @@ ANYTHING = ["/", "/healthz", "/metrics", "/nothing", "/static/keyhall.svg", "/do
 
 
 @pytest.mark.parametrize("path", [*ANYTHING, "/v1/models", "/v1/nothing"])
-def test_every_answer_stands_in_nobodys_frame_and_loads_nothing_of_others(inside, path):
+def test_every_answer_stands_in_nobodys_frame_says_its_type_and_is_kept_by_nobody(inside, path):
     async def story(server):
         answer = await ask(server, "GET", path)
         policy = answer.headers["content-security-policy"]
         assert "frame-ancestors 'none'" in policy
         assert "base-uri 'none'" in policy
         assert "default-src 'none'" in policy or "object-src 'none'" in policy
+        assert "access-control-allow-origin" not in answer.headers
+        kind = answer.headers["content-type"]
+        assert kind == "application/json" or kind.endswith("; charset=utf-8")
+        if not path.startswith("/static/"):
+            assert answer.headers["cache-control"] == "no-store"
 
     inside(story)
 

@@ -46,7 +46,7 @@ Health: <a href="/healthz">/healthz</a>, <a href="/readyz">/readyz</a>.</p>
 
 _ECHO_MAX = 200  # characters of a request that an error repeats
 _ID_BYTES = 16
-_POLICY = b"content-security-policy"
+_UNLESS_SAID = ((b"content-security-policy", NO_PAGE), (b"cache-control", b"no-store"))
 _ID = "keyhall.request_id"  # where a request's scope keeps it
 
 _SAFE = {
@@ -103,8 +103,8 @@ def _told(error: ApiError, headers: Mapping[str, str] | None) -> Response:
 
 
 class Marked:
-    """What every answer carries: an id of its own, what browsers are told, and that it is no page
-    unless it says what a page of its kind may do."""
+    """What every answer carries: an id of its own, what browsers are told, and, unless it says
+    otherwise, that it is no page and is kept by nobody."""
 
     def __init__(self, inside: ASGIApp, url: str) -> None:
         self._inside = inside
@@ -120,9 +120,9 @@ class Marked:
         async def send_marked(message: Message) -> None:
             if message["type"] == "http.response.start":
                 given = message["headers"]
-                if not any(name == _POLICY for name, _ in given):
-                    given = [*given, (_POLICY, NO_PAGE)]
-                message = {**message, "headers": [*given, *lines]}
+                names = {name for name, _ in given}
+                unsaid = [line for line in _UNLESS_SAID if line[0] not in names]
+                message = {**message, "headers": [*given, *unsaid, *lines]}
             await send(message)
 
         await self._inside(scope, receive, send_marked)

@@ -42,9 +42,12 @@ _ALWAYS = (
     b"content-security-policy: " + NO_PAGE + b"\r\n"
     b"access-control-expose-headers: X-Request-ID\r\n"
 )
+_WHOLE = (
+    b"%b%bcontent-type: application/json\r\ncache-control: no-store\r\ncontent-length: %d\r\n\r\n%b"
+)
 _STREAM = (
     b"content-type: text/event-stream; charset=utf-8\r\n"
-    b"cache-control: no-cache\r\n"
+    b"cache-control: no-store\r\n"
     b"x-accel-buffering: no\r\n"
 )
 
@@ -163,7 +166,7 @@ class LaneExchange(msgspec.Struct, eq=False):
         self.has_started = True
         self.is_over = True
         self._connection.send(
-            b"%b%bcontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
+            _WHOLE
             % (
                 self._first_lines(status),
                 headers,
@@ -177,10 +180,7 @@ class LaneExchange(msgspec.Struct, eq=False):
         self.is_over = True
         size = sum(map(len, pieces))
         send = self._connection.send
-        send(
-            b"%b%bcontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
-            % (self._first_lines(200), headers, size, pieces[0])
-        )
+        send(_WHOLE % (self._first_lines(200), headers, size, pieces[0]))
         for piece in pieces[1:]:
             send(piece)
 
