@@ -379,3 +379,25 @@ def test_nobody_makes_accounts_without_end(hall):
         assert "Wait 2 seconds" in browser.text
 
     hall(story)
+
+
+def test_a_new_password_is_no_way_around_the_second_factor(hall):
+    async def story(hall):
+        await switched_on(hall)
+        async with hall.store.writing() as connection:
+            ada = await people.by_email(connection, "ada@example.org")
+            actor = Actor("operator:root", "command line")
+            link = await resets.hand_over(
+                connection, ada, hall.server.url, actor=actor, now_us=hall.now_us
+            )
+        path = link.reveal().removeprefix(hall.server.url)
+        browser = hall.new_browser()
+        await browser.visit(path)
+        await browser.send(path, password="another battery staple")
+        fields = {"email": "ada@example.org", "password": "another battery staple"}
+        await browser.send("/sign-in", **fields)
+        assert browser.title == "One more step"
+        await browser.visit("/keys")
+        assert browser.title == "Sign in"
+
+    hall(story)

@@ -1,8 +1,11 @@
 """Passwords that leaked are known again; others are not."""
 
+import asyncio
+
 import pytest
 
-from keyhall.flows.accounts.passwords import DIGEST_BYTES, LEAKED, is_leaked
+from keyhall.flows.accounts.passwords import DIGEST_BYTES, LEAKED, hashed, is_leaked, is_outdated
+from keyhall.policy.secrets import Secret
 
 
 @pytest.mark.parametrize("text", ["1q2w3e4r5t6y", "1Q2W3e4r5t6y", "qwertyqwerty", "motherfucker"])
@@ -21,3 +24,10 @@ def test_the_list_is_sorted_and_long_enough():
     digests = [kept[at : at + DIGEST_BYTES] for at in range(0, len(kept), DIGEST_BYTES)]
     assert digests == sorted(set(digests))
     assert len(digests) > 40_000
+
+
+def test_a_password_is_kept_as_argon2id_with_todays_parameters():
+    kept = asyncio.run(hashed(Secret("correct horse battery")))
+    assert kept.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert not is_outdated(kept)
+    assert is_outdated(kept.replace("m=19456", "m=1024"))
