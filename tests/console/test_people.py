@@ -431,3 +431,17 @@ def test_a_file_that_is_no_list_is_refused_with_what_to_do(hall, name, content):
         assert "Save the list as CSV" in answer.text
 
     hall(story)
+
+
+@pytest.mark.parametrize(
+    "given", ['class_"; x="', "class_\r\nset-cookie: a=b", "class_\u4e2d", "x"]
+)
+def test_a_name_of_a_file_is_never_what_a_form_says(hall, given):
+    async def story(hall):
+        await hall.browser.visit("/people/import")
+        fields = {"list": "Bo,bo@uni.example", "class": given, "name": "x", "tier": "free-trial"}
+        assert await hall.browser.send("/people/import/keys", **fields) == 400
+        assert "Look at the list first" in hall.browser.text
+        assert "content-disposition" not in hall.browser.response.headers
+
+    hall(story)

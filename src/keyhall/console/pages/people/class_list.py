@@ -1,5 +1,6 @@
 """A class list: upload or paste, look at it, and everybody has a key."""
 
+import re
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -19,6 +20,7 @@ from keyhall.stores.accounts import belongings
 
 SHOWN = 200  # lines of the preview; faulty ones come first
 PROJECTS_LISTED = 200
+_ID = re.compile(r"class_[0-9A-Za-z]{12}")
 ENDINGS = (".csv", ".tsv", ".txt")
 
 
@@ -85,7 +87,7 @@ async def do_import(ask: Ask) -> Response:
     text, class_id = ask.text("list"), ask.text("class")
     found = await _read(ask, text)
     try:
-        if not class_id.startswith("class_") or len(class_id) > 30:
+        if _ID.fullmatch(class_id) is None:  # It names the file that comes back.
             raise Invalid("Look at the list first.")
         new = NewClass(
             id=class_id,
