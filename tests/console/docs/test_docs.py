@@ -7,9 +7,11 @@ import pytest
 from bs4 import BeautifulSoup
 
 from keyhall import errors
+from keyhall.console import gate
 from keyhall.console.menu import MENU
 from keyhall.console.pages.docs import library, markdown
 from keyhall.console.pages.docs.search import search
+from keyhall.flows.manage import checks
 from keyhall.policy.people import letting_in
 from keyhall.policy.people.roles import SAYS
 
@@ -172,6 +174,18 @@ def test_the_times_in_the_guide_are_the_times_that_hold():
     assert "after {} days without use, and after {} days at the latest".format(*days) in guide
     assert (letting_in.FREE_TRIES["account"], "five are free for an account" in guide) == (5, True)
     assert f"up to {letting_in.WAIT_US_MAX // letting_in.MINUTE_US} minutes" in guide
+    assert f"at most {letting_in.SESSIONS_MAX} sessions at a time" in guide
+
+
+def test_the_bounds_of_fields_in_the_guide_are_those_that_hold():
+    guide = (library.FOLDER / "console.md").read_text(encoding="utf-8")
+    assert f"| names | 1 to {checks.NAME_CHARACTERS_MAX} characters" in guide
+    assert f"up to {checks.REASON_CHARACTERS_MAX} characters" in guide
+    assert f"ASCII, up to {letting_in.EMAIL_CHARACTERS_MAX} characters" in guide
+    kept = letting_in.PASSWORD_CHARACTERS
+    assert f"| passwords | {kept.start} to {kept.stop - 1} characters" in guide
+    assert f"up to {checks.LIST_ENTRIES_MAX} entries" in guide
+    assert f"{gate.FORM_BYTES_MAX >> 20} MiB and {gate.FIELDS_MAX} fields" in guide
 
 
 def test_the_guide_to_the_console_knows_every_page_of_the_menu():
