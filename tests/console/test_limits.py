@@ -347,6 +347,20 @@ def test_a_refusal_whose_facts_do_not_fill_its_sentence_still_has_its_advice(hal
     hall(story, tiers={"small": SMALL})
 
 
+def test_what_to_do_has_its_code_as_code_wherever_it_is_read(hall):
+    async def story(hall):
+        fresh = await hall.server.make_key("small", tier="small")
+        digits = await refuse(hall, fresh.key, row="model_unknown")
+        addresses = ("/", f"/limits?request={digits}", f"/requests/req_{digits}", "/docs/api")
+        for address in addresses:
+            await hall.browser.visit(address)
+            codes = [each.get_text() for each in hall.browser.page.find_all("code")]
+            assert any("GET /v1/models" in each for each in codes), address
+            assert "`GET /v1/models`" not in hall.browser.page.get_text(), address
+
+    hall(story, tiers={"small": SMALL})
+
+
 def test_a_request_that_was_answered_is_told_as_such(hall):
     async def story(hall):
         fresh = await hall.server.make_key("small", tier="small")

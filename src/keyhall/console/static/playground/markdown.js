@@ -12,6 +12,12 @@ function element(name, text = null, className = "") {
   return made;
 }
 
+// What stands between backticks, as code: the words of a refusal.
+function ticksInto(parent, text) {
+  text.split("`").forEach((part, index) => parent.append(index % 2 ? element("code", part) : part));
+  return parent;
+}
+
 function inlineInto(parent, text) {
   if (text.length > LINE_CHARACTERS_MAX) {
     parent.append(text);

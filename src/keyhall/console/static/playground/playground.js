@@ -341,10 +341,11 @@ function refused(turn) {
   const box = element("div", null, "turn-refused");
   box.setAttribute("role", "alert");
   if (status || code) box.append(element("strong", [status, code].filter(Boolean).join(" ")));
-  box.append(element("p", message));
+  box.append(ticksInto(element("p"), message));
   if (row) {
     const advice = element("p");
-    advice.append(element("strong", "What to do: "), row.advice.replaceAll("`", ""), " ");
+    advice.append(element("strong", "What to do: "));
+    ticksInto(advice, row.advice).append(" ");
     const link = element("a", "More about this refusal");
     link.href = row.href;
     advice.append(link);
