@@ -4,9 +4,11 @@
 
 Makes a folder with 1,000 accounts, 10,000 keys and so many usage rows over 90 days, half of them in
 one organization, a few keys busy and most of them not; refusals beside them. Starts a server on it,
-signs its operator in and times pages of `/usage` and `/requests` one at a time: from the request's
-first byte to the answer's last, on an idle machine. A folder that is there already is used as it
-is. SQLite only. A minute or two, most of it for the rows.
+signs its operator in and loads pages one at a time: those of `/usage` and `/requests` with what can
+be asked of them, then every other page that needs no parameter, and some that do. Told are the
+first load, the median and the 95th percentile of the others, from the request's first byte to the
+answer's last, the CPU time of the server's threads for one, and the bytes of a page. A folder that
+is there already is used as it is. SQLite only. A minute or two, most of it for the rows.
 """
 
 import argparse
@@ -19,11 +21,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx2
 
 from keyhall.clock import SystemClock
+from keyhall.console.routes import ROUTES
 from keyhall.flows import first_run
 from keyhall.flows.accounts import links
 from keyhall.policy.metering import Endpoint, Outcome, Usage, UsageSource
@@ -40,7 +44,7 @@ ROWS = ("rate_requests", "rate_tokens", "context_length", "model_unknown")
 PORT = 8514
 PASSWORD = "correct horse battery"
 
-PAGES = {
+USAGE = {
     "usage, 1 hour": "/usage?range=1h",
     "usage, 24 hours": "/usage?range=24h",
     "usage, 24 hours by the minute": "/usage?range=24h&grain=minute&by=model",
@@ -54,7 +58,10 @@ PAGES = {
     "usage, 90 days by model": "/usage?range=90d&by=model",
     "usage, 90 days of a key": "/usage?range=90d&key={busy}",
     "usage, 90 days of a rare key": "/usage?range=90d&key={rare}",
+    "usage, 90 days of a person": "/usage?range=90d&person={person}",
     "usage data, 24 hours": "/usage/data?range=24h",
+    "usage data, 24 hours by the minute": "/usage/data?range=24h&grain=minute&by=model",
+    "usage data, 90 days by key": "/usage/data?range=90d&by=key",
     "requests": "/requests",
     "requests of a key": "/requests?key={busy}",
     "requests of a rare key": "/requests?key={rare}",
@@ -63,7 +70,29 @@ PAGES = {
     "requests, an older page": "/requests?before={older}-",
     "new requests": "/requests/new?after={after}",
     "a request": "/requests/req_{request}",
+    "keys, the second page": "/keys?page=2",
+    "keys, searched": "/keys?q=Key+7",
+    "a key": "/keys/{busy}",
+    "a key to revoke": "/keys/{busy}/revoke",
+    "a key, still used?": "/keys/{busy}/still-used",
+    "limits of a key": "/limits?key={busy}",
+    "a project": "/projects/{project}",
+    "an organization": "/organizations/{organization}",
+    "a version": "/models/version/{version}",
+    "an alias": "/models/alias/v1",
+    "a member to remove": "/people/{person}/remove",
 }
+LEFT_OUT = {"/live/limits", "/models/alias"}  # one has no end, one leads to another
+
+
+def pages() -> dict[str, str]:
+    """Every page of the console that needs no parameter, and those above."""
+    found = dict(USAGE)
+    for page in ROUTES:
+        if page.method == "GET" and "{" not in page.path and page.path not in LEFT_OUT:
+            if page.path not in found.values():
+                found[page.path] = page.path
+    return found
 
 
 # --- The folder -----------------------------------------------------------------------------------
@@ -237,6 +266,10 @@ def _facts(data: Path) -> dict[str, str]:
             "busy": one(f"SELECT key_id {of} DESC")[0],
             "rare": one(f"SELECT key_id {of}")[0],
             "request": request[0],
+            "person": one(f"SELECT account_id FROM keys WHERE id = (SELECT key_id {of} DESC)")[0],
+            "project": home,
+            "organization": owner,
+            "version": VERSIONS[0],
             "older": str(request[1] + 45 * DAY_US),
             "after": f"{numbers[0] - 5_000}.{numbers[1]}",
             "keys": str(one("SELECT count(*) FROM keys")[0]),
@@ -246,13 +279,13 @@ def _facts(data: Path) -> dict[str, str]:
 
 
 async def _link(data: Path) -> str:
+    """The set-up link, or the page to sign in on for a folder that was measured before."""
     store = await open_database("", data)
     try:
         link = await links.set_up(store, f"http://127.0.0.1:{PORT}", SystemClock().now_us())
     finally:
         await store.close()
-    assert link is not None, "somebody has claimed this folder already: make another"
-    return link.reveal()
+    return "/sign-in" if link is None else link.reveal()
 
 
 def _sign_in(client: httpx2.Client, link: str) -> None:
@@ -263,19 +296,29 @@ def _sign_in(client: httpx2.Client, link: str) -> None:
     assert answer.status_code == 303, answer.text
 
 
-def measure(data: Path, loads: int) -> dict[str, list[float]]:
+@dataclass(slots=True)
+class Loads:
+    """Of one page."""
+
+    ms: list[float] = field(default_factory=list)
+    cpu_ms: list[float] = field(default_factory=list)  # of the server
+    bytes: int = 0
+
+
+def measure(data: Path, loads: int, only: str) -> dict[str, Loads]:
     facts = _facts(data)
     print({name: facts[name] for name in ("keys", "rows", "hours")})
     command = [sys.executable, "-m", "keyhall", "serve", "--port", str(PORT), "--data", str(data)]
     log = subprocess.DEVNULL
     server = subprocess.Popen(command, stdout=log, stderr=log)
-    found: dict[str, list[float]] = {}
+    found: dict[str, Loads] = {}
     try:
         with httpx2.Client(base_url=f"http://127.0.0.1:{PORT}", timeout=60) as client:
             _until_ready(client)
             _sign_in(client, asyncio.run(_link(data)))  # A start makes one that ends others.
-            for name, address in PAGES.items():
-                found[name] = [_load(client, address.format(**facts)) for _ in range(loads + 1)][1:]
+            for name, address in pages().items():
+                if only in name:
+                    found[name] = _loads(client, server.pid, address.format(**facts), loads)
     finally:
         server.terminate()
         server.wait()
@@ -293,19 +336,33 @@ def _until_ready(client: httpx2.Client) -> None:
     raise SystemExit("The server did not start.")
 
 
-def _load(client: httpx2.Client, address: str) -> float:
-    began = time.perf_counter()
-    answer = client.get(address, headers={"accept": "text/html"})
-    took = time.perf_counter() - began
-    assert answer.status_code == 200, (address, answer.status_code)
-    return took * 1000
+def _loads(client: httpx2.Client, pid: int, address: str, loads: int) -> Loads:
+    found = Loads()
+    for _ in range(loads + 1):
+        cpu, began = _cpu_ms(pid), time.perf_counter()
+        answer = client.get(address, headers={"accept": "text/html"})
+        found.ms.append((time.perf_counter() - began) * 1000)
+        found.cpu_ms.append(_cpu_ms(pid) - cpu)
+        found.bytes = len(answer.content)
+        assert answer.status_code in (200, 303), (address, answer.status_code)
+    return found
 
 
-def told(found: dict[str, list[float]]) -> str:
-    lines = [f"{'milliseconds':34}{'p50':>8}{'p95':>8}"]
-    for name, times in found.items():
-        p95 = statistics.quantiles(times, n=20)[-1]
-        lines.append(f"{name:34}{statistics.median(times):8.1f}{p95:8.1f}")
+def _cpu_ms(pid: int) -> float:
+    """What the scheduler gave to the threads of a process."""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((each / "schedstat").read_text().split()[0]) for each in threads) / 1e6
+
+
+def told(found: dict[str, Loads]) -> str:
+    head = f"{'milliseconds':36}{'first':>8}{'p50':>8}{'p95':>8}{'CPU':>8}{'kB':>8}"
+    lines = [head]
+    for name, loads in found.items():
+        first, *others = loads.ms
+        p95 = statistics.quantiles(others, n=20)[-1]
+        cpu = statistics.median(loads.cpu_ms[1:])
+        numbers = (first, statistics.median(others), p95, cpu, loads.bytes / 1000)
+        lines.append(f"{name:36}" + "".join(f"{each:8.1f}" for each in numbers))
     return "\n".join(lines)
 
 
@@ -314,12 +371,13 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--loads", type=int, default=20)
     parser.add_argument("--data", type=Path)
+    parser.add_argument("--only", default="", help="pages that have this in their name")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="keyhall-bench-") as text:
         data = arguments.data or Path(text) / "data"
         if not (data / FILE).exists():
             make(data, arguments.rows)
-        print(told(measure(data, arguments.loads)))
+        print(told(measure(data, arguments.loads, arguments.only)))
 
 
 if __name__ == "__main__":

@@ -149,6 +149,7 @@ keys = Table(
     CheckConstraint("length(digest) = 32", name="digest"),
     Index(None, "name"),
     Index(None, "project_id", "created_at_us"),
+    Index(None, "account_id"),
     Index(None, "created_at_us"),
     # A key has one successor: two rotations at the same moment cannot both succeed.
     Index(None, "rotated_from", unique=True),

@@ -144,14 +144,46 @@ def test_credit_left_is_that_at_the_end_of_the_month(house) -> None:
     assert house.run(work) == [None, 80, 100]
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kathmandu"])
+def test_hourly_sums_with_the_rows_behind_them_say_what_the_rows_say(house, zone) -> None:
+    """Where the month begins within an hour of UTC the rows are read; so they are where a hand in
+    the database changed a sum."""
+
+    async def work(store):
+        one, other = [(await make_key(house, store, name)).key for name in ("one", "other")]
+        await quotas.set_zone(store, ORGANIZATION, zone, **by(house))
+        first = us(2026, 11, 1, zone=zone)
+        times = [first - 1, first, first + 1_800_000_000, us(2026, 11, 20)]
+        rows = [used(one, number, at_us) for number, at_us in enumerate(times, 1)]
+        rows += [used(other, number + 10, at_us) for number, at_us in enumerate(times, 1)]
+        await store.record_usage([*rows, used(one, 30, first, is_test=True, cost_nano=0)])
+        found = [await statement(store, ORGANIZATION, "2026-11", house.now_us)]
+        await store.roll_up()
+        found += [await statement(store, ORGANIZATION, "2026-11", house.now_us)]
+        await store.record_usage([used(other, 40, first)])
+        found += [await statement(store, ORGANIZATION, "2026-11", house.now_us)]
+        async with store.writing() as connection:
+            await connection.execute(text("UPDATE project_hours SET cost_nano = cost_nano + 1"))
+        return [*found, await statement(store, ORGANIZATION, "2026-11", house.now_us)]
+
+    first, again, later, mended = house.run(work)
+    assert first == again
+    assert first.ledger.rows == 6
+    assert later.ledger.rows == 7
+    assert (first.used_nano, later.used_nano) == (6 * 1_001, 7 * 1_001)
+    assert later == mended
+
+
 def test_lines_that_do_not_add_up_are_no_statement(sqlite_house) -> None:
-    """As after a hand in the database: here a project with two names."""
+    """As after a hand in the database: here hours that are wrong, and a project with two names."""
     house = sqlite_house
 
     async def work(store):
         key = (await make_key(house, store)).key
         await store.record_usage([used(key, 1, house.now_us)])
+        await store.roll_up()
         async with store.writing() as connection:
+            await connection.execute(text("UPDATE project_hours SET input_tokens = 1"))
             await connection.execute(text("PRAGMA defer_foreign_keys = ON"))
             await connection.execute(text("ALTER TABLE projects RENAME TO one"))
             columns = "id, organization_id, name, models, requests_per_minute, tokens_per_minute"

@@ -1,7 +1,8 @@
 """Monthly statements: what an organization used in a calendar month of its time zone.
 
-Made from the ledger's rows themselves, in one snapshot: the lines add up to the sum of the rows, to
-the nano-unit, or there is no statement. A request is in the month in which it was admitted.
+Made in one snapshot: the lines add up to the sum of the ledger's rows, to the token and the
+nano-unit, or there is no statement. They come from the hourly sums; where those do not add up to the
+rows, from the rows themselves. A request is in the month in which it was admitted.
 """
 
 import re
@@ -69,8 +70,10 @@ async def statement(store: SqlStore, wanted: str, month: str | None, now_us: int
         organization = await organization_by(connection, wanted)
         named, during = _month(month, organization.time_zone, now_us)
         place = organization.id, during.begins_us, during.ends_us
-        lines = await rows.lines(connection, *place)
         ledger = await rows.ledger(connection, *place)
+        lines = await rows.lines_of_hours(connection, *place)
+        if lines is None or not _add_up(lines, ledger):
+            lines = await rows.lines_of_rows(connection, *place)
         given = await quotas.credits_of(connection, organization.id)
         made = Statement(
             organization,
@@ -83,13 +86,19 @@ async def statement(store: SqlStore, wanted: str, month: str | None, now_us: int
             await _left(connection, organization.id, given, during.ends_us),
             ledger,
         )
-    counted = sum(line.requests for line in lines)
-    if (made.used_nano, counted) != (ledger.cost_nano, ledger.rows):
+    if not _add_up(lines, ledger):
+        counted = sum(line.requests for line in lines)
         raise NotEven(
             f"The lines of {named} do not add up to the ledger: {made.used_nano} of "
             f"{ledger.cost_nano} nano-units, {counted} of {ledger.rows} rows."
         )
     return made
+
+
+def _add_up(lines: list[Line], ledger: Ledger) -> bool:
+    names = ("requests", "input_tokens", "output_tokens", "cost_nano")
+    sums = [sum(getattr(line, name) for line in lines) for name in names]
+    return sums == [ledger.rows, ledger.input_tokens, ledger.output_tokens, ledger.cost_nano]
 
 
 def _month(month: str | None, zone: str, now_us: int) -> tuple[str, Span]:

@@ -60,6 +60,8 @@ async def pages(
             or_(audit.c.who == f"account:{account_id}", audit.c.target == account_id),
         ),
     }[name]
+    if name != "audit" and not key_ids:
+        return
     last = 0
     while True:
         query = select(*_shown(table)).where(which, table.c.number > last)

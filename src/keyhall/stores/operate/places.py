@@ -10,7 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from keyhall.ports.people import Sight
 from keyhall.ports.records import Organization, Project
 from keyhall.stores.organizations import organization_of, project_of
-from keyhall.stores.tables import accounts, keys, members, organizations, projects, usage_hourly
+from keyhall.stores.tables import (
+    accounts,
+    keys,
+    members,
+    organizations,
+    project_hours,
+    projects,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +49,28 @@ def _lives() -> ColumnElement[bool]:
 
 
 async def _use(
-    connection: AsyncConnection, by: ColumnElement[str], ids: Sequence[str], since_us: int
+    connection: AsyncConnection,
+    by: ColumnElement[str],
+    ids: Sequence[str],
+    owners: Sequence[str],
+    since_us: int,
 ) -> Mapping[str, Use]:
+    """By project or organization; the owners are the organizations of all of them."""
     if not ids:
         return {}
+    hours = project_hours.c
     sums = [
         func.coalesce(func.sum(column), 0)
-        for column in (
-            usage_hourly.c.requests,
-            usage_hourly.c.input_tokens + usage_hourly.c.output_tokens,
-            usage_hourly.c.cost_nano,
-        )
+        for column in (hours.requests, hours.input_tokens + hours.output_tokens, hours.cost_nano)
     ]
     query = (
         select(by, *sums)
-        .where(usage_hourly.c.hour_us >= since_us, by.in_(ids), usage_hourly.c.is_test == 0)
+        .where(
+            hours.organization_id.in_(owners),
+            hours.hour_us >= since_us,
+            by.in_(ids),
+            hours.is_test == 0,
+        )
         .group_by(by)
     )
     found = (await connection.execute(query)).all()
@@ -95,7 +109,8 @@ async def _seen_projects(
         .group_by(keys.c.project_id)
     )
     of = {row[0]: int(row[1]) for row in await connection.execute(counted)}
-    use = await _use(connection, usage_hourly.c.project_id, ids, since_us)
+    owners = list({each.organization_id for each in found})
+    use = await _use(connection, project_hours.c.project_id, ids, owners, since_us)
     return [SeenProject(each, of.get(each.id, 0), use.get(each.id, Use())) for each in found]
 
 
@@ -150,7 +165,7 @@ async def _seen(
         .group_by(projects.c.organization_id)
     )
     of = {row[0]: int(row[1]) for row in await connection.execute(their_keys)}
-    use = await _use(connection, usage_hourly.c.organization_id, ids, since_us)
+    use = await _use(connection, project_hours.c.organization_id, ids, ids, since_us)
     return [
         SeenOrganization(each, people.get(each.id, 0), of.get(each.id, 0), use.get(each.id, Use()))
         for each in found

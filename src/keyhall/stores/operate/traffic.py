@@ -44,20 +44,28 @@ async def callers_of(
     connection: AsyncConnection, version: str, since_us: int, limit: int
 ) -> list[Called]:
     """The keys that used a version most, test keys left out."""
-    requests = func.sum(usage_hourly.c.requests)
-    tokens = func.sum(usage_hourly.c.input_tokens + usage_hourly.c.output_tokens)
-    query = (
-        select(usage_hourly.c.key_id, keys.c.name, organizations.c.name, requests, tokens)
-        .join_from(usage_hourly, keys, keys.c.id == usage_hourly.c.key_id, isouter=True)
-        .join(organizations, organizations.c.id == usage_hourly.c.organization_id, isouter=True)
-        .where(
-            usage_hourly.c.version == version,
-            usage_hourly.c.hour_us >= since_us,
-            usage_hourly.c.is_test == 0,
+    hours = usage_hourly.c
+    # Grouped by an expression, lest the index by key is read from end to end for its order.
+    caller = func.coalesce(hours.key_id, "").label("caller")
+    requests = func.sum(hours.requests).label("requests")
+    most = (
+        select(
+            caller,
+            func.max(hours.organization_id).label("organization_id"),
+            requests,
+            func.sum(hours.input_tokens + hours.output_tokens).label("tokens"),
         )
-        .group_by(usage_hourly.c.key_id, keys.c.name, organizations.c.name)
-        .order_by(requests.desc(), usage_hourly.c.key_id)
+        .where(hours.version == version, hours.hour_us >= since_us, hours.is_test == 0)
+        .group_by("caller")
+        .order_by(requests.desc(), "caller")
         .limit(limit)
+        .subquery("most")
+    )
+    query = (
+        select(most.c.caller, keys.c.name, organizations.c.name, most.c.requests, most.c.tokens)
+        .join_from(most, keys, keys.c.id == most.c.caller, isouter=True)
+        .join(organizations, organizations.c.id == most.c.organization_id, isouter=True)
+        .order_by(most.c.requests.desc(), most.c.caller)
     )
     return [
         Called(row[0], row[1] or row[0], row[2] or "", int(row[3]), int(row[4]))

@@ -1,14 +1,17 @@
-"""What a statement is made of, from the ledger's rows themselves. One function per query."""
+"""What a statement is made of: the ledger's rows, or their hourly sums. One function per query."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, case, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from keyhall.stores import notes
 from keyhall.stores.spending.tables import overage, quotas
-from keyhall.stores.tables import audit, projects, usage
+from keyhall.stores.tables import audit, project_hours, projects, usage
+from keyhall.stores.usage import HOUR_US, PROJECTS_ROLLED_UP
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,8 @@ class Ledger:
     """Rows of the ledger and their sum. Those of test keys cost nothing and are not among them."""
 
     rows: int
+    input_tokens: int
+    output_tokens: int
     cost_nano: int
     test_rows: int
 
@@ -60,10 +65,56 @@ def _sum(column: ColumnElement[Any]) -> ColumnElement[Any]:
     return func.coalesce(func.sum(column), 0)
 
 
-async def lines(
+async def lines_of_hours(
+    connection: AsyncConnection, organization_id: str, begins_us: int, ends_us: int
+) -> list[Line] | None:
+    """One for each project and version, by their names: from the hourly sums, and the rows that
+    came since those were made. None for a time that is not one of whole hours."""
+    if begins_us % HOUR_US or ends_us % HOUR_US:
+        return None
+    after = int(await notes.fact(connection, PROJECTS_ROLLED_UP) or 0)
+    hours = project_hours.c
+    names = ("input_tokens", "output_tokens", "cost_nano")
+    kept = (
+        select(hours.project_id, hours.version, _sum(hours.requests))
+        .add_columns(*(_sum(hours[name]) for name in names))
+        .where(
+            hours.organization_id == organization_id,
+            hours.hour_us >= begins_us,
+            hours.hour_us < ends_us,
+            hours.is_test == 0,
+        )
+        .group_by(hours.project_id, hours.version)
+    )
+    fresh = (
+        select(usage.c.project_id, usage.c.version, func.count())
+        .add_columns(*(_sum(usage.c[name]) for name in names))
+        .where(
+            usage.c.number > after,
+            *_within(organization_id, begins_us, ends_us),
+            usage.c.is_test == 0,
+        )
+        .group_by(usage.c.project_id, usage.c.version)
+    )
+    sums: dict[tuple[str, str], list[int]] = {}
+    for query in (kept, fresh):
+        for project_id, version, *more in await connection.execute(query):
+            values = sums.setdefault((project_id, version), [0, 0, 0, 0])
+            sums[project_id, version] = [a + int(b) for a, b in zip(values, more, strict=True)]
+    named = select(projects.c.id, projects.c.name).where(
+        projects.c.id.in_({project_id for project_id, _ in sums})
+    )
+    called = {row[0]: row[1] for row in await connection.execute(named)}
+    return _in_order(
+        Line(project_id, called.get(project_id, project_id), version, *values)
+        for (project_id, version), values in sums.items()
+    )
+
+
+async def lines_of_rows(
     connection: AsyncConnection, organization_id: str, begins_us: int, ends_us: int
 ) -> list[Line]:
-    """One for each project and version, by their names."""
+    """The same from the ledger's rows."""
     by = (usage.c.project_id, projects.c.name, usage.c.version)
     query = (
         select(
@@ -77,29 +128,29 @@ async def lines(
         .where(*_within(organization_id, begins_us, ends_us), usage.c.is_test == 0)
         .group_by(*by)
     )
-    found = [
+    return _in_order(
         Line(row[0], row[1] or row[0], row[2], *(int(value) for value in row[3:]))
         for row in await connection.execute(query)
-    ]
+    )
+
+
+def _in_order(found: Iterable[Line]) -> list[Line]:
     return sorted(found, key=lambda line: (line.project, line.project_id, line.version))
 
 
 async def ledger(
     connection: AsyncConnection, organization_id: str, begins_us: int, ends_us: int
 ) -> Ledger:
-    """The same rows once more, as one sum: what the lines must add up to."""
-    query = (
-        select(usage.c.is_test, func.count(), _sum(usage.c.cost_nano))
-        .where(*_within(organization_id, begins_us, ends_us))
-        .group_by(usage.c.is_test)
+    """All rows as one sum: what the lines must add up to."""
+    is_test = usage.c.is_test != 0
+    counted = [
+        _sum(case((is_test, 0), else_=column))
+        for column in (literal(1), usage.c.input_tokens, usage.c.output_tokens, usage.c.cost_nano)
+    ]
+    query = select(*counted, _sum(case((is_test, 1), else_=0))).where(
+        *_within(organization_id, begins_us, ends_us)
     )
-    found = {bool(row[0]): row for row in await connection.execute(query)}
-    counted, tests = found.get(False), found.get(True)
-    return Ledger(
-        int(counted[1]) if counted else 0,
-        int(counted[2]) if counted else 0,
-        int(tests[1]) if tests else 0,
-    )
+    return Ledger(*map(int, (await connection.execute(query)).one()))
 
 
 async def overage_lines(

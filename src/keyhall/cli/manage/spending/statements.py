@@ -22,7 +22,7 @@ def statements(
 ) -> None:
     """Show what an organization used in a month of its time zone, and what it owes.
 
-    Made from the ledger's rows themselves, to which it adds up to the nano-unit.
+    It adds up to the ledger's rows, to the nano-unit.
     """
     if as_csv and as_json:
         raise click.UsageError("Say one of --csv and --json.")

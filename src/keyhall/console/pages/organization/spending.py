@@ -16,6 +16,7 @@ from keyhall.flows.manage.quotas import Owner, Seen, Terms
 from keyhall.policy.keys import ENTROPY_BYTES
 from keyhall.policy.quotas import Quota, QuotaPolicy, QuotaResource
 from keyhall.ports.records import Alert
+from keyhall.stores import organizations
 from keyhall.stores.operate import places
 from keyhall.stores.spending import alerts, quotas
 
@@ -83,7 +84,9 @@ async def show_new(ask: Ask) -> Response:
 async def _new_page(ask: Ask, error: Refused | None = None) -> Response:
     async with ask.store.reading() as connection:
         place = await organization(connection, ask)
-        projects = await places.list_projects(connection, ask.person.sight, 0, CHOICES_MAX)
+        projects = await organizations.list_projects(
+            connection, organization_id=place.id, limit=CHOICES_MAX
+        )
         keys = await places.live_keys(connection, place.id, None, CHOICES_MAX)
     fields = {"amount": "", "overage": "", "thresholds": "50, 80, 100", "resource": "tokens"}
     fields |= {"period": "month", "policy": "suspend", "of": ask.query("of", place.id)}
@@ -91,7 +94,7 @@ async def _new_page(ask: Ask, error: Refused | None = None) -> Response:
         "organization/budget_new.html",
         400 if error else 200,
         place=place,
-        projects=[each.project for each in projects],
+        projects=projects,
         keys=keys,
         form=given.sent(ask, **fields),
         faults=given.faults_of(error),

@@ -154,6 +154,7 @@ def _asked_and_refused() -> None:
     # What one organization or key used is found without what all others did.
     _index("usage_hourly", "organization_id", "hour_us")
     _index("usage_hourly", "key_id", "hour_us")
+    _index("keys", "account_id")
     _other_totals()
 
 
