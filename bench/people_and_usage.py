@@ -88,11 +88,8 @@ LEFT_OUT = {"/live/limits", "/models/alias"}  # one has no end, one leads to ano
 def pages() -> dict[str, str]:
     """Every page of the console that needs no parameter, and those above."""
     found = dict(USAGE)
-    for page in ROUTES:
-        if page.method == "GET" and "{" not in page.path and page.path not in LEFT_OUT:
-            if page.path not in found.values():
-                found[page.path] = page.path
-    return found
+    paths = {page.path for page in ROUTES if page.method == "GET" and "{" not in page.path}
+    return found | {path: path for path in sorted(paths - LEFT_OUT - set(found.values()))}
 
 
 # --- The folder -----------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from keyhall.api.app import refused, web
 from keyhall.app import House
 from keyhall.config import Config
 from keyhall.flows.accounts.desk import Desk, Post, SignUp
+from keyhall.flows.observe.closed import Closed
 from keyhall.policy import access
 from keyhall.policy.secrets import Secret
 
@@ -34,6 +35,7 @@ def application(house: House, config: Config) -> ASGIApp:
             peppers=house.peppers,
             tiers=house.hall.callers.tiers,
             is_stopping=lambda: house.health.is_stopping,
+            closed=Closed(house.hall.clock),
         )
         return console.pages(context, refused)
 

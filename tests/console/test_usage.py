@@ -30,7 +30,7 @@ async def asked(server, name="test", times=1, model="v1", status=200, **options)
 async def noted(server):
     """Everything is in the store."""
     await server.hall.ledger.flush()
-    await server.hall.refusals.flush(server.house.store)
+    await server.hall.refusals.flush(server.house.store, server.clock.now_us())
 
 
 def spaced(number):

@@ -48,8 +48,10 @@ def test_every_way_to_look_at_usage_gives_the_same_sums(any_house):
                                  "proj_000000000001", OWNER, 2)
                     for n in range(12)
                 ]  # fmt: skip
-                await refusals.add(connection, [refused(500, ends_us - 60_000_000)], counts)
-                await refusals.add(connection, [], counts)
+                await refusals.add(
+                    connection, [refused(500, ends_us - 60_000_000)], counts, ends_us
+                )
+                await refusals.add(connection, [], counts, ends_us)
             zones = (UTC, ZoneInfo("America/New_York"))
             for grain, by, zone in itertools.product(
                 (None, "hour", "day", "month"),
@@ -87,7 +89,7 @@ def test_the_list_of_requests_goes_on_where_it_ended(any_house):
             await store.record_usage(rows)
             async with store.writing() as connection:
                 more = [refused(1000 + n, house.now_us - n * HOUR_US) for n in range(100)]
-                await refusals.add(connection, more, [])
+                await refusals.add(connection, more, [], 0)
             for only, kind, count in (
                 (Filter(), "all", 400),
                 (Filter(), "refused", 100),
@@ -116,7 +118,7 @@ def test_what_is_too_old_goes_from_both_tables(any_house):
     async def story():
         async with await house.open() as store, store.writing() as connection:
             count = RefusalCount(60_000_000, "key_1", "row", "", "proj_1", OWNER, 1)
-            await refusals.add(connection, [refused(1, 60_000_000), refused(2, 10**15)], [count])
+            await refusals.add(connection, [refused(1, 60_000_000), refused(2, 10**15)], [count], 0)
             assert await refusals.sweep(connection, 10**12) == 2
             assert await refusals.sweep(connection, 10**12) == 0
 

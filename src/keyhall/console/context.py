@@ -21,6 +21,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from keyhall.config import Config
 from keyhall.flows.accounts.desk import Desk, From
 from keyhall.flows.hall import Hall
+from keyhall.flows.observe.closed import Closed
 from keyhall.policy.tiers import Tier
 from keyhall.ports.people import Person
 from keyhall.ports.records import Actor
@@ -47,6 +48,7 @@ class Console:
     config: Config
     peppers: tuple[bytes, ...]
     tiers: Callable[[], Mapping[str, Tier]]  # as they are now
+    closed: Closed
     is_stopping: Callable[[], bool] = lambda: False  # what runs on by itself ends then
     streams: dict[str, int] = field(default_factory=dict)  # open ones, by account
 

@@ -140,6 +140,12 @@ async def fact(connection: AsyncConnection, name: str) -> str | None:
     return await connection.scalar(select(meta.c.value).where(meta.c.name == name))
 
 
+async def facts(connection: AsyncConnection, names: Sequence[str]) -> dict[str, str]:
+    """Those of these facts that were set."""
+    query = select(meta.c.name, meta.c.value).where(meta.c.name.in_(names))
+    return {row[0]: row[1] for row in await connection.execute(query)}
+
+
 async def set_fact(connection: AsyncConnection, name: str, value: str) -> None:
     replaced = await connection.execute(
         meta.update().where(meta.c.name == name).values(value=value)

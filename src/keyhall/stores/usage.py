@@ -130,9 +130,23 @@ async def _add(connection: AsyncConnection, mark: str, table: Table, newest: int
 
 async def is_rolled_up(connection: AsyncConnection) -> bool:
     """Whether all totals are as new as the rows."""
-    newest = await newest_number(connection)
+    return await rolled_up_to(connection) >= await newest_number(connection)
+
+
+async def rolled_up_to(connection: AsyncConnection) -> int:
+    """The rows up to this number are in all totals."""
     marks = (ROLLED_UP, PROJECTS_ROLLED_UP, KEYS_ROLLED_UP)
-    return all([int(await notes.fact(connection, mark) or 0) >= newest for mark in marks])
+    found = await notes.facts(connection, marks)
+    return min(int(found.get(mark) or 0) for mark in marks)
+
+
+async def oldest_between(connection: AsyncConnection, after: int, up_to: int) -> int | None:
+    """When the first of these rows was admitted; None if there are none."""
+    # Of an expression: for that of a column SQLite reads the index by time from its beginning.
+    first = func.min(func.coalesce(usage.c.admitted_at_us, 0))
+    query = select(first).where(usage.c.number > after, usage.c.number <= up_to)
+    oldest: int | None = await connection.scalar(query)
+    return oldest
 
 
 def _add_to(dialect: str, table: Table, rows: Select[Any]) -> Insert:

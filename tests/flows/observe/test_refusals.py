@@ -177,11 +177,11 @@ def test_counts_wait_for_a_store_that_is_away_and_rows_do_not(noted):
         kept: Refusals = server.hall.refusals
         with sqlite3.connect(server.data / "keyhall.db") as away:
             away.execute("ALTER TABLE refusals_minutes RENAME TO elsewhere")
-        await kept.flush(server.house.store)
+        await kept.flush(server.house.store, server.clock.now_us())
         await line.ask(made.text.reveal(), chat(SECRET))
         with sqlite3.connect(server.data / "keyhall.db") as back:
             back.execute("ALTER TABLE elsewhere RENAME TO refusals_minutes")
-        await kept.flush(server.house.store)
+        await kept.flush(server.house.store, server.clock.now_us())
 
     rows, minutes = noted(story)
     assert len(rows) == 1

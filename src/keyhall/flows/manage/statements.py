@@ -1,8 +1,8 @@
 """Monthly statements: what an organization used in a calendar month of its time zone.
 
 Made in one snapshot: the lines add up to the sum of the ledger's rows, to the token and the
-nano-unit, or there is no statement. They come from the hourly sums; where those do not add up to the
-rows, from the rows themselves. A request is in the month in which it was admitted.
+nano-unit, or there is no statement. They come from the hourly sums; where those do not add up to
+the rows, from the rows themselves. A request is in the month in which it was admitted.
 """
 
 import re

@@ -11,6 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyhall import errors
 from keyhall.flows.manage.checks import NotFound
+from keyhall.flows.observe.closed import Closed
+from keyhall.flows.observe.look import Look
 from keyhall.policy import spans
 from keyhall.policy.metering import Outcome
 from keyhall.policy.spans import Span
@@ -68,8 +70,10 @@ async def only(
     return Filter(key_id, model or None, project or None, person or None)
 
 
-async def answer(store: SqlStore, sight: Sight, asked: Asked) -> Answer:
-    """Raises StoreAway."""
+async def answer(
+    store: SqlStore, sight: Sight, asked: Asked, closed: Closed | None = None
+) -> Answer:
+    """With what is remembered of days that are over, if it is given. Raises StoreAway."""
     note = ""
     async with store.reading() as connection:
         is_rolled_up = await totals.is_rolled_up(connection)
@@ -83,45 +87,44 @@ async def answer(store: SqlStore, sight: Sight, asked: Asked) -> Answer:
                 note = "So many requests are shown by the hour."
                 coarser = spans.chosen(span.begins_us, span.ends_us, "hour", span.zone)
                 asked = replace(asked, span=coarser)
-        return await _answer(connection, sight, asked, note)
+        standing = None if closed is None else await closed.standing(connection)
+        return await _answer(Look(connection, sight, asked.only, closed, standing), asked, note)
 
 
-async def _answer(connection: AsyncConnection, sight: Sight, asked: Asked, note: str) -> Answer:
+async def _answer(look: Look, asked: Asked, note: str) -> Answer:
     span = asked.span
     starts = spans.points(span)
-    source = series.source_of(span, sight, asked.only, asked.by)
-    listed = await _listed(connection, source, sight, asked)
+    source = series.source_of(span, look.sight, asked.only, asked.by)
+    listed = await _listed(look, source, asked)
     chosen = listed[:GROUPS_MAX]
-    rows = await _points(connection, sight, asked, [group.id for group in chosen])
+    rows = await _points(look, asked, [group.id for group in chosen])
     groups, points = _grid(rows, chosen, len(starts), span)
     total = _sum(points)
     found = Answer(
         asked, starts, groups, total, points, listed[:LISTED_MAX], len(listed) > LISTED_MAX,
         Latency(), [], note=note,
     )  # fmt: skip
-    await _latency(connection, sight, found)
+    await _latency(look.connection, look.sight, found)
     if asked.compares:
         before = replace(asked, span=span.before, by="none")
-        rows = await _points(connection, sight, before, [])
+        rows = await _points(look, before, [])
         count = len(spans.points(span.before))
         _, found.points_before = _grid(rows, [], count, span.before)
         found.before = _sum(found.points_before)
     return found
 
 
-async def _listed(
-    connection: AsyncConnection, source: Source, sight: Sight, asked: Asked
-) -> list[Group]:
+async def _listed(look: Look, source: Source, asked: Asked) -> list[Group]:
     """The groups by what they used, largest first; refusals are added to them."""
     if asked.by == "none":
         return [Group(ALL, "All", Amounts())]
-    given = (sight, asked.span, asked.only, asked.by, LISTED_MAX + 1)
-    found = await series.largest(connection, source, *given)
+    found = await look.largest(source, asked.span, asked.by, LISTED_MAX + 1)
     if asked.by == "outcome" and source is not ROWS:
         found = _split(found)
-    for id, amounts in (await series.largest(connection, REFUSALS, *given)).items():
+    refused = await look.largest(REFUSALS, asked.span, asked.by, LISTED_MAX + 1)
+    for id, amounts in refused.items():
         found.setdefault(id, Amounts()).add(amounts)
-    names = await seen.names(connection, asked.by, list(found))
+    names = await seen.names(look.connection, asked.by, list(found))
     return [Group(id, name_of(asked.by, id, names), total) for id, total in found.items()]
 
 
@@ -156,24 +159,20 @@ def name_of(by: str, id: str, names: dict[str, str]) -> str:
     return names.get(id) or id or "(unknown)"
 
 
-async def _points(
-    connection: AsyncConnection, sight: Sight, asked: Asked, groups: list[str]
-) -> list[tuple[int, str, Amounts]]:
-    span, only, by = asked.span, asked.only, asked.by
-    source = series.source_of(span, sight, only, by)
+async def _points(look: Look, asked: Asked, groups: list[str]) -> list[tuple[int, str, Amounts]]:
+    span, by = asked.span, asked.by
+    source = series.source_of(span, look.sight, asked.only, by)
     if by in ("key", "person"):
-        whole = series.source_of(span, sight, only, "none")
+        whole = series.source_of(span, look.sight, asked.only, "none")
         if source is ROWS:
-            rows = await series.points(connection, source, sight, span, only, by, groups)
+            rows = await look.points(source, span, by, groups)
         else:
-            rows = await series.points_of(connection, source, sight, span, only, by, groups)
-            all_of = await series.points(connection, whole, sight, span, only, "none", [])
-            rows = _others(all_of, rows)
-        refused = await series.points_of(connection, REFUSALS, sight, span, only, by, groups)
-        all_of = await series.points(connection, REFUSALS, sight, span, only, "none", [])
-        return rows + _others(all_of, refused)
-    refused = await series.points(connection, REFUSALS, sight, span, only, by, groups)
-    rows = await series.points(connection, source, sight, span, only, by, groups)
+            rows = await look.points(source, span, by, groups, of_few=True)
+            rows = _others(await look.points(whole, span, "none", []), rows)
+        refused = await look.points(REFUSALS, span, by, groups, of_few=True)
+        return rows + _others(await look.points(REFUSALS, span, "none", []), refused)
+    refused = await look.points(REFUSALS, span, by, groups)
+    rows = await look.points(source, span, by, groups)
     if by == "outcome" and source is not ROWS:
         rows = [
             (at, id, part) for at, _, amounts in rows for id, part in _split({ALL: amounts}).items()
@@ -185,7 +184,9 @@ def _others(
     everything: list[tuple[int, str, Amounts]], rows: list[tuple[int, str, Amounts]]
 ) -> list[tuple[int, str, Amounts]]:
     """With what is left for the others, point by point."""
-    left = {at: amounts for at, _, amounts in everything}
+    left: dict[int, Amounts] = {}
+    for at, _, amounts in everything:
+        left.setdefault(at, Amounts()).add(amounts)
     for at, _, amounts in rows:
         left.setdefault(at, Amounts()).take(amounts)
     return rows + [(at, OTHERS, each) for at, each in left.items() if each != Amounts()]

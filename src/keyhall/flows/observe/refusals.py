@@ -115,7 +115,7 @@ class Refusals:
 
     # --- Into the store -------------------------------------------------------------------------
 
-    async def flush(self, store: SqlStore) -> None:
+    async def flush(self, store: SqlStore, now_us: int) -> None:
         """Write what there is; never raises for a store that is away."""
         if not self._waiting and not self._counts:
             return
@@ -128,7 +128,7 @@ class Refusals:
         ]
         try:
             async with store.writing() as connection:
-                await stored.add(connection, rows, values)
+                await stored.add(connection, rows, values, now_us)
         except StoreAway:
             self._wait_on(counts, owners)
 
@@ -157,10 +157,10 @@ async def keep(hall: Hall, store: SqlStore, days: int) -> None:
                 before_us = hall.clock.now_us() - days * DAY_US if days else FOREVER_US
                 await unbroken(_swept(store, before_us))
             await asyncio.sleep(FLUSH_SECONDS)
-            await unbroken(noted.flush(store))
+            await unbroken(noted.flush(store, hall.clock.now_us()))
     finally:
         hall.refusals = None
-        await noted.flush(store)
+        await noted.flush(store, hall.clock.now_us())
 
 
 async def _swept(store: SqlStore, before_us: int) -> None:

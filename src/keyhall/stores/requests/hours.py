@@ -142,13 +142,13 @@ async def latency(
     within = place.within(rows).subquery("within")
     sample = select(within).order_by(within.c.at.desc()).limit(most).cte("sample")
     found: dict[int, dict[str, int]] = {}
-    for name in ("first", "total"):
-        for at, p50, p95 in await _percentiles(connection, sample, name):
-            found.setdefault(int(at), {}).update({f"{name}_p50_us": p50, f"{name}_p95_us": p95})
+    both = union_all(_percentiles(sample, "first"), _percentiles(sample, "total"))
+    for name, at, p50, p95 in await connection.execute(both):
+        found.setdefault(int(at), {}).update({f"{name}_p50_us": p50, f"{name}_p95_us": p95})
     return {at: Latency(**values) for at, values in found.items()}
 
 
-async def _percentiles(connection: AsyncConnection, sample: Any, name: str) -> Any:
+def _percentiles(sample: Any, name: str) -> Select[Any]:
     """The nearest rank: the smallest value that so many are not above. Those without a first byte
     have none that was late."""
     value = sample.c[name]
@@ -158,9 +158,9 @@ async def _percentiles(connection: AsyncConnection, sample: Any, name: str) -> A
         .where(value > 0 if name == "first" else value >= 0)
         .subquery()
     )
-    query = select(
+    return select(
+        literal(name),
         ranked.c.point,
         func.min(case((ranked.c.rank >= 0.5, ranked.c.value))),
         func.min(case((ranked.c.rank >= 0.95, ranked.c.value))),
     ).group_by(ranked.c.point)
-    return (await connection.execute(query)).all()

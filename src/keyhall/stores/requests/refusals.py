@@ -11,17 +11,26 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyhall.ports.requests import Refusal, RefusalCount
+from keyhall.stores import notes
 from keyhall.stores.requests.tables import refusals, refusals_minutes
 
 ROWS_MAX = 1_000_000  # 300 MB
 MINUTES_MAX = 5_000_000
+LATE_US = 3_600_000_000
+ADDED_LATE = "refusals_added_late"
 PORTION = 500  # of rows in a statement: 5,000 parameters, of which SQLite takes 32,766
 
 
 async def add(
-    connection: AsyncConnection, rows: Sequence[Refusal], counts: Sequence[RefusalCount]
+    connection: AsyncConnection,
+    rows: Sequence[Refusal],
+    counts: Sequence[RefusalCount],
+    now_us: int,
 ) -> None:
-    """In a writing transaction. Counts are added to what stands there."""
+    """In a writing transaction. Counts are added to what stands there; that some came late (the
+    store was away) is noted for who remembers sums."""
+    if any(each.minute_us < now_us - LATE_US for each in counts):
+        await notes.set_fact(connection, ADDED_LATE, str(now_us))
     for start in range(0, len(rows), PORTION):
         values = [_values(row) for row in rows[start : start + PORTION]]
         await connection.execute(insert(refusals).values(values))

@@ -43,11 +43,14 @@ ALL = "all"
 LONG_US = 4 * DAY_US  # from then on days are added up
 OTHERS = ""  # the group of all that have no series of their own
 
+Within = tuple[int, int] | None  # a part of a span that begins and ends with hours of UTC
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """A table of amounts by time."""
 
+    name: str
     table: FromClause
     at: ColumnElement[int]
     sums: tuple[ColumnElement[int], ...]  # in the order of Amounts
@@ -66,9 +69,10 @@ def _sums(columns: Any) -> tuple[ColumnElement[int], ...]:
 
 _rows, _refused = usage.c, refusals_minutes.c
 _ZERO = literal(0)
-HOURS = Source(usage_hourly, usage_hourly.c.hour_us, _sums(usage_hourly.c))
-PROJECTS = Source(project_hours, project_hours.c.hour_us, _sums(project_hours.c))
+HOURS = Source("hours", usage_hourly, usage_hourly.c.hour_us, _sums(usage_hourly.c))
+PROJECTS = Source("projects", project_hours, project_hours.c.hour_us, _sums(project_hours.c))
 ROWS = Source(
+    "rows",
     usage,
     _rows.admitted_at_us,
     (
@@ -81,6 +85,7 @@ ROWS = Source(
     ),
 )
 REFUSALS = Source(
+    "refusals",
     refusals_minutes,
     _refused.minute_us,
     (_ZERO, _ZERO, _ZERO, _ZERO, _ZERO, func.sum(_refused["count"])),
@@ -139,16 +144,18 @@ def _query(
     only: Filter,
     by: By,
     *columns: Any,
+    within: Within,
     of_few: bool = False,
 ) -> Select[Any]:
     table = source.table
+    begins_us, ends_us = within or (span.begins_us, span.ends_us)
     query = select(*columns, *(func.coalesce(each, 0) for each in source.sums)).select_from(
         table.outerjoin(keys, keys.c.id == table.c.key_id) if by == "person" else table
     )
     return query.where(
         seen.rows_of(table, sight, only, of_few=of_few),
-        source.at >= span.begins_us,
-        source.at < span.ends_us,
+        source.at >= begins_us,
+        source.at < ends_us,
     )
 
 
@@ -159,62 +166,66 @@ async def largest(
     span: Span,
     only: Filter,
     by: By,
-    limit: int,
+    limit: int | None,
+    *,
+    within: Within = None,
 ) -> dict[str, Amounts]:
     """The groups that used most, in order."""
     if source is HOURS or (source is REFUSALS and by == "person"):
+        during = within or (span.begins_us, span.ends_us)
         source = (
-            _by_key(sight, span, only, by)
+            _by_key(sight, during, only, by)
             if source is HOURS
-            else _refused_by_key(sight, span, only)
+            else _refused_by_key(sight, during, only)
         )
         only, sight = Filter(), Sight(sight.organization_id)  # Its parts have seen to it.
     group = _group(source, by).label("group")
-    query = _query(source, sight, span, only, by, group).group_by("group")
+    query = _query(source, sight, span, only, by, group, within=within).group_by("group")
     tokens = source.sums[1] + source.sums[2]
     order = (tokens.desc(), source.sums[0].desc(), source.sums[5].desc())
     rows = await connection.execute(query.order_by(*order, "group").limit(limit))
     return {str(row[0]): Amounts(*map(int, row[1:])) for row in rows}
 
 
-def _by_key(sight: Sight, span: Span, only: Filter, by: By) -> Source:
+def _by_key(sight: Sight, during: tuple[int, int], only: Filter, by: By) -> Source:
     """Hours; for a long span its days, and the hours before and behind them. Summed up before
     anything is looked up for a key."""
     group = "version" if by == "model" else "project_id" if by == "project" else "key_id"
-    first_us, last_us = span.begins_us, span.begins_us
-    if span.ends_us - span.begins_us > LONG_US:
+    since_us, until_us = during
+    first_us, last_us = since_us, since_us
+    if until_us - since_us > LONG_US:
         first_us += -first_us % DAY_US
-        last_us = span.ends_us - span.ends_us % DAY_US
+        last_us = until_us - until_us % DAY_US
     parts = []
     for table, at, begins_us, ends_us in (
         (key_days, key_days.c.day_us, first_us, last_us),
-        (usage_hourly, usage_hourly.c.hour_us, span.begins_us, first_us),
-        (usage_hourly, usage_hourly.c.hour_us, last_us, span.ends_us),
+        (usage_hourly, usage_hourly.c.hour_us, since_us, first_us),
+        (usage_hourly, usage_hourly.c.hour_us, last_us, until_us),
     ):
         if begins_us < ends_us:
             sums = (func.sum(table.c[name]).label(name) for name in USAGE_SUMS)
-            part = select(literal(span.begins_us).label("at_us"), table.c[group], *sums)
+            part = select(literal(since_us).label("at_us"), table.c[group], *sums)
             owner = literal(sight.organization_id).label("organization_id")
             wanted = seen.rows_of(table, sight, only), at >= begins_us, at < ends_us
             parts.append(part.add_columns(owner).where(*wanted).group_by(table.c[group]))
     both = union_all(*parts).subquery("both")
-    return Source(both, both.c.at_us, _sums(both.c))
+    return Source("by key", both, both.c.at_us, _sums(both.c))
 
 
-def _refused_by_key(sight: Sight, span: Span, only: Filter) -> Source:
-    at = _refused.minute_us
+def _refused_by_key(sight: Sight, during: tuple[int, int], only: Filter) -> Source:
+    at, (since_us, until_us) = _refused.minute_us, during
     parts = (
         select(
-            literal(span.begins_us).label("at_us"),
+            literal(since_us).label("at_us"),
             _refused.key_id,
             func.sum(_refused["count"]).label("count"),
             literal(sight.organization_id).label("organization_id"),
         )
-        .where(seen.rows_of(refusals_minutes, sight, only), at >= span.begins_us, at < span.ends_us)
+        .where(seen.rows_of(refusals_minutes, sight, only), at >= since_us, at < until_us)
         .group_by(_refused.key_id)
         .subquery("both")
     )
-    return Source(parts, parts.c.at_us, (*REFUSALS.sums[:5], func.sum(parts.c["count"])))
+    return Source("by key", parts, parts.c.at_us, (*REFUSALS.sums[:5], func.sum(parts.c["count"])))
 
 
 async def points(
@@ -225,17 +236,20 @@ async def points(
     only: Filter,
     by: By,
     groups: Sequence[Any],
+    *,
+    within: Within = None,
 ) -> list[tuple[int, str, Amounts]]:
     """Point, group, amounts; what is in none of the groups is in OTHERS. Points are indexes, or
     numbers of local days."""
     found = _group(source, by)
     point = _point(source, span).label("point")
     if by == "none":
-        query = _query(source, sight, span, only, by, point).group_by("point")
+        query = _query(source, sight, span, only, by, point, within=within).group_by("point")
         rows = await _all(connection, query)
         return [(int(row[0]), ALL, Amounts(*map(int, row[1:]))) for row in rows]
     named = case((found.in_(groups), found), else_=literal(OTHERS)).label("named")
-    query = _query(source, sight, span, only, by, point, named).group_by("point", "named")
+    query = _query(source, sight, span, only, by, point, named, within=within)
+    query = query.group_by("point", "named")
     rows = await _all(connection, query)
     return [(int(row[0]), str(row[1]), Amounts(*map(int, row[2:]))) for row in rows]
 
@@ -248,6 +262,8 @@ async def points_of(
     only: Filter,
     by: By,
     groups: Sequence[str],
+    *,
+    within: Within = None,
 ) -> list[tuple[int, str, Amounts]]:
     """As `points`, of these keys or people alone: what they used is found by their index."""
     column = source.table.c.key_id
@@ -255,7 +271,8 @@ async def points_of(
     if by == "person":
         theirs = column.in_(select(keys.c.id).where(keys.c.account_id.in_(groups)))
     named, point = _group(source, by).label("named"), _point(source, span).label("point")
-    query = _query(source, sight, span, only, by, point, named, of_few=True).where(theirs)
+    query = _query(source, sight, span, only, by, point, named, within=within, of_few=True)
+    query = query.where(theirs)
     rows = await _all(connection, query.group_by("point", "named"))
     return [(int(row[0]), str(row[1]), Amounts(*map(int, row[2:]))) for row in rows]
 

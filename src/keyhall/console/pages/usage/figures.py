@@ -2,7 +2,7 @@
 data and its exports.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -85,13 +85,13 @@ def iso(at_us: int) -> str:
     return datetime.fromtimestamp(at_us // 1_000_000, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def labels(answer: Answer) -> list[str]:
-    """When each point begins, on the page's clock."""
+def labels(answer: Answer, which: Sequence[int] | None = None) -> list[str]:
+    """When each point begins, on the page's clock; or these points."""
     span = answer.asked.span
     form = _FORMATS[span.grain]
+    starts = answer.starts if which is None else [answer.starts[index] for index in which]
     return [
-        datetime.fromtimestamp(at_us // 1_000_000, tz=UTC).astimezone(span.zone).strftime(form)
-        for at_us in answer.starts
+        datetime.fromtimestamp(at_us // 1_000_000, span.zone).strftime(form) for at_us in starts
     ]
 
 
@@ -162,35 +162,36 @@ def tables(answer: Answer) -> list[dict[str, Any]]:
     shown = [index for index, each in enumerate(answer.points) if each.requests or each.refused]
     newest = shown[-ROWS_MAX:][::-1]
     found = [
-        _table("tokens", "Tokens", _token_columns(groups, split), newest),
-        _table("requests", "Requests", _request_columns(answer, split), newest),
+        ("tokens", "Tokens", _token_columns(groups, split)),
+        ("requests", "Requests", _request_columns(answer, split)),
     ]
     if answer.total.cost_nano:
         columns = [_column(group.name, group.points, "cost_nano", money) for group in groups]
-        found.append(_table("cost", "Cost", columns, newest))
+        found.append(("cost", "Cost", columns))
     if any(each.total_p50_us is not None for each in answer.latencies):
-        found.append(_table("latency", "Time to answer", _latency_columns(answer), newest))
-    for table in found:
-        table["is_cut"] = len(shown) > ROWS_MAX
-    names = labels(answer)
-    for table in found:
-        table["rows"] = [
-            (names[index], [c[1][index] for c in table["columns"]]) for index in newest
-        ]
-    return found
+        found.append(("latency", "Time to answer", _latency_columns(answer)))
+    starts = list(zip(labels(answer, newest), newest, strict=True))
+    return [
+        {
+            "id": id,
+            "name": name,
+            "columns": columns,
+            "is_empty": not newest,
+            "is_cut": len(shown) > ROWS_MAX,
+            "rows": [(start, [words(index) for _, words in columns]) for start, index in starts],
+        }
+        for id, name, columns in found
+    ]
 
 
-Column = tuple[str, list[str]]
+Column = tuple[str, Callable[[int], str]]  # its head, and the words for a point
 
 
 def _column(
     name: str, points: list[Amounts], measure: str, words: Callable[[int], str] = count
 ) -> Column:
-    return name, [words(MEASURES[measure](each)) for each in points]
-
-
-def _table(id: str, name: str, columns: list[Column], rows: list[int]) -> dict[str, Any]:
-    return {"id": id, "name": name, "columns": columns, "is_empty": not rows}
+    of = MEASURES[measure]
+    return name, lambda index: words(of(points[index]))
 
 
 def _token_columns(groups: list[Group], split: bool) -> list[Column]:
@@ -218,10 +219,12 @@ def _latency_columns(answer: Answer) -> list[Column]:
         "Whole, p50": "total_p50_us",
         "Whole, p95": "total_p95_us",
     }
-    return [
-        (name, [took(getattr(each, field)) for each in answer.latencies])
-        for name, field in names.items()
-    ]
+    late = answer.latencies
+
+    def column(field: str) -> Callable[[int], str]:
+        return lambda index: took(getattr(late[index], field))
+
+    return [(name, column(field)) for name, field in names.items()]
 
 
 def rows(answer: Answer) -> Iterator[list[object]]:

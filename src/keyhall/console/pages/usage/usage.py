@@ -18,7 +18,7 @@ from keyhall.ports.usage import Asked
 
 async def _answered(ask: Ask, asked: Asked) -> tuple[Answer, Line | None]:
     sight = ask.person.sight
-    found = await over_time.answer(ask.store, sight, asked)
+    found = await over_time.answer(ask.store, sight, asked, ask.console.closed)
     line = None
     if found.asked.span.grain == "minute":
         tiers = ask.console.tiers()
@@ -30,14 +30,13 @@ async def show(ask: Ask) -> Response:
     asked, form = await asking.asked(ask)
     found, line = await _answered(ask, asked)
     offered = await asking.choices(ask, form)
-    data = figures.data(found, line, is_open=form.is_open)
     return ask.page(
         "usage/usage.html",
         form=form,
         offered=offered,
         found=found,
-        line=line if data["limits"] else None,
-        figures=data["figures"],
+        line=line,
+        figures=figures.figures(found),
         tables=figures.tables(found),
         command=asking.command(found.asked, form, ask.person.organization_id),
         data_address=_address(ask, "/usage/data"),
@@ -64,7 +63,8 @@ def _json(value: Any) -> Response:
 async def export(ask: Ask) -> Response:
     """All points of all groups: as a file."""
     asked, form = await asking.asked(ask)
-    found = await over_time.answer(ask.store, ask.person.sight, replace(asked, compares=False))
+    asked = replace(asked, compares=False)
+    found = await over_time.answer(ask.store, ask.person.sight, asked, ask.console.closed)
     name = f"usage-{figures.iso(found.asked.span.begins_us)[:10]}-{form.by}"
     if ask.query("format") == "json":
         response = _json(figures.data(found, None, is_open=form.is_open))
