@@ -132,7 +132,7 @@ async def _open(
     own: Sequence[Endpoint],
     worker: int | None,
 ) -> House:
-    store = await store_of(stack, config, holds_folder=worker is None)
+    store = await store_of(stack, config, holds_folder=worker is None, url=url)
     anchors = anchoring(stack, store, clock)
     peppers = await first_run.peppers_of(store, config.keys.pepper, config.data)
     clock.not_before(await store.newest_admitted_us())
@@ -197,14 +197,16 @@ def as_configured(config: Config, clock: AdjustableClock) -> dict[str, Any]:
     }
 
 
-async def store_of(stack: AsyncExitStack, config: Config, *, holds_folder: bool) -> SqlStore:
+async def store_of(
+    stack: AsyncExitStack, config: Config, *, holds_folder: bool, url: str = ""
+) -> SqlStore:
     """The data folder, held unless a parent holds it, and the store that the settings name. After
     a stop that was none (a kill, a power cut: a journal or a spool was left) a file is looked
     through first, for what a damaged one answers is anything."""
     folder = config.data
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if holds_folder:
-        stack.enter_context(locked(folder))
+        stack.enter_context(locked(folder, url))
     is_left = any(folder.glob("journal-*.bin")) or any(folder.glob(SPOOLS))
     damage_seconds = DAMAGE_SECONDS if is_left else None
     store = await open_database(config.database.url, folder, damage_seconds=damage_seconds)
@@ -293,20 +295,22 @@ def shared_notes(config: Config) -> list[str]:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[IO[str]]:
-    """The data folder is one server's at a time (R14)."""
+def locked(folder: Path, url: str = "") -> Iterator[IO[str]]:
+    """The data folder is one server's at a time (R14). Which process holds it stands in the file,
+    and where people find it, for commands that make links."""
     with open(folder / "server.lock", "a+", encoding="ascii") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             file.seek(0)
+            process = file.readline().strip() or "unknown"
             raise HallBusy(
-                f"A Keyhall server (process {file.read().strip() or 'unknown'}) already runs on "
-                f"{folder}. Stop it first, or choose another folder with --data."
+                f"A Keyhall server (process {process}) already runs on {folder}. "
+                "Stop it first, or choose another folder with --data."
             ) from None
         file.seek(0)
         file.truncate()
-        file.write(f"{os.getpid()}\n")
+        file.write(f"{os.getpid()}\n{url}\n")
         file.flush()
         yield file
 

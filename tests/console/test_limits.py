@@ -172,9 +172,9 @@ def test_a_quota_that_is_used_up_stands_in_the_way(hall):
         await ask(hall, fresh, max_tokens=10)
         await hall.server.hall.ledger.flush()
         await open_limits(hall, fresh.key.id, pasted="Hello")
-        assert "No: a quota is used up" in told(hall.browser)
+        assert "No: a budget is used up" in told(hall.browser)
         await hall.browser.visit("/")
-        assert "Requests 1 of 1" in told(hall.browser)
+        assert "Requests per month 1 of 1" in told(hall.browser)
 
     hall(story, tiers={"small": SMALL})
 

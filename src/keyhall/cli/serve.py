@@ -80,7 +80,8 @@ def serve(
     with contextlib.closing(bind(config.server)) as listener:
         try:
             if config.server.workers > 1:
-                sys.exit(many.serve_many(config, listener, data, path, given))
+                url = url_of(config.server, listener.getsockname()[1])
+                sys.exit(many.serve_many(config, listener, url, data, path, given))
             uvloop.run(run(config, listener, until))
         except StartRefused as error:
             fail(str(error))

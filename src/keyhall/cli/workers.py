@@ -172,6 +172,7 @@ def _not_started(error: OSError) -> int:
 def serve_many(
     config: Config,
     listener: socket.socket,
+    url: str,
     data: str | None,
     path: str | None,
     overrides: Mapping[str, Mapping[str, Any]],
@@ -192,5 +193,5 @@ def serve_many(
         return await Workers(count, listener, order).run()
 
     config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with app.locked(config.data):
+    with app.locked(config.data, url):
         return asyncio.run(run())

@@ -44,6 +44,22 @@ def amount(units: int, resource: str) -> str:
     return decimal(units, NANO_DIGITS, THIN) if resource == "money" else thin(units)
 
 
+def brief(units: int, resource: str = "money") -> str:
+    """Of a budget or a cost, where the exact number would be noise: money to two places, or to four
+    where it is less than one.
+
+    >>> brief(14_737_260_703), brief(-4_200_000), brief(6_000, "tokens")
+    ('14.74', '-0.0042', '6\u2009000')
+    """
+    if resource != "money":
+        return thin(units)
+    step = 10**7 if abs(units) >= 10**NANO_DIGITS else 10**5
+    rounded = (abs(units) + step // 2) // step * step
+    if units and not rounded:
+        return amount(units, resource)
+    return amount(-rounded if units < 0 else rounded, resource)
+
+
 def quota_name(quota: Quota) -> str:
     if quota.period == "ever":
         return "Prepaid credit"
@@ -91,6 +107,7 @@ def hours(us: int) -> str:
 FILTERS: dict[str, Callable[..., Any]] = {
     "limits": limits,
     "amount": amount,
+    "brief": brief,
     "quota_name": quota_name,
     "share": share,
     "beyond": beyond,

@@ -1,5 +1,6 @@
 """`keyhall accounts`: the way in without mail, and without anybody in the console."""
 
+from keyhall.app import locked
 from keyhall.stores.accounts import people
 
 FIRST = "Default organization"
@@ -58,3 +59,13 @@ def test_who_cannot_sign_in_runs_no_server(keyhall) -> None:
     assert "reset link first" in keyhall.refused("accounts", "operator", found["id"], "on")
     assert keyhall.json("accounts", "operator", found["id"], "off")["operator"] is False
     assert "does not run" in keyhall("accounts", "operator", found["id"], "off")
+
+
+def test_links_lead_to_the_server_that_runs_on_the_folder(keyhall, house) -> None:
+    """It may listen on another port than the settings of this shell say."""
+    with locked(house.data, "http://127.0.0.1:9191"):
+        link = keyhall.json("accounts", "invite")["url"]
+        said = keyhall("accounts", "invite", "--role", "admin")
+    assert link.startswith("http://127.0.0.1:9191/join/")
+    assert "makes whoever opens it an admin" in said
+    assert keyhall.json("accounts", "invite")["url"].startswith("http://127.0.0.1:8484/join/")

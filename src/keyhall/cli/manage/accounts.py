@@ -10,6 +10,7 @@ import click
 
 from keyhall.cli.manage import show, words
 from keyhall.cli.manage.open import House, Where, act, options
+from keyhall.cli.serving import address
 from keyhall.flows.accounts import links, resets
 from keyhall.flows.manage.checks import Invalid
 from keyhall.flows.manage.organizations import default_project, organization_by
@@ -28,10 +29,12 @@ def accounts() -> None:
 
 
 def _url(house: House) -> str:
-    """Where people find the server: as `keyhall serve` says it."""
+    """Where people find the server: as the one that runs on the folder says it, or as `keyhall
+    serve` would."""
     from keyhall.cli.serve import url_of
 
-    return url_of(house.config.server, house.config.server.port)
+    server = house.config.server
+    return server.url.rstrip("/") or address(house.config.data) or url_of(server, server.port)
 
 
 def _state(found: SignIn) -> str:
@@ -74,6 +77,9 @@ def list_accounts(limit: int, as_json: bool, where: Where) -> None:
     found, now_us = act(where, work)
     if as_json:
         show.as_json([json_of(each) for each in found])
+        return
+    if not found:
+        show.line("Nobody has an account yet: `keyhall accounts set-up-link` prints a way in.")
         return
     show.table(
         ("ID", ("Name", "wrap"), ("E-mail", "wrap"), "State", "Operator", "Last seen"),
@@ -119,7 +125,10 @@ def show_account(account: str, as_json: bool, where: Where) -> None:
             ("State", state),
             ("Operator", "yes" if found.is_operator else "no"),
             ("Second factor", "on" if found.has_totp else "off"),
-            ("Last seen", words.when(found.last_seen_us)),
+            (
+                "Last seen",
+                f"{words.when(found.last_seen_us)} UTC" if found.last_seen_us else "never",
+            ),
             ("Created", f"{words.when(found.account.created_at_us)} UTC"),
             ("Member", ", ".join(listed) or "of nothing"),
         )
@@ -180,7 +189,9 @@ def invite(email: str, role: str, organization: str | None, as_json: bool, where
             )
         return link
 
-    says = f"It works once, within 14 days, and makes its user {role}. {SAYS[wanted]}"
+    whom = email or "whoever opens it"
+    an = "an" if role in ("owner", "admin") else "a"
+    says = f"It works once, within 14 days, and makes {whom} {an} {role}. {SAYS[wanted]}"
     _link(as_json, act(where, work), says)
 
 

@@ -11,7 +11,8 @@ from keyhall.cli.options import fail
 from keyhall.flows.engines.run_engines import Engines
 from keyhall.flows.engines.try_engine import Trial, try_engine
 from keyhall.flows.manage import engines as manage
-from keyhall.flows.manage.checks import NotFound
+from keyhall.flows.manage.checks import Invalid, NotFound
+from keyhall.policy.catalogue import status_at
 from keyhall.ports.records import EngineRecord
 
 EMBEDDED = "sandbox"
@@ -131,9 +132,12 @@ def resume(name: str, as_json: bool, where: Where) -> None:
 
 @engines.command()
 @click.argument("name")
-@click.option("--model", required=True, help="By the name that the engine knows it by.")
+@click.option(
+    "--model",
+    help="By the name that the engine knows it by.  [that of its first version]",
+)
 @options
-def test(name: str, model: str, as_json: bool, where: Where) -> None:
+def test(name: str, model: str | None, as_json: bool, where: Where) -> None:
     """Make one live call of a few tokens, with its timings. An upstream may charge it."""
 
     async def work(house: House) -> Trial:
@@ -145,7 +149,8 @@ def test(name: str, model: str, as_json: bool, where: Where) -> None:
             if engine is None:
                 why = next((note for note in made.left_out if f" {name} " in note), "")
                 raise NotFound(f"No engine {name}. {why or '`keyhall engines list` shows them.'}")
-            return await try_engine(house.store, engine, model, **house.by)
+            wanted = model or await _a_model(house, name)
+            return await try_engine(house.store, engine, wanted, **house.by)
         finally:
             await made.close()
 
@@ -162,7 +167,17 @@ def test(name: str, model: str, as_json: bool, where: Where) -> None:
             )
         )
     if not trial.is_well:
-        fail(f"{trial.engine} did not answer, {trial.step}: {trial.problem} {trial.advice}".strip())
+        problem = trial.problem.rstrip(".")
+        fail(f"{trial.engine} did not answer, {trial.step}: {problem}. {trial.advice}".strip())
+
+
+async def _a_model(house: House, engine: str) -> str:
+    """What a version that still answers calls it there."""
+    catalogue = await house.store.load_catalogue()
+    for each in catalogue.versions.values():
+        if each.engine == engine and status_at(each, house.now_us) != "retired":
+            return each.engine_model
+    raise Invalid(f"No version uses {engine} yet: name one of its models with --model.")
 
 
 def _millis(us: int | None) -> str:

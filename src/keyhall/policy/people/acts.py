@@ -1,14 +1,33 @@
 """What an audited act is called in a sentence: who did it stands before it, to what behind it."""
 
 SAYS: dict[str, str] = {
-    "account.claim": "took the hall over as",
-    "account.create": "made the account",
+    "account.change": "changed the profile of",
+    "account.claim": "took this server over as",
+    "account.create": "made the account of",
+    "account.delete": "deleted the account of",
+    "account.operator-off": "took the running of this server from",
+    "account.operator-on": "gave the running of this server to",
+    "account.password": "changed the password of",
+    "account.recovery-codes": "made new recovery codes for",
+    "account.reset": "chose a new password for",
+    "account.reset-link": "made a link for a new password of",
+    "account.resume": "let in again",
+    "account.second-factor-off": "switched off the second factor of",
+    "account.second-factor-on": "switched on the second factor of",
     "account.sign-in": "signed in as",
+    "account.suspend": "suspended",
+    "account.terms": "accepted the terms of use as",
+    "account.verify": "confirmed the address of",
     "alias.fallback": "set the fallbacks of the alias",
     "alias.move": "moved the alias",
     "ask.decline": "declined higher limits for",
     "ask.grant": "granted higher limits to",
+    "ask.write": "asked for higher limits for",
     "chain.anchor": "anchored the chain",
+    "class.end": "ended the class",
+    "class.import": "imported the class",
+    "class.pause": "paused the class",
+    "class.resume": "resumed the class",
     "credit.add": "added credit to",
     "credit.take": "took credit back from",
     "engine.add": "added the engine",
@@ -18,6 +37,7 @@ SAYS: dict[str, str] = {
     "engine.test": "tested the engine",
     "key.create": "created the key",
     "key.expire": "set the end of the key",
+    "key.hand-over": "took over the key",
     "key.limits": "changed the limits of the key",
     "key.pause": "paused the key",
     "key.rename": "renamed the key",
@@ -25,7 +45,12 @@ SAYS: dict[str, str] = {
     "key.revoke": "revoked the key",
     "key.rotate": "rotated into the key",
     "key.scopes": "changed what the key may do:",
+    "key.unrotate": "undid the rotation into the key",
+    "member.invite": "invited somebody to",
     "member.join": "joined as",
+    "member.remove": "removed the member",
+    "member.role": "changed the role of",
+    "member.withdraw": "withdrew an invitation to",
     "organization.activate_billing": "activated billing of",
     "organization.create": "made the organization",
     "organization.limits": "changed the limits of",
@@ -37,13 +62,30 @@ SAYS: dict[str, str] = {
     "project.models": "chose the models of the project",
     "project.rename": "renamed the project",
     "quota.change": "changed the budget of",
-    "quota.create": "made the budget of",
+    "quota.create": "created the budget of",
     "quota.remove": "removed the budget of",
     "tier.declare": "declared the tier",
     "version.add": "added the version",
     "version.deprecate": "deprecated the version",
     "version.price": "priced the version",
     "version.retire": "retired the version",
+}
+# Said of those who did it to themselves, with nothing behind it.
+ALONE = {
+    "account.change": "changed their profile",
+    "account.claim": "took this server over",
+    "account.create": "made an account",
+    "account.delete": "deleted their account",
+    "account.password": "changed their password",
+    "account.recovery-codes": "made new recovery codes",
+    "account.reset": "chose a new password by a link",
+    "account.second-factor-off": "switched off their second factor",
+    "account.second-factor-on": "switched on their second factor",
+    "account.sign-in": "signed in",
+    "account.terms": "accepted the terms of use",
+    "account.verify": "confirmed their address",
+    "member.join": "joined",
+    "member.remove": "left",
 }
 
 
@@ -54,3 +96,15 @@ def says(action: str) -> str:
     ('created the key', 'door: paint')
     """
     return SAYS.get(action) or action.replace(".", ": ", 1).replace("-", " ").replace("_", " ")
+
+
+def says_alone(action: str, who: str, target: str) -> str:
+    """What somebody did to themselves, as a whole sentence; empty if it is none of that.
+
+    >>> says_alone("account.sign-in", "account:acct_1", "acct_1")
+    'signed in'
+    >>> says_alone("member.role", "account:acct_1", "org_1/acct_1")
+    ''
+    """
+    did_it = who.removeprefix("account:") == target.rpartition("/")[2]
+    return ALONE.get(action, "") if did_it else ""

@@ -46,11 +46,12 @@ async def grouped(
     connection: AsyncConnection, sight: Sight, since_us: int
 ) -> list[tuple[str, int, int]]:
     """By row of the error table: how many and when the last one, newest first. Of a key that is
-    refused very often single refusals are not all kept; their number is."""
+    refused very often single refusals are not all kept; their number is. Those that were admitted
+    and failed later are among the requests that did not end well."""
     last_us = func.max(refusals.c.at_us)
     rows = (
         select(refusals.c.row, func.count(), last_us)
-        .where(refusals.c.at_us >= since_us, *_seen(sight, refusals.c))
+        .where(refusals.c.at_us >= since_us, refusals.c.is_admitted == 0, *_seen(sight, refusals.c))
         .group_by(refusals.c.row)
         .order_by(last_us.desc())
     )

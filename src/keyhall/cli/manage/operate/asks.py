@@ -50,6 +50,9 @@ def list_asks(state: Any, as_json: bool, where: Where) -> None:
     if as_json:
         show.as_json([json_of(each) for each in found])
         return
+    if not found:
+        show.line("Nobody waits for an answer." if state == "open" else "There is none.")
+        return
     show.table(
         (("No.", "right"), "State", "For", ("Wanted", "wrap"), ("Why", "wrap"), "Asked (UTC)"),
         [

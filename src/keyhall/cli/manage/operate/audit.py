@@ -58,6 +58,9 @@ def audit(
     if as_json:
         show.as_json([_json(row, names) for row in rows])
         return
+    if not rows:
+        show.line("No act is like that. `keyhall audit` without options lists all.")
+        return
     show.table(
         ("No.", "When (UTC)", ("Who", "wrap"), "Did", ("To", "wrap"), ("From", "wrap")),
         [

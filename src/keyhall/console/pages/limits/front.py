@@ -32,6 +32,11 @@ _ENDED = {
     Outcome.STALLED: ("Answers that the client stopped reading",
                       "Read the stream to its end, or close the connection."),
 }  # fmt: skip
+_ANCHORS = {
+    Outcome.ENGINE_FAILED: errors.ENGINE_FAILED.name,
+    Outcome.KEY_REVOKED: errors.KEY_REVOKED.name,
+    Outcome.STOPPED: errors.SHUTTING_DOWN.name,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,7 @@ async def _troubles(ask: Ask, sight: Sight) -> list[Trouble]:
     ]  # fmt: skip
     found += [
         Trouble(_ENDED[outcome][0], "admitted, not answered to the end", _ENDED[outcome][1],
-                count, last_us, "")
+                count, last_us, _ANCHORS.get(outcome, ""))
         for outcome, count, last_us in unfinished
         if outcome in _ENDED
     ]  # fmt: skip

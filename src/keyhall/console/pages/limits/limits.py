@@ -74,7 +74,7 @@ async def try_fit(ask: Ask) -> Response:
     pasted = ask.text("pasted")
     held = await _chosen(ask)
     if held is None:
-        raise Invalid("Make a key first: limits are those of a key.")
+        raise Invalid("Create a key first: limits are those of a key.")
     if not pasted.strip():
         return await _page(ask, 400, fit_fault="Paste a request's body, or a text.")
     if len(pasted) > PASTED_MAX:

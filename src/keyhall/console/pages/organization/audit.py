@@ -17,7 +17,7 @@ from keyhall.flows.manage.checks import Refused
 from keyhall.flows.manage.statement_text import stamp
 from keyhall.policy.forms import written
 from keyhall.policy.forms.spreadsheet import harmless
-from keyhall.policy.people.acts import SAYS, says
+from keyhall.policy.people.acts import SAYS, says, says_alone
 from keyhall.ports.records import AuditRow
 from keyhall.stores.operate import acts
 from keyhall.stores.operate.acts import Wanted
@@ -99,11 +99,12 @@ async def show(ask: Ask) -> Response:
 
 def _shown(row: AuditRow, names: dict[str, str]) -> dict[str, Any]:
     found: list[Change] = changes(row.before, row.after)
+    alone = says_alone(row.action, row.who, row.target)
     return {
         "row": row,
         "who": _who(row, names),
-        "target": _target(row, names),
-        "says": says(row.action),
+        "target": "" if alone else _target(row, names),
+        "says": alone or says(row.action),
         "changes": found,
     }
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from keyhall.console.render import THIN, count, money
+from keyhall.console.words import brief
 from keyhall.flows.observe.limit_lines import Line
 from keyhall.flows.observe.over_time import Answer, Group
 from keyhall.policy import spans
@@ -105,7 +106,7 @@ def figures(answer: Answer) -> list[dict[str, str]]:
         ("requests", "Requests", count(total.requests), "admitted"),
         ("input_tokens", "Tokens in", count(total.input_tokens), ""),
         ("output_tokens", "Tokens out", count(total.output_tokens), ""),
-        ("cost_nano", "Cost", money(total.cost_nano), "units of money"),
+        ("cost_nano", "Cost", brief(total.cost_nano), "units of the currency"),
         ("unanswered", "Not finished", count(total.unanswered), share(total)),
         ("refused", "Refused", count(total.refused), "used nothing"),
     ]
@@ -135,7 +136,7 @@ def _change(name: str, total: Amounts, before: Amounts | None) -> str:
         return ""
     was = MEASURES[name](before)
     percent = spans.change(MEASURES[name](total), was)
-    shown = money(was) if name == "cost_nano" else count(was)
+    shown = brief(was) if name == "cost_nano" else count(was)
     return f"{shown} before" if percent is None else f"{percent:+d}{THIN}%, {shown} before"
 
 
