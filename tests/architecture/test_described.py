@@ -1,5 +1,7 @@
 """The API's description is of the routes that exist: a new one without its words fails here."""
 
+from types import SimpleNamespace
+
 from starlette.routing import Route
 
 from keyhall.api.app import web
@@ -22,7 +24,7 @@ def _lane() -> set[tuple[str, str]]:
 
 def _web() -> set[tuple[str, str]]:
     """Those of the programs' application, without the page that stands for the console."""
-    app = web(None, None, behind=lambda *_: None)._inside
+    app = web(SimpleNamespace(url="http://here"), None, behind=lambda *_: None)._inside
     return {
         (method, route.path)
         for route in app.routes

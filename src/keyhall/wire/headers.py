@@ -3,7 +3,6 @@ every answer says to browsers.
 """
 
 from ipaddress import ip_address
-from urllib.parse import urlsplit
 
 from keyhall.policy.limits import WINDOW_US, Facts
 
@@ -23,8 +22,9 @@ def for_browsers(url: str) -> tuple[tuple[bytes, bytes], ...]:
     over TLS is reached in no other way from then on; an address or this machine may be another
     program's tomorrow."""
     always = ((b"x-content-type-options", b"nosniff"),)
-    parts = urlsplit(url)
-    if parts.scheme != "https" or not _is_name(parts.hostname or "localhost"):
+    scheme, _, rest = url.partition("://")
+    host = rest.partition("/")[0]
+    if scheme != "https" or host.startswith("[") or not _is_name(host.partition(":")[0]):
         return always
     return (*always, (b"strict-transport-security", _ONLY_TLS))
 
@@ -33,7 +33,7 @@ def _is_name(host: str) -> bool:
     try:
         ip_address(host)
     except ValueError:
-        return host != "localhost"
+        return host not in ("", "localhost")
     return False
 
 
