@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -82,7 +83,7 @@ def is_chosen(workload: dict[str, Any], selector: dict[str, str]) -> bool:
 @pytest.fixture(scope="module")
 def real_paths() -> set[str]:
     """The paths that the server answers beside `/v1`."""
-    marked: Any = api.web(None, None)  # type: ignore[arg-type] - no route is called
+    marked: Any = api.web(SimpleNamespace(url="http://here"), None)  # no route is called
     return {route.path for route in marked._inside.routes}
 
 
