@@ -9,7 +9,17 @@ from keyhall.console.routes import ROUTES
 BYTES_MAX = 100_000
 LOOKS = [(scheme, width) for scheme in ("light", "dark") for width in (360, 1280)]
 DOOR = ["/sign-in", "/sign-up", "/forgotten"]
-NOT_PAGES = ("/live/", "/data", ".json", ".csv", ".md", ".txt", "/export", "/requests/new")
+NOT_PAGES = (
+    "/live/",
+    "/data",
+    ".json",
+    ".csv",
+    ".md",
+    ".txt",
+    "/export",
+    "/requests/new",
+    "/palette",
+)
 
 
 def pages() -> list[str]:

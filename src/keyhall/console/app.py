@@ -34,7 +34,7 @@ def pages(console: Console, plain: Plain) -> ASGIApp:
         if "text/html" not in request.headers.get("accept", ""):
             return await plain(request, error)
         title, said = _WORDS.get(error.status_code, ("That was not done", error.detail))
-        response = await gate.problem(console, request, error.status_code, title, said)
+        response = await gate.not_there(console, request, error.status_code, title, said)
         response.headers.update(gate.SAFE_HEADERS)
         return response
 

@@ -106,7 +106,7 @@ async def _answer(console: Console, page: Page, request: Request) -> Response:
         response.headers["retry-after"] = str(max(1, -(-error.wait_us // 1_000_000)))
         return response
     except Refused as error:
-        return ask.page("problem.html", 400, title="That was not done", said=str(error))
+        return ask.page("problem.html", 400, title=_refused_title(page), said=str(error))
     finally:
         await ask.form.close()  # Files that came with it are on disk until then.
 
@@ -117,6 +117,10 @@ def _refused(ask: Ask, page: Page, reason: str) -> None:
     facts = {"account": who, "method": page.method, "path": page.path, "reason": reason}
     request_id = ask.request.scope.get("keyhall.request_id", "")
     _log.warning("page_refused", {"request_id": f"req_{request_id}", **facts, "ip": ask.sits.ip})
+
+
+def _refused_title(page: Page) -> str:
+    return "That was not done" if page.method == "POST" else "This cannot be opened"
 
 
 def _has_new_terms(console: Console, who: Person) -> bool:
@@ -136,6 +140,19 @@ def _terms_first(request: Request) -> Response:
 def _wanted(request: Request) -> str:
     wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     return quote(wanted, safe="/")
+
+
+async def not_there(
+    console: Console, request: Request, status: int, title: str, said: str
+) -> Response:
+    """What is wrong with the address itself, with the menu for whoever is signed in."""
+    cookie = request.cookies.get(session_cookie(console))
+    try:
+        who = await sessions.person(console.desk, cookie) if cookie else None
+    except StoreAway:
+        who = None
+    ask = Ask(request, console, who, sits(console, request), render=render)
+    return ask.page("problem.html", status, title=title, said=said)
 
 
 async def problem(

@@ -1,7 +1,7 @@
 """Every page there is: the only table of the console's addresses."""
 
 from keyhall.console.gate import Page
-from keyhall.console.pages import docs, entrance, home, playground
+from keyhall.console.pages import docs, entrance, home, palette, playground
 from keyhall.console.pages.account import data, doors, factor, profile
 from keyhall.console.pages.keys import listing, making, rotating, showing
 from keyhall.console.pages.limits import first_run, front, limits
@@ -21,6 +21,7 @@ from keyhall.console.pages.usage import requests, usage
 ROUTES: tuple[Page, ...] = (
     *entrance.ROUTES,
     *home.ROUTES,
+    *palette.ROUTES,
     *playground.ROUTES,
     *docs.ROUTES,
     *usage.ROUTES,

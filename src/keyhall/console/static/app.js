@@ -89,22 +89,54 @@ function openPalette() {
   input.focus();
 }
 
+const PALETTE_MAX = 16;
+let wantedLast = "";
+let askingSoon = 0;
+
+// Pages of the menu at once, then what the server knows by that name: keys, and the documentation.
 function fillPalette(wanted) {
+  const words = wanted.trim().toLowerCase();
+  const links = $$(".menu a, [data-palette-link]")
+    .filter((link) => link.textContent.toLowerCase().includes(words))
+    .map((link) => ({ href: link.getAttribute("href"), name: link.textContent.trim(), kind: "" }));
+  wantedLast = words;
+  clearTimeout(askingSoon);
+  showPalette(links, words ? "Looking further…" : "");
+  if (!words) return;
+  askingSoon = setTimeout(async () => {
+    let more = [];
+    try {
+      const answer = await fetch(`/palette?q=${encodeURIComponent(words)}`);
+      if (answer.ok) more = await answer.json();
+    } catch { /* The pages of the menu are there without it. */ }
+    if (words === wantedLast) showPalette([...links, ...more], "Nothing is called so.");
+  }, 120);
+}
+
+function showPalette(found, otherwise) {
   const list = $("#palette-list");
-  const words = wanted.toLowerCase();
-  const links = $$(".menu a, [data-palette-link]").filter((link) =>
-    link.textContent.toLowerCase().includes(words));
-  list.replaceChildren(...links.slice(0, 12).map((link, index) => {
+  const chosen = $("[aria-selected='true']", list)?.dataset.href;
+  const seen = new Map(found.map((each) => [each.href, each]));
+  const shown = [...seen.values()].slice(0, PALETTE_MAX);
+  const kept = Math.max(0, shown.findIndex((each) => each.href === chosen));
+  list.replaceChildren(...shown.map((each, index) => {
     const item = document.createElement("li");
     item.role = "option";
     item.id = `palette-${index}`;
-    item.textContent = link.textContent.trim();
-    item.dataset.href = link.getAttribute("href");
-    item.setAttribute("aria-selected", String(index === 0));
+    item.dataset.href = each.href;
+    item.setAttribute("aria-selected", String(index === kept));
+    const name = document.createElement("span");
+    name.className = "name";
+    name.textContent = each.name;
+    const kind = document.createElement("span");
+    kind.className = "soft";
+    kind.textContent = each.kind;
+    item.append(name, " ", kind);
     item.addEventListener("click", () => { location.href = item.dataset.href; });
     return item;
   }));
-  $("#palette input").setAttribute("aria-activedescendant", links.length ? "palette-0" : "");
+  $("#palette-none").textContent = shown.length ? "" : otherwise;
+  $("#palette input").setAttribute("aria-activedescendant", shown.length ? `palette-${kept}` : "");
 }
 
 function movePalette(step) {
@@ -187,6 +219,7 @@ door.addEventListener("message", () => { if (csrf()) location.replace("/sign-in"
 // --- Start ---------------------------------------------------------------------------------------
 
 localTimes();
+$('main [aria-invalid="true"]')?.focus();  // What was sent back: to what has to be mended first.
 for (const line of $$(".said .toast-line")) setTimeout(() => line.remove(), 8000);
 const letters = $("[data-letters]");
 if (letters) {

@@ -66,7 +66,7 @@ SAYS: dict[Role, str] = {
     "owner": "Everything in the organization. The last owner cannot leave.",
     "admin": "Everything in the organization, but owners stay owners.",
     "member": "Own keys, own usage, the playground.",
-    "reviewer": "As a member, and the review queue.",
+    "reviewer": "As a member. Reviewing answers will be theirs; it is not there yet.",
     "billing": "Usage, budgets and statements. No keys.",
     "reader": "Sees everything in the organization and changes nothing.",
 }

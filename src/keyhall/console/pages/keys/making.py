@@ -50,7 +50,10 @@ async def make(ask: Ask) -> Response:
     new = form.new_key(ask, chosen)
     if chosen.faults:
         return _form_page(
-            ask, chosen, form.told(ask, chosen, new), "Some of it cannot be done as it is."
+            ask,
+            chosen,
+            form.told(ask, chosen, new),
+            "The key was not created yet: mend what is marked.",
         )
     try:
         fresh = await keys.create(

@@ -26,6 +26,7 @@ async def show_all(ask: Ask) -> Response:
         catalogue = await rows.load(connection)
         aliases = await rows.list_aliases(connection)
         week = await traffic.requests_by_version(connection, ask.now_us - WEEK_US)
+    named = set(catalogue.aliases.values())
     return ask.page(
         "operate/models.html",
         versions=[
@@ -37,7 +38,11 @@ async def show_all(ask: Ask) -> Response:
             )
             for version in sorted(
                 catalogue.versions.values(),
-                key=lambda each: (status_at(each, ask.now_us) == "retired", -each.number),
+                key=lambda each: (
+                    status_at(each, ask.now_us) == "retired",
+                    each.name not in named,  # What callers get comes before what stands by.
+                    -each.number,
+                ),
             )
         ],
         aliases=aliases,
