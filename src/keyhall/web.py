@@ -82,6 +82,4 @@ def sign_up_of(config: Config) -> SignUp:
     wanted = config.console.sign_up
     if wanted != "auto":
         return wanted
-    host = config.server.host
-    is_here = host == "localhost" or any(each.is_loopback for each in access.addresses(host))
-    return "open" if is_here and not config.server.trusted_proxies else "invite"
+    return "open" if config.is_for_this_machine else "invite"

@@ -5,7 +5,7 @@ import re
 
 import pytest
 from browsing import PASSWORD
-from pyotp import TOTP
+from console_data import STEP_S, code, switched_on
 from told import MailServer
 
 from keyhall.config import Alerts, Console, Server
@@ -13,27 +13,7 @@ from keyhall.flows.accounts import resets
 from keyhall.ports.records import Actor
 from keyhall.stores.accounts import people
 
-STEP_S = 30
 ADA = {"email": "ada@example.org", "password": PASSWORD}
-
-
-async def switched_on(hall):
-    """Ada's second factor, and her recovery codes. A step has passed since it was confirmed."""
-    browser = hall.browser
-    await browser.visit("/account/second-factor")
-    await browser.send("/account/second-factor/begin", password=PASSWORD)
-    totp = TOTP(browser.page.find(id="secret").get_text().replace(" ", ""))
-    assert browser.page.find("img", {"class": "qr"})["src"].startswith("data:image/svg+xml")
-    fields = {"code": code(hall, totp)}
-    assert await browser.send("/account/second-factor/confirm", **fields) == 200
-    codes = browser.page.find(id="codes").get_text().split()
-    assert len(codes) == 10
-    hall.server.clock.advance(STEP_S)
-    return totp, codes
-
-
-def code(hall, totp):
-    return totp.at(hall.now_us // 1_000_000)
 
 
 async def at_the_second_door(hall):

@@ -1,6 +1,7 @@
 """Data for pages, and how tests look at what they show."""
 
-from browsing import Browser
+from browsing import PASSWORD, Browser
+from pyotp import TOTP
 
 from keyhall.policy.metering import Endpoint, Outcome, Usage, UsageSource
 from keyhall.stores import notes, organizations
@@ -65,3 +66,25 @@ def facts(browser: Browser) -> dict[str, str]:
         term.get_text(strip=True): " ".join(term.find_next("dd").get_text(" ").split())
         for term in browser.page.find_all("dt")
     }
+
+
+STEP_S = 30  # of a second factor's clock
+
+
+async def switched_on(hall):
+    """Ada's second factor, and her recovery codes. A step has passed since it was confirmed."""
+    browser = hall.browser
+    await browser.visit("/account/second-factor")
+    await browser.send("/account/second-factor/begin", password=PASSWORD)
+    totp = TOTP(browser.page.find(id="secret").get_text().replace(" ", ""))
+    assert browser.page.find("img", {"class": "qr"})["src"].startswith("data:image/svg+xml")
+    fields = {"code": code(hall, totp)}
+    assert await browser.send("/account/second-factor/confirm", **fields) == 200
+    codes = browser.page.find(id="codes").get_text().split()
+    assert len(codes) == 10
+    hall.server.clock.advance(STEP_S)
+    return totp, codes
+
+
+def code(hall, totp):
+    return totp.at(hall.now_us // 1_000_000)

@@ -23,6 +23,7 @@ import platformdirs
 from keyhall.config.alerts import Alerts, mistakes
 from keyhall.config.console import Console
 from keyhall.config.sections import Database, Keys, Log, Redis, Sandbox, Section, Server, Upstream
+from keyhall.policy.access import names_this_machine
 from keyhall.policy.keys import parse_peppers
 from keyhall.policy.proxies import TrustedProxies
 from keyhall.policy.secrets import MASK, Secret
@@ -57,6 +58,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     tiers: dict[str, Tier] = {}
     environ: dict[str, str] = {}  # for `--key-env NAME` of engines
     sources: dict[tuple[str, str], Source] = {}  # of settings that are not left to their default
+
+    @property
+    def is_for_this_machine(self) -> bool:
+        """Nobody else can ask: it listens on loopback, and neither a proxy nor an address of its
+        own says that others reach it."""
+        server = self.server
+        named = [server.host, urlsplit(server.url).hostname or ""] if server.url else [server.host]
+        return not server.trusted_proxies and all(map(names_this_machine, named))
 
     def __repr__(self) -> str:
         return f"Config(data={str(self.data)!r}, ...)"  # The environment is full of secrets.

@@ -3,11 +3,12 @@
 from collections.abc import Awaitable, Callable
 
 from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from keyhall.console import gate, static
 from keyhall.console.context import Console
@@ -34,23 +35,38 @@ def pages(console: Console, plain: Plain) -> ASGIApp:
         if "text/html" not in request.headers.get("accept", ""):
             return await plain(request, error)
         title, said = _WORDS.get(error.status_code, ("That was not done", error.detail))
-        response = await gate.not_there(console, request, error.status_code, title, said)
-        response.headers.update(gate.SAFE_HEADERS)
-        return response
+        return await gate.not_there(console, request, error.status_code, title, said)
 
     async def failed(request: Request, error: Exception) -> Response:
         request_id = request.scope.get("keyhall.request_id", "")
         console.hall.log_failure(request_id, error)
         said = f"The mistake is ours, and stands in the server's log as req_{request_id}."
-        response = await gate.problem(console, request, 500, "Something broke", said)
-        response.headers.update(gate.SAFE_HEADERS)
-        return response
+        return await gate.problem(console, request, 500, "Something broke", said)
 
     routes = [_route(console, page) for page in ROUTES]
     routes.append(Route(f"{static.PREFIX}{{name:path}}", static.serve))
     app = Starlette(routes=routes, exception_handlers={HTTPException: refused, 500: failed})
     app.router.redirect_slashes = False
-    return app
+    return _Safe(app, console.is_secure)
+
+
+class _Safe:
+    """Puts the headers on that every answer carries, files and refusals too."""
+
+    def __init__(self, inside: ASGIApp, is_secure: bool) -> None:
+        self._inside = inside
+        self._headers = gate.SAFE_HEADERS | (gate.SECURE_HEADERS if is_secure else {})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_safe(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(raw=list(message["headers"]))
+                for name, value in self._headers.items():
+                    headers.setdefault(name, value)
+                message = {**message, "headers": headers.raw}
+            await send(message)
+
+        await self._inside(scope, receive, send_safe)
 
 
 def _route(console: Console, page: Page) -> Route:

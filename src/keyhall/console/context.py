@@ -176,10 +176,12 @@ class Ask:
 
     @property
     def csrf(self) -> str:
-        """What every form of this session carries."""
-        return "" if self.who is None else csrf_of(self.console, self.who.session.id)
+        """What every form of this session carries: it says which organization its page was of."""
+        if self.who is None:
+            return ""
+        return csrf_of(self.console, self.who.session.id, self.who.organization_id)
 
 
-def csrf_of(console: Console, session_id: str) -> str:
-    text = b"csrf:" + session_id.encode()
-    return hmac.new(console.peppers[0], text, sha256).hexdigest()[:32]
+def csrf_of(console: Console, session_id: str, organization_id: str) -> str:
+    text = f"csrf:{session_id}:{organization_id}".encode()
+    return f"{organization_id}.{hmac.new(console.peppers[0], text, sha256).hexdigest()[:32]}"

@@ -10,6 +10,7 @@ The console never reads an Authorization header, and `/v1` never reads a cookie.
 
 import hmac
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -25,6 +26,7 @@ from keyhall.console.render import render
 from keyhall.flows.accounts import sessions
 from keyhall.flows.accounts.desk import From, SlowDown
 from keyhall.flows.manage.checks import NotFound, Refused
+from keyhall.policy.access import names_this_machine
 from keyhall.policy.people.roles import Permission
 from keyhall.ports.people import Person
 from keyhall.ports.store import StoreAway
@@ -36,6 +38,7 @@ Handler = Callable[[Ask], Awaitable[Response]]
 
 FORM_BYTES_MAX = 1 << 20  # A class list of thousands fits.
 FIELDS_MAX = 300
+_UTF_8 = re.compile(r';\s*charset="?utf-8"?\s*(?=;|$)')
 # What is there for whoever has not accepted the newest terms of use.
 BEFORE_TERMS = frozenset({"/terms", "/sign-in", "/sign-out", "/theme"})
 
@@ -49,6 +52,9 @@ SAFE_HEADERS = {
     "cache-control": "no-store",
 }
 
+# Where cookies travel over TLS alone: whoever came once never again comes without it.
+SECURE_HEADERS = {"strict-transport-security": "max-age=31536000"}
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -61,14 +67,12 @@ class Page:
 
 
 async def answer(console: Console, page: Page, request: Request) -> Response:
-    """The page, or what stands in its place; with the headers that every page carries."""
+    """The page, or what stands in its place."""
     try:
         response = await _answer(console, page, request)
     except StoreAway:
         said = "The database does not answer. Try again in a moment; nothing was changed."
         response = await problem(console, request, 503, "Not now", said)
-    for name, value in SAFE_HEADERS.items():
-        response.headers.setdefault(name, value)
     ask = Ask(request, console, None, sits(console, request))
     if ask.cookie(FLASH) and response.status_code == 200:
         ask.forget(response, FLASH)
@@ -90,14 +94,14 @@ async def _answer(console: Console, page: Page, request: Request) -> Response:
     if page.method == "POST":
         if not is_ours(console, request):
             _refused(ask, page, "from another site")
-            said = "This form was sent from another site, so nothing was done."
-            return ask.page("problem.html", 403, title="Not from here", said=said)
+            return ask.page("problem.html", 403, title="Not from here", said=_foreign(ask))
         ask.form = await _form(request)
-        if who is not None and not _has_token(console, ask, who.session.id):
+        if who is not None and (said := _stale(page, ask, who)):
             _refused(ask, page, "without the session's token")
-            said = "This page was open for too long or in another session. Load it again."
             return ask.page("problem.html", 403, title="Open it again", said=said)
     try:
+        if not _is_text(ask):
+            raise Refused("It holds a character of no text (U+0000), so nothing was done.")
         return await page.handler(ask)
     except NotFound as error:
         return ask.page("problem.html", 404, title="Not found", said=str(error))
@@ -146,7 +150,7 @@ async def not_there(
     console: Console, request: Request, status: int, title: str, said: str
 ) -> Response:
     """What is wrong with the address itself, with the menu for whoever is signed in."""
-    cookie = request.cookies.get(session_cookie(console))
+    cookie = request.cookies.get(console.cookie(SESSION))
     try:
         who = await sessions.person(console.desk, cookie) if cookie else None
     except StoreAway:
@@ -192,16 +196,49 @@ def is_ours(console: Console, request: Request) -> bool:
         return site == "same-origin"
     if origin == "null":
         return False
-    host = urlsplit(origin).netloc
-    own = {request.headers.get("host", ""), urlsplit(console.url).netloc}
-    return bool(host) and host in own
+    sent, ours = urlsplit(origin), urlsplit(console.url)
+    if console.is_secure and sent.scheme != "https":
+        return False
+    named = request.headers.get("host", "")
+    own = {ours.netloc, named if knows(console, named) else ""}
+    return bool(sent.netloc) and sent.netloc in own
+
+
+def _foreign(ask: Ask) -> str:
+    """What whoever runs the server needs to know, where it is a proxy that nobody told it of."""
+    named = ask.request.headers.get("host", "")[:200]
+    if knows(ask.console, named):
+        return "This form was sent from another site, so nothing was done."
+    return (
+        f"This server does not know that it is called {named}, so nothing was done. If it is, its "
+        "settings have to say so: url in the section server."
+    )
+
+
+def knows(console: Console, named: str) -> bool:
+    """Whether a Host header names this server. One that is for its own machine alone is asked by
+    that machine's names and by no others: whoever owns a name may point it at 127.0.0.1, and have
+    browsers there take our pages for theirs."""
+    host = urlsplit(f"//{named}").hostname or ""
+    return not console.config.is_for_this_machine or names_this_machine(host)
+
+
+def _is_text(ask: Ask) -> bool:
+    """PostgreSQL keeps every character but one, which nobody types."""
+    given = (*ask.request.path_params.values(), *ask.request.query_params.values())
+    sent = (value for _, value in ask.form.multi_items() if isinstance(value, str))
+    return not any("\0" in each for each in (*given, *sent))
 
 
 async def _form(request: Request) -> FormData:
     length = request.headers.get("content-length", "")
     if not length.isdigit() or int(length) > FORM_BYTES_MAX:
         raise HTTPException(413, "A form has a length of at most 1 MiB.")
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind, _, more = request.headers.get("content-type", "").lower().partition(";")
+    kind = kind.strip()
+    if "charset" in _UTF_8.sub("", f";{more}"):
+        # Browsers send UTF-8, and of others some take minutes to be read, or hold no text.
+        raise HTTPException(415, "A form in UTF-8 was expected.")
     if kind not in ("application/x-www-form-urlencoded", "multipart/form-data"):
         raise HTTPException(415, "A form was expected.")
     try:
@@ -210,6 +247,14 @@ async def _form(request: Request) -> FormData:
         raise HTTPException(400, "The form did not come whole.") from None
 
 
-def _has_token(console: Console, ask: Ask, session_id: str) -> bool:
+def _stale(page: Page, ask: Ask, who: Person) -> str:
+    """What is wrong with the form's token, if anything is. A form acts on the organization that
+    its page was of: who has turned to another one since, in another tab, shall look again."""
     given = ask.text("csrf") or ask.request.headers.get("x-csrf", "")
-    return hmac.compare_digest(given.encode(), csrf_of(console, session_id).encode())
+    organization_id = given.rpartition(".")[0]
+    right = csrf_of(ask.console, who.session.id, organization_id)
+    if not hmac.compare_digest(given.encode(), right.encode()):
+        return "This page was open for too long or in another session. Load it again."
+    if page.needs not in ("anyone", "signed-in") and organization_id != who.organization_id:
+        return "You look at another organization now than when this page was opened. Load it again."
+    return ""

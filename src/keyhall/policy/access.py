@@ -122,6 +122,15 @@ def addresses(ip: str) -> tuple[IPv4Address | IPv6Address, ...]:
     return (address,)
 
 
+def names_this_machine(host: str) -> bool:
+    """Whether a host's name or address means the machine itself, wherever it is asked.
+
+    >>> names_this_machine("localhost"), names_this_machine("::1"), names_this_machine("10.0.0.1")
+    (True, True, False)
+    """
+    return host == "localhost" or any(each.is_loopback for each in addresses(host))
+
+
 def names(patterns: tuple[str, ...], name: str) -> bool:
     """Whether a name is one of these, where `*` stands for any characters, also none."""
     return name in patterns or any(_fits(pattern, name) for pattern in patterns)

@@ -153,6 +153,14 @@ async def find_project(connection: AsyncConnection, wanted: str) -> list[Project
     return []
 
 
+async def has_project_named(connection: AsyncConnection, organization_id: str, name: str) -> bool:
+    """Whether the organization has a project of that name; what is elsewhere has no say."""
+    query = select(projects.c.id).where(
+        projects.c.organization_id == organization_id, projects.c.name == name
+    )
+    return await connection.scalar(query.limit(1)) is not None
+
+
 async def set_default_project(connection: AsyncConnection, project_id: str) -> None:
     await notes.set_fact(connection, _DEFAULT_PROJECT, project_id)
 

@@ -149,7 +149,7 @@ def _link(as_json: bool, link: Secret, says: str) -> None:
 @accounts.command("set-up-link")
 @options
 def set_up_link(as_json: bool, where: Where) -> None:
-    """Print a new link that makes the first account, while nobody can sign in.
+    """Print a new link that makes the first account, while nobody runs the server.
 
     Links before it stop working.
     """
@@ -158,7 +158,7 @@ def set_up_link(as_json: bool, where: Where) -> None:
         found = await links.set_up(house.store, _url(house), house.now_us)
         if found is None:
             raise Invalid(
-                "Somebody can sign in already: `keyhall accounts list` shows who. They invite "
+                "Somebody runs this server already: `keyhall accounts list` shows who. They invite "
                 "others, or `keyhall accounts invite` does."
             )
         return found

@@ -1,11 +1,13 @@
 """Before the door: signing in and up, invitations, the set-up link; and out again."""
 
+from urllib.parse import urlencode
+
 from starlette.responses import Response
 
 from keyhall.console.context import SESSION, Ask
 from keyhall.console.gate import Page
 from keyhall.flows.accounts import links, sessions, sign_in, sign_up
-from keyhall.flows.accounts.desk import Denied
+from keyhall.flows.accounts.desk import Denied, SlowDown
 from keyhall.flows.accounts.sign_up import NewAccount
 from keyhall.flows.manage.checks import Refused
 from keyhall.policy.people.letting_in import PENDING_LIFE_US, SESSION_LIFE_US
@@ -67,7 +69,8 @@ async def do_sign_in(ask: Ask) -> Response:
     except Denied as error:
         return _sign_in_page(ask, wanted, str(error), 429 if "Wait" in str(error) else 401)
     if is_pending:
-        return await enter(ask, f"/second-factor?next={wanted}", cookie, PENDING_SECONDS)
+        further = f"/second-factor?{urlencode({'next': wanted})}"
+        return await enter(ask, further, cookie, PENDING_SECONDS)
     return await enter(ask, wanted, cookie, SESSION_SECONDS)
 
 
@@ -121,6 +124,8 @@ async def show_sign_up(ask: Ask) -> Response:
 async def do_sign_up(ask: Ask) -> Response:
     try:
         cookie = await sign_up.sign_up(ask.console.desk, _given(ask), ask.sits)
+    except SlowDown:
+        raise
     except Refused as error:
         return _sign_up_page(ask, str(error))
     said = "Welcome. Your account and its first project are there."

@@ -55,10 +55,10 @@ def address(url: str, kind: LinkKind, token: Secret) -> str:
 
 
 async def set_up(store: SqlStore, url: str, now_us: int) -> Secret | None:
-    """A fresh set-up link while nobody can sign in yet; older ones stop working. None once
-    somebody can."""
+    """A fresh set-up link while nobody runs the hall yet; older ones stop working. None once
+    somebody does: whoever was faster to sign up keeps nobody from that."""
     async with store.writing() as connection:
-        if await people.has_any(connection):
+        if await people.other_operators(connection, ""):
             return None
         await sessions.withdraw_links(connection, kind="set-up")
         project = await organizations.default_project(connection)

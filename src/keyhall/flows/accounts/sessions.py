@@ -29,7 +29,9 @@ async def begin(
 ) -> Secret:
     """A new session, and what its cookie shall hold. One that is `is_pending` opens nothing but the
     page that asks for the second factor."""
-    known = await sessions.of_account(connection, account_id, now_us)
+    of_account = await sessions.of_account(connection, account_id, now_us)
+    # Who has the password alone ends no session of whoever has the second factor too.
+    known = [each for each in of_account if each.is_pending == is_pending]
     if len(known) >= SESSIONS_MAX:
         await sessions.end(connection, [each.id for each in known[SESSIONS_MAX - 1 :]])
     await sessions.sweep(connection, now_us, now_us - FORGOTTEN_US)

@@ -9,6 +9,7 @@ is not in it; it may be somebody's password in the wrong field.
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -141,6 +142,12 @@ def letters_to(email: str, sits: From) -> dict[str, str]:
     }
 
 
+def accounts_from(sits: From) -> dict[str, str]:
+    """What slows down who makes many accounts, or tries which addresses have one."""
+    network = letting_in.network(sits.ip)
+    return {"network": f"network:{network}", "accounts from a network": f"accounts-of:{network}"}
+
+
 async def begin_try(desk: Desk, subjects: dict[str, str]) -> None:
     """Count a try before it is looked at: many at the same moment are as slow as one after the
     other. `was_right` takes it back. Raises SlowDown while any of the subjects has to wait."""
@@ -163,9 +170,12 @@ async def begin_try(desk: Desk, subjects: dict[str, str]) -> None:
 async def was_right(connection: AsyncConnection, subjects: dict[str, str]) -> None:
     """It was no failure: the account's are forgotten, and the others' are one less again."""
     account = subjects["account"]
-    others = [each for each in subjects.values() if each != account]
-    tries = await rows.tries(connection, others)
     await rows.forget_tries(connection, [account])
+    await take_back(connection, [each for each in subjects.values() if each != account])
+
+
+async def take_back(connection: AsyncConnection, subjects: Sequence[str]) -> None:
+    tries = await rows.tries(connection, subjects)
     await rows.note_tries(
         connection, {name: letting_in.not_failed(each) for name, each in tries.items()}
     )

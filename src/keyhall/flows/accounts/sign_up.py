@@ -42,16 +42,12 @@ async def claim(desk: Desk, token: str, new: NewAccount, sits: From) -> Secret:
         link = await links.use(connection, "set-up", token, now_us)
         assert link.account_id is not None
         await _free_address(connection, wanted.email, but=link.account_id)
-        await people.rename(connection, link.account_id, name=wanted.name, email=wanted.email)
-        await people.add_sign_in(
-            connection,
-            link.account_id,
-            password=hashed,
-            now_us=now_us,
-            is_operator=True,
-            terms_version=desk.terms_version if desk.terms_url else None,
-        )
+        found = await people.find(connection, link.account_id)
+        if found is not None and found.has_password:
+            deny("This server has been claimed already. Sign in, or reset the password.")
         account = Account(link.account_id, wanted.name, wanted.email, now_us)
+        await _set_first_password(connection, desk, account, hashed, now_us)
+        await people.set_fields(connection, account.id, is_operator=1)
         await _witness(connection, sits.actor(account.id), now_us, "account.claim", account)
         text = await sessions.begin(connection, account.id, sits, now_us, is_pending=False)
     await profile.welcome(desk, account, sits)
@@ -90,19 +86,26 @@ async def _claim_member(
     if not await links.may_claim(connection, account_id, organization_id):
         deny("This account has an owner already. Sign in, or reset the password.")
     account = Account(account_id, wanted.name, wanted.email, now_us)
-    await people.rename(connection, account_id, name=wanted.name, email=wanted.email)
-    await people.ensure_sign_in(connection, account_id, now_us)
+    await _set_first_password(connection, desk, account, hashed, now_us)
+    await _witness(connection, sits.actor(account_id), now_us, "account.claim", account)
+    return account
+
+
+async def _set_first_password(
+    connection: AsyncConnection, desk: Desk, account: Account, hashed: str, now_us: int
+) -> None:
+    """Name, address and password of an account that was there before its owner."""
+    await people.rename(connection, account.id, name=account.name, email=account.email)
+    await people.ensure_sign_in(connection, account.id, now_us)
     accepted = desk.terms_version if desk.terms_url else None
     await people.set_fields(
         connection,
-        account_id,
+        account.id,
         password=hashed,
         password_at_us=now_us,
         terms_version=accepted,
         terms_at_us=None if accepted is None else now_us,
     )
-    await _witness(connection, sits.actor(account_id), now_us, "account.claim", account)
-    return account
 
 
 async def accept(desk: Desk, token: str, account: Account, sits: From) -> Link:
@@ -123,15 +126,17 @@ async def sign_up(desk: Desk, new: NewAccount, sits: From) -> Secret:
     """Make an account with an organization of its own. Raises Denied, SlowDown."""
     if desk.sign_up in ("closed", "invite"):
         deny("Accounts are made by invitation here. Ask whoever runs this server.")
-    network = letting_in.network(sits.ip)
-    await sign_in.begin_try(desk, {"accounts from a network": f"accounts-of:{network}"})
-    wanted, hashed = await _checked(desk, new)
+    wanted = _read(desk, new)
     if desk.sign_up == "domains" and not letting_in.in_domains(wanted.email, desk.domains):
         deny(f"Only addresses of {', '.join(desk.domains)} may sign up here.")
+    subjects = sign_in.accounts_from(sits)
+    await sign_in.begin_try(desk, subjects)
+    hashed = await passwords.hashed(new.password)
     now_us = desk.clock.now_us()
     async with desk.store.writing() as connection:
         account = await _make(connection, desk, wanted, hashed, sits, now_us)
         await _organization(connection, account, now_us, sits.actor(account.id))
+        await sign_in.take_back(connection, [subjects["network"]])
         text = await sessions.begin(connection, account.id, sits, now_us, is_pending=False)
     await profile.welcome(desk, account, sits)
     return text
@@ -139,6 +144,11 @@ async def sign_up(desk: Desk, new: NewAccount, sits: From) -> Secret:
 
 async def _checked(desk: Desk, new: NewAccount) -> tuple[NewAccount, str]:
     """What was written, in the form it is kept; and the password's hash."""
+    wanted = _read(desk, new)
+    return wanted, await passwords.hashed(new.password)
+
+
+def _read(desk: Desk, new: NewAccount) -> NewAccount:
     name = checks.name(new.name)
     email = letting_in.email(new.email)
     if email is None:
@@ -146,8 +156,7 @@ async def _checked(desk: Desk, new: NewAccount) -> tuple[NewAccount, str]:
     passwords.check(desk, new.password, name, email)
     if desk.terms_url and not new.accepts_terms:
         deny("Read the terms of use and say that you accept them.")
-    hashed = await passwords.hashed(new.password)
-    return NewAccount(name, email, new.password, new.accepts_terms), hashed
+    return NewAccount(name, email, new.password, new.accepts_terms)
 
 
 async def _free_address(connection: AsyncConnection, email: str, *, but: str | None = None) -> None:

@@ -182,8 +182,7 @@ async def create_project(
 
 
 async def _free_name(connection: AsyncConnection, organization_id: str, name: str) -> None:
-    same = await rows.find_project(connection, name)
-    if any(project.organization_id == organization_id for project in same):
+    if await rows.has_project_named(connection, organization_id, name):
         raise Invalid(f"There is a project called '{name}' already.")
 
 

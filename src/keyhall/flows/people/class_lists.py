@@ -152,8 +152,7 @@ async def _projects(
                 raise checks.NotFound("There is no such project.")
             found[each] = known[0]
             continue
-        same = await organizations.find_project(connection, name)
-        if any(project.organization_id == organization_id for project in same):
+        if await organizations.has_project_named(connection, organization_id, name):
             deny(f"There is a project called '{name}' already. Choose it, or another name.")
         drawn = draw(os.urandom(form.ENTROPY_BYTES), form.ID_LENGTH)
         made = Project(f"proj_{drawn}", organization_id, name, now_us)

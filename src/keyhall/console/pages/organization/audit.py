@@ -24,6 +24,7 @@ from keyhall.stores.operate.acts import Wanted
 
 PAGE = 50
 EXPORTED_MAX = 20_000
+SOUGHT_MAX = 200  # characters
 DAY_US = 86_400_000_000
 COLUMNS = ("number", "at", "who", "name", "origin", "action", "target", "target_name", "before",
            "after")  # fmt: skip
@@ -33,9 +34,9 @@ def _wanted(ask: Ask) -> Wanted:
     before = written.whole(ask.query("before"))
     until_us = given.day_us(ask.query("until"), "until")
     return Wanted(
-        action=ask.query("action").strip(),
-        who=ask.query("who").strip(),
-        target=ask.query("target").strip(),
+        action=ask.query("action").strip()[:SOUGHT_MAX],
+        who=ask.query("who").strip()[:SOUGHT_MAX],
+        target=ask.query("target").strip()[:SOUGHT_MAX],
         since_us=given.day_us(ask.query("since"), "since"),
         until_us=None if until_us is None else until_us + DAY_US,
         before_number=before,

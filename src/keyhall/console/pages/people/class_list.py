@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from keyhall.console.context import Ask
 from keyhall.console.gate import Page
+from keyhall.console.pages.keys import form
 from keyhall.flows.accounts import tokens
 from keyhall.flows.manage.checks import Invalid, Refused
 from keyhall.flows.people import class_ends, class_lists
@@ -31,10 +32,10 @@ async def show(ask: Ask) -> Response:
 async def _page(
     ask: Ask, text: str, found: ClassList | None = None, class_id: str = "", fault: str = ""
 ) -> Response:
-    organization_id = ask.person.sight.organization_id
+    place = await form.organization_of(ask)
     async with ask.store.reading() as connection:
         projects = await organizations.list_projects(
-            connection, organization_id=organization_id, limit=PROJECTS_LISTED
+            connection, organization_id=place.id, limit=PROJECTS_LISTED
         )
     lines = [] if found is None else sorted(found.lines, key=lambda each: not each.fault)
     names = {each.id: each.name for each in projects}
@@ -47,7 +48,7 @@ async def _page(
         hidden=max(0, len(lines) - SHOWN),
         class_id=class_id,
         projects=projects,
-        tiers=sorted(ask.console.tiers()),
+        tiers=form.tiers_for(ask, place),
         fault=fault,
         people_max=class_list.PEOPLE_MAX,
         given={name: ask.text(name) for name in ("name", "tier", "project", "last_day")},
@@ -101,7 +102,7 @@ async def do_import(ask: Ask) -> Response:
             ask.person,
             new,
             found.good,
-            tiers=ask.console.tiers(),
+            tiers=form.tiers_for(ask, await form.organization_of(ask)),
             pepper=ask.console.peppers[0],
             url=ask.console.url,
             **ask.by,
@@ -130,11 +131,9 @@ async def _end_us(ask: Ask) -> int | None:
         day = date.fromisoformat(text)
     except ValueError:
         raise Invalid("The last day is a date such as 2027-02-28.") from None
-    async with ask.store.reading() as connection:
-        organization_id = ask.person.sight.organization_id
-        found = await organizations.find_organization(connection, organization_id)
+    place = await form.organization_of(ask)
     try:
-        zone = ZoneInfo(found[0].time_zone)
+        zone = ZoneInfo(place.time_zone)
         ends = datetime.combine(day + timedelta(days=1), time(), zone)
     except OverflowError:
         raise Invalid("The last day is too far away.") from None
