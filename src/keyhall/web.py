@@ -13,7 +13,6 @@ from keyhall.app import House
 from keyhall.config import Config
 from keyhall.flows.accounts.desk import Desk, Post, SignUp
 from keyhall.flows.observe.closed import Closed
-from keyhall.policy import access
 from keyhall.policy.secrets import Secret
 
 

@@ -14,6 +14,7 @@ from browsing import PASSWORD, Browser
 from hall_inside import Inside, open_inside
 
 from keyhall.clock import ManualClock
+from keyhall.config import Database
 from keyhall.flows.accounts import links
 from keyhall.policy.people.roles import Role
 from keyhall.stores import organizations
@@ -88,6 +89,8 @@ class Runs:
     async def opened(self, story, **settings):
         """The same, within a running loop."""
         clock = ManualClock(self._house.now_us)
+        if self._house.url:
+            settings["database"] = Database(url=self._house.url)
         async with open_inside(self._house.data, clock, **settings) as server:
             made = Hall(server, Browser(server.url), [])
             try:
@@ -108,3 +111,9 @@ class Runs:
 @pytest.fixture
 def hall(house):
     return Runs(house)
+
+
+@pytest.fixture
+def any_hall(any_house):
+    """The same on SQLite and on PostgreSQL, one after the other."""
+    return Runs(any_house)

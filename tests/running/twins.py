@@ -54,7 +54,11 @@ async def twins(hall) -> tuple[Twin, Twin]:
 
 async def twin(hall, name: str) -> Twin:
     """An owner who has signed up, with one of everything."""
-    browser = await hall.signed_up(name)
+    return await twin_of(hall, await hall.signed_up(name), name)
+
+
+async def twin_of(hall, browser: Browser, name: str) -> Twin:
+    """The same, of an owner who is there."""
     kept = (await browser.client.get("/account/export")).json()
     (mine,) = kept["memberships"]
     one = Twin(name, browser, {"organization": mine["organization_id"]})

@@ -4,15 +4,13 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
-# As typed, as pasted, and as East Asian keyboards write them.
-_FORMULAS = (*"=+-@\t\r\n\0", *map(chr, (0xFF1D, 0xFF0B, 0xFF0D, 0xFF20)))
+from keyhall.policy.forms.spreadsheet import harmless
 
 
 def safe(cell: object) -> str:
     """A cell as text. A number stays one; text that would be a formula is marked as text."""
     text = "" if cell is None else str(cell)
-    marked = "'" if isinstance(cell, str) and text.startswith(_FORMULAS) else ""
-    return marked + text.replace("\0", "")
+    return (harmless(text) if isinstance(cell, str) else text).replace("\0", "")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -20,6 +20,7 @@ from twins import (
     plain,
     routes,
     rows_of,
+    twin_of,
     twins,
 )
 
@@ -125,3 +126,47 @@ async def sent(browser, path, id, fields):
 
 NUMBERS = itertools.count(1000)
 DRAWN = re.compile(r"(?:key|proj|quota|acct|link|class)_[0-9A-Za-z]{12}")
+
+
+def test_attack_2_a_member_learns_nothing_of_another_member_s(hall):
+    """Within an organization, who may not see everything sees their own alone."""
+
+    async def story(hall):
+        chance = random.Random(4)
+        ada = hall.browser
+        one = await twin_of(hall, ada, "Ada")
+        bo = await hall.invited("member")
+        await bo.visit("/account")
+        token = bo.page.find("input", {"name": "csrf"})["value"]
+        for kind in ("organization", "project", "alert", "ask"):
+            one.ids.pop(kind)  # Those are everybody's, or of operators.
+        for page in (*routes("GET"), *routes("POST")):
+            if page.path in SKIPPED or page.needs == "anyone":
+                continue
+            tried = [(None, id) for id in one.ids.values() if places_of(page.path)]
+            for name in names_of(page, KNOWN) if page.needs in MEMBERS else ():
+                tried += [(name, id) for id in dict(some_of(one, name, chance)).values()]
+            for name, id in tried:
+                theirs = await told_with(bo, page, name, id, token)
+                assert theirs == await told_with(bo, page, name, nobodys(id, chance), token), (
+                    page.path,
+                    name,
+                    id,
+                )
+
+    hall(story)
+
+
+MEMBERS = ("keys.read", "usage.read", "home")
+
+
+async def told_with(browser, page, name, id, token):
+    """An id in the address itself, or in a part of the query that has this name."""
+    return await told(
+        browser,
+        page.method,
+        filled(page.path, id if name is None else "x"),
+        id,
+        params=None if name is None else {name: id},
+        data=None if page.method == "GET" else {"csrf": token, "name": "x"},
+    )

@@ -4,15 +4,15 @@ import asyncio
 
 from browsing import PASSWORD
 from console_data import switched_on
-from sqlalchemy import select
+from sqlalchemy import select, update
 from twins import filled, routes
 
 from keyhall import web
-from keyhall.config import Config
-from keyhall.flows.accounts import sign_in
+from keyhall.config import Alerts, Config
+from keyhall.flows.accounts import links, sign_in
 from keyhall.flows.accounts.desk import From, SlowDown
 from keyhall.policy.people import letting_in
-from keyhall.stores.accounts.tables import failures
+from keyhall.stores.accounts.tables import failures, sign_ins
 
 NEW = "another horse battery"
 
@@ -202,3 +202,58 @@ def test_attack_11_a_flood_of_strangers_leaves_a_bounded_trace(hall):
 
 def desk_of(hall):
     return web.desk_of(hall.server.house, Config(data=hall.server.data))
+
+
+def test_attack_11_nobody_sends_letters_through_us_by_the_hundred(hall):
+    async def story(hall):
+        eve = await hall.signed_up()
+        await eve.visit("/people")
+        sent = [
+            await eve.send("/people/invite", email=f"v{number}@example.org", role="member")
+            for number in range(letting_in.FREE_TRIES["invitations of an organization"] + 3)
+        ]
+        assert sent.index(429) == letting_in.FREE_TRIES["invitations of an organization"] + 1
+        assert set(sent[-2:]) == {429}
+        await eve.visit("/people")
+        assert (
+            await eve.send("/people/invite", email="", role="member") == 200
+        )  # A link needs none.
+
+    hall(story, alerts=Alerts(smtp_url="smtp://127.0.0.1:9", email_from="keyhall@example.org"))
+
+
+def test_attack_11_making_accounts_has_a_pace(hall, monkeypatch):
+    monkeypatch.setitem(letting_in.FREE_TRIES, "accounts of a network", 4)
+
+    async def story(hall):
+        made = []
+        for number in range(7):
+            browser = hall.new_browser()
+            await browser.visit("/sign-up")
+            fields = {"name": "Eve", "email": f"eve{number}@example.org", "password": PASSWORD}
+            made.append(await browser.send("/sign-up", follow=False, **fields))
+        assert made == [303] * 5 + [429] * 2
+        assert browser.response.headers["retry-after"]
+        hall.server.clock.advance(3600)
+        await browser.visit("/sign-up")
+        assert await browser.send("/sign-up", **fields) == 200
+        for _ in range(letting_in.FREE_TRIES["network"] + 1):  # Which addresses have an account?
+            hall.server.clock.advance(1)
+            browser = hall.new_browser()
+            await browser.visit("/sign-up")
+            status = await browser.send("/sign-up", **fields)
+        assert status == 429
+
+    hall(story)
+
+
+def test_a_stranger_who_signs_up_first_keeps_nobody_from_the_set_up_link(hall):
+    async def story(hall):
+        async with hall.store.writing() as connection:
+            await connection.execute(update(sign_ins).values(is_operator=0))
+        assert await links.set_up(hall.store, hall.server.url, hall.now_us) is not None
+        async with hall.store.writing() as connection:
+            await connection.execute(update(sign_ins).values(is_operator=1))
+        assert await links.set_up(hall.store, hall.server.url, hall.now_us) is None
+
+    hall(story)

@@ -1,10 +1,7 @@
 """I-11 in the console: what somebody sends costs little, and a mistake in it is a page."""
 
 import asyncio
-import json
-import os
 import time
-from pathlib import Path
 
 import pytest
 
@@ -163,10 +160,3 @@ def test_a_flood_of_passwords_leaves_the_loop_to_others(hall):
         assert sorted(lags)[len(lags) // 2] < 0.1
 
     hall(story)
-
-
-def naughty():
-    folder = os.environ.get("KEYHALL_CORPORA")
-    if not folder:
-        pytest.skip("KEYHALL_CORPORA is not set: naughty strings were not tried")
-    return json.loads((Path(folder) / "naughty-strings.json").read_text(encoding="utf-8"))

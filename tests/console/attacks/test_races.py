@@ -55,7 +55,7 @@ async def id_of(browser):
     return (await browser.client.get("/account/export")).json()["account"][0]["id"]
 
 
-def test_an_invitation_makes_one_member_however_many_follow_it_at_once(hall):
+def test_an_invitation_makes_one_member_however_many_follow_it_at_once(any_hall):
     async def story(hall):
         token = await link(hall, "invite", role="member")
         before = await count(hall, members)
@@ -69,10 +69,10 @@ def test_an_invitation_makes_one_member_however_many_follow_it_at_once(hall):
         assert await count(hall, members) == before + 1
         assert await count(hall, accounts, accounts.c.name == "Bo") == 1
 
-    hall(story)
+    any_hall(story)
 
 
-def test_an_invitation_is_accepted_once_by_those_who_have_accounts(hall):
+def test_an_invitation_is_accepted_once_by_those_who_have_accounts(any_hall):
     async def story(hall):
         token = await link(hall, "invite", role="admin")
         browsers = [await hall.signed_up(f"Eve{number}") for number in range(4)]
@@ -80,10 +80,10 @@ def test_an_invitation_is_accepted_once_by_those_who_have_accounts(hall):
         assert len(done(answers)) == 1
         assert await count(hall, members, members.c.role == "admin") == 1
 
-    hall(story)
+    any_hall(story)
 
 
-def test_two_who_claim_the_hall_at_once_do_not_both_get_it(hall):
+def test_two_who_claim_the_hall_at_once_do_not_both_get_it(any_hall):
     async def story(hall):
         token = await link(hall, "set-up", account_id=await id_of(hall.browser))
 
@@ -93,10 +93,10 @@ def test_two_who_claim_the_hall_at_once_do_not_both_get_it(hall):
         answers = await at_once(hall, f"/set-up/{token}", form)
         assert not done(answers)  # Ada has claimed it.
 
-    hall(story)
+    any_hall(story)
 
 
-def test_a_reset_link_sets_one_password(hall):
+def test_a_reset_link_sets_one_password(any_hall):
     async def story(hall):
         async with hall.store.writing() as connection:
             found = await people.by_email(connection, "ada@example.org")
@@ -115,20 +115,20 @@ def test_a_reset_link_sets_one_password(hall):
             works += await browser.send("/sign-in", follow=False, **form) == 303
         assert works == 1
 
-    hall(story)
+    any_hall(story)
 
 
-def test_one_address_is_signed_up_once(hall):
+def test_one_address_is_signed_up_once(any_hall):
     async def story(hall):
         form = {"name": "Eve", "email": "eve@elsewhere.example", "password": PASSWORD}
         answers = await at_once(hall, "/sign-up", lambda _: form)
         assert len(done(answers)) == 1
         assert await count(hall, accounts, accounts.c.email == form["email"]) == 1
 
-    hall(story)
+    any_hall(story)
 
 
-def test_a_code_of_a_moment_and_a_code_on_paper_open_one_door_each(hall):
+def test_a_code_of_a_moment_and_a_code_on_paper_open_one_door_each(any_hall):
     async def story(hall):
         totp, codes = await switched_on(hall)
         for used in (code(hall, totp), codes[0]):
@@ -145,10 +145,10 @@ def test_a_code_of_a_moment_and_a_code_on_paper_open_one_door_each(hall):
             inside = [each for each in done(answers) if each.headers["location"] == "/"]
             assert len(inside) == 1, used
 
-    hall(story)
+    any_hall(story)
 
 
-def test_the_last_owners_do_not_both_leave(hall):
+def test_the_last_owners_do_not_both_leave(any_hall):
     async def story(hall):
         other = await hall.invited("owner")
         browsers = [hall.browser, other] * 2
@@ -166,10 +166,10 @@ def test_the_last_owners_do_not_both_leave(hall):
             here = members.c.organization_id == await hall.organization_id()
             assert await count(hall, members, here, members.c.role == "owner") >= 1, act
 
-    hall(story)
+    any_hall(story)
 
 
-def test_a_key_has_one_successor_and_is_revoked_by_the_dozen_once(hall):
+def test_a_key_has_one_successor_and_is_revoked_by_the_dozen_once(any_hall):
     async def story(hall):
         key = (await hall.server.make_key("one")).key
         answers = await at_once(
@@ -178,10 +178,10 @@ def test_a_key_has_one_successor_and_is_revoked_by_the_dozen_once(hall):
         assert sorted(answer.status_code for answer in answers) == [200] + [400] * 5
         assert await count(hall, keys, keys.c.rotated_from == key.id) == 1
 
-    hall(story)
+    any_hall(story)
 
 
-def test_a_class_is_imported_once(hall):
+def test_a_class_is_imported_once(any_hall):
     async def story(hall):
         browser = hall.browser
         await browser.visit("/people/import")
@@ -192,4 +192,4 @@ def test_a_class_is_imported_once(hall):
         assert sorted(answer.status_code for answer in answers) == [200] + [400] * 5
         assert await count(hall, keys, keys.c.name == "Class") == 1
 
-    hall(story)
+    any_hall(story)

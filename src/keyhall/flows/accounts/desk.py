@@ -70,7 +70,7 @@ class SlowDown(Denied):
     def __init__(self, wait_us: int) -> None:
         seconds = max(1, -(-wait_us // 1_000_000))
         words = f"{seconds} seconds" if seconds < 120 else f"{-(-seconds // 60)} minutes"
-        super().__init__(f"Too many failed tries. Wait {words} and try again.")
+        super().__init__(f"Too many tries. Wait {words} and try again.")
         self.wait_us = wait_us
 
 

@@ -139,6 +139,16 @@ def letters_to(email: str, sits: From) -> dict[str, str]:
     return {
         "letters to an address": f"letters:{email}",
         "letters from a network": f"letters-of:{letting_in.network(sits.ip)}",
+        "letters to everybody": "letters",
+    }
+
+
+def invitations_to(email: str, organization_id: str) -> dict[str, str]:
+    """Invitations by mail: apart from the letters that people ask for, so that nobody keeps those
+    from somebody by inviting them."""
+    return {
+        "letters to an address": f"invitations:{email}",
+        "invitations of an organization": f"invitations-of:{organization_id}",
     }
 
 

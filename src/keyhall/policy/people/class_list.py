@@ -10,6 +10,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from keyhall.policy.forms.spreadsheet import harmless
 from keyhall.policy.people import letting_in
 
 PEOPLE_MAX = 2_000
@@ -26,7 +27,6 @@ _HEADS: dict[str, str] = {
     "email address": "email",
     "project": "project",
 }
-_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,19 +132,10 @@ def _line(
 # --- Writing --------------------------------------------------------------------------------------
 
 
-def cell(text: str) -> str:
-    """A cell that spreadsheets show and do not compute.
-
-    >>> cell("=1+1"), cell("Ada")
-    ("'=1+1", 'Ada')
-    """
-    return f"'{text}" if text.startswith(_FORMULAS) else text
-
-
 def written(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """CSV as RFC 4180 has it, with every cell made harmless."""
     out = io.StringIO(newline="")
     writer = csv.writer(out)
-    writer.writerow([cell(each) for each in head])
-    writer.writerows([cell(each) for each in row] for row in rows)
+    writer.writerow([harmless(each) for each in head])
+    writer.writerows([harmless(each) for each in row] for row in rows)
     return out.getvalue()

@@ -31,7 +31,9 @@ EMAIL_CHARACTERS_MAX = 254
 FREE_TRIES: dict[str, int] = {"account": 5, "network": 20, "everybody": 1_000}
 # Letters with links count as tries too, or a mailbox could be flooded through us.
 FREE_TRIES |= {"letters to an address": 3, "letters from a network": 20}
-# Each makes an organization with a free trial, and a class may sit behind one address.
+FREE_TRIES |= {"letters to everybody": 1_000, "invitations of an organization": 50}
+# So do accounts that are made: each costs a slow hash and carries a free trial, and a class may sit
+# behind one address.
 FREE_TRIES |= {"accounts from a network": 100}
 WAIT_US_FIRST = 2_000_000
 WAIT_US_MAX = 15 * MINUTE_US

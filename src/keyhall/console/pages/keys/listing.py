@@ -1,11 +1,10 @@
 """The list of keys: found, sorted, paged, taken away as CSV, and revoked by the dozen."""
 
-import csv
-import io
 from typing import TypeVar
 
 from starlette.responses import Response
 
+from keyhall.console import cells
 from keyhall.console.context import Ask
 from keyhall.console.gate import Page
 from keyhall.console.pages.keys.showing import mine_to_change
@@ -121,26 +120,17 @@ async def export(ask: Ask) -> Response:
         found = await rows.listed(
             connection, ask.person.sight, wanted_of(ask), now_us, limit=EXPORTED_MAX
         )
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(_COLUMNS)
+    lines = []
     for each in found:
         key = each.key
         times = (key.created_at_us, key.last_used_at_us, key.expires_at_us)
-        writer.writerow(
-            _cell(text)
-            for text in (
-                key.id, key.name, key.masked, key.mode, key.state(now_us), key.project_name,
-                each.owner, key.tier, *("" if time is None else at(time) for time in times),
-            )
-        )  # fmt: skip
+        lines.append((
+            key.id, key.name, key.masked, key.mode, key.state(now_us), key.project_name,
+            each.owner, key.tier, *(None if time is None else at(time) for time in times),
+        ))  # fmt: skip
     headers = {"content-disposition": 'attachment; filename="keys.csv"'}
-    return Response(out.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
-
-
-def _cell(text: str) -> str:
-    """A spreadsheet takes what begins like this for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+    text = cells.table(_COLUMNS, lines)
+    return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
 
 
 # --- By the dozen ---------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from keyhall.stores.operate.places import SeenOrganization
 from keyhall.stores.spending.take_in import zone_of
 
 PAGE = 50
+PAGES_MAX = 20_000
 PROJECTS_SHOWN = 100
 STATES = ("active", "suspended")
 
@@ -29,7 +30,7 @@ def _month_us(now_us: int, zone: str = "UTC") -> int:
 
 
 async def show_all(ask: Ask) -> Response:
-    page = max(1, written.whole(ask.query("page")) or 1)
+    page = min(max(1, written.whole(ask.query("page")) or 1), PAGES_MAX)
     state = ask.query("state") if ask.query("state") in STATES else ""
     async with ask.store.reading() as connection:
         found = await places.list_organizations(

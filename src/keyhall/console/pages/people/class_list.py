@@ -19,9 +19,9 @@ from keyhall.policy.people.class_list import ClassList
 from keyhall.stores import organizations
 from keyhall.stores.accounts import belongings
 
+CLASS_ID = re.compile(r"class_[0-9A-Za-z]{12}")
 SHOWN = 200  # lines of the preview; faulty ones come first
 PROJECTS_LISTED = 200
-_ID = re.compile(r"class_[0-9A-Za-z]{12}")
 ENDINGS = (".csv", ".tsv", ".txt")
 
 
@@ -88,7 +88,7 @@ async def do_import(ask: Ask) -> Response:
     text, class_id = ask.text("list"), ask.text("class")
     found = await _read(ask, text)
     try:
-        if _ID.fullmatch(class_id) is None:  # It names the file that comes back.
+        if CLASS_ID.fullmatch(class_id) is None:  # It names the file that comes back.
             raise Invalid("Look at the list first.")
         new = NewClass(
             id=class_id,

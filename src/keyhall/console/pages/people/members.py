@@ -4,9 +4,10 @@ from starlette.responses import Response
 
 from keyhall.console.context import Ask
 from keyhall.console.gate import Page
-from keyhall.flows.accounts import letters
+from keyhall.flows.accounts import letters, sign_in
 from keyhall.flows.manage.checks import NotFound, Refused
 from keyhall.flows.people import invitations, members, suspensions
+from keyhall.policy.people import letting_in
 from keyhall.policy.people.roles import ROLES, SAYS, may_change, may_give
 from keyhall.ports.people import Member
 from keyhall.stores.accounts import classes, people, sessions
@@ -64,8 +65,17 @@ async def show(ask: Ask) -> Response:
     return await _page(ask)
 
 
+async def _pace(ask: Ask) -> None:
+    """Letters to whoever is named are not sent by the thousand. Raises SlowDown."""
+    email = letting_in.email(ask.text("email"))
+    if ask.console.desk.has_mail and email is not None:
+        subjects = sign_in.invitations_to(email, ask.person.organization_id)
+        await sign_in.begin_try(ask.console.desk, subjects)
+
+
 async def do_invite(ask: Ask) -> Response:
     desk = ask.console.desk
+    await _pace(ask)
     try:
         role = members.role_called(ask.text("role"))
         link, email = await invitations.invite(
