@@ -26,13 +26,16 @@ class Machine:
     def uptime_us(self) -> int:
         return self._uptime_us
 
+    def not_before(self, at_us: int) -> None:
+        self._base_us += max(0, at_us - self.now_us())
+
 
 def test_r6_a_clock_set_forward_between_two_lives_makes_no_record_older(tmp_path) -> None:
     begin(tmp_path, Machine(100 * SECOND_US), "boot")
     at_us = WALL_US + 110 * SECOND_US
     now = Machine(120 * SECOND_US, HOUR_US)
     found = begin(tmp_path, now, "boot")
-    assert found.ours(at_us) == now.now_us() - 10 * SECOND_US
+    assert now.now_us() - found.ours(at_us) in (10 * SECOND_US, 10 * SECOND_US + 1)
     assert found.recorded_since_us(now.now_us() - 61 * SECOND_US) <= at_us
     # The next start knows of both lives: what the second one wrote is as old as it says.
     third = begin(tmp_path, Machine(130 * SECOND_US, HOUR_US), "boot")
@@ -55,6 +58,18 @@ def test_r6_no_record_comes_to_lie_in_the_future(tmp_path) -> None:
     found = begin(tmp_path, now, "boot")
     assert found.ours(WALL_US + 130 * SECOND_US) == now.now_us()
     assert found.ours(now.now_us() + 1) == now.now_us() + 1
+
+
+def test_r2_a_life_that_began_at_the_newest_record_for_its_clock_was_set_back_did_not_write_it(
+    tmp_path,
+) -> None:
+    begin(tmp_path, Machine(100 * SECOND_US), "boot")
+    at_us = WALL_US + 110 * SECOND_US
+    second = Machine(180 * SECOND_US, -HOUR_US)
+    second.not_before(at_us)
+    begin(tmp_path, second, "boot")
+    third = begin(tmp_path, Machine(182 * SECOND_US, HOUR_US), "boot")
+    assert third.ours(at_us) == at_us + HOUR_US, "72 s ago, not 2"
 
 
 def test_i11_lives_that_ended_long_ago_are_forgotten(tmp_path) -> None:

@@ -72,6 +72,8 @@ def begin(folder: Path, clock: Clock, boot: str | None) -> Eras:
     uptime_us = clock.uptime_us()
     if uptime_us is None or boot is None:
         return Eras()
+    # After every record, also where the clock was set back and began at the newest one's time.
+    clock.not_before(clock.now_us() + 1)
     era = Era(clock.now_us(), clock.now_us() - uptime_us)
     found = _read(folder / NAME)
     known = found.eras if found is not None and found.boot == boot else ()
