@@ -63,7 +63,9 @@ async def all_kinds(server, line, key):
     assert (await line.ask(key, b"{" + SECRET.encode())).status == 400
     assert (await line.ask(small, chat(SECRET))).status == 200
     assert (await line.ask(small, chat(SECRET))).status == 429
-    assert (await line.ask(key[:-1] + "x", chat(SECRET))).status == 401
+    assert (
+        await line.ask(key[:-1] + ("y" if key.endswith("x") else "x"), chat(SECRET))
+    ).status == 401
     assert (await line.ask(key, chat(SECRET, "sandbox/error-500-then-ok"))).status == 500
 
 

@@ -5,7 +5,7 @@ seconds. So the days that are over are added up once, and a look adds what is ne
 remembered is exact: with the totals comes how far they had come, and when newer rows turn out to be
 of a day that is over (a long request, a crash that was made up for), its sums are forgotten.
 
-Only looks at a whole organization are remembered: what one account may see changes with its keys.
+What depends on whose a key is is remembered until the next change to any key.
 """
 
 from collections import OrderedDict
@@ -33,7 +33,7 @@ class Standing:
     """How far the totals had come, in the snapshot that is read."""
 
     number: int  # of the newest usage row that is in all of them
-    late: str | None  # when refusals came late the last time
+    late: str | None  # how often refusals came late
     change: int  # the newest change: keys may have another owner since
 
 

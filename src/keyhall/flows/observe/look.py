@@ -70,8 +70,7 @@ class Look:
 
     def _over_us(self, span: Span) -> int | None:
         """Where what is remembered ends; None where nothing is."""
-        one_account = self.sight.account_id or self.only.account_id
-        if self.closed is None or one_account or span.grain == "minute":
+        if self.closed is None or span.grain == "minute":
             return None
         over_us = min(self.closed.over_us(), span.ends_us)
         return over_us if over_us - span.begins_us >= LEAST_US else None
@@ -85,7 +84,8 @@ class Look:
 
     def _key(self, source: Source, span: Span, by: By) -> tuple[Hashable, ...]:
         assert self.standing is not None
-        change = self.standing.change if by == "person" else None
+        is_of_people = by == "person" or self.sight.account_id or self.only.account_id
+        change = self.standing.change if is_of_people else None
         return source.name, self.sight, self.only, by, span.begins_us, change
 
 

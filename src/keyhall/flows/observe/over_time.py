@@ -5,7 +5,6 @@ does it, so that both say the same to the token.
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -59,6 +58,8 @@ async def only(
     person: str = "",
 ) -> Filter:  # fmt: skip
     """A filter of what is in sight. Raises NotFound, the same for what is there elsewhere."""
+    if not (key or project or person):
+        return Filter(version=model or None)
     async with store.reading() as connection:
         key_id = await seen.find_key(connection, sight, key) if key else None
         if key and key_id is None:
@@ -225,9 +226,14 @@ def _sum(points: list[Amounts]) -> Amounts:
 
 async def _latency(connection: AsyncConnection, sight: Sight, found: Answer) -> None:
     span = found.asked.span
-    given: dict[str, Any] = {"since_us": span.begins_us, "before_us": span.ends_us}
-    whole = await hours.latency(connection, sight, found.asked.only, **given, by_minute=False)
-    found.latency = whole.get(0, Latency())
-    if span.grain == "minute" and whole:
-        parts = await hours.latency(connection, sight, found.asked.only, **given, by_minute=True)
+    parts = await hours.latency(
+        connection,
+        sight,
+        found.asked.only,
+        since_us=span.begins_us,
+        before_us=span.ends_us,
+        by_minute=span.grain == "minute",
+    )
+    found.latency = parts.get(hours.ALL, Latency())
+    if span.grain == "minute" and parts:
         found.latencies = [parts.get(index, Latency()) for index in range(len(found.starts))]

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, case, func, literal, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from keyhall.policy.spans import HOUR_US, MINUTE_US
+from keyhall.policy.spans import DAY_US, HOUR_US, MINUTE_US
 from keyhall.ports.people import Sight
 from keyhall.ports.usage import Filter, Latency
 from keyhall.stores.requests import seen
@@ -18,8 +18,11 @@ from keyhall.stores.tables import usage as requests
 from keyhall.stores.tables import usage_hourly
 
 HOURS_MAX = 48  # looked at for one page
+LATELY_US = 7 * DAY_US
 SAMPLED_MAX = 20_000  # requests that percentiles by the minute are made of: the newest
 WHOLE_SAMPLED_MAX = 2_000  # and those of all of them together
+ALL = -1  # the point of all of them
+NAMES = ("first", "total")
 SCANNED_MAX = 500_000  # of the whole hall, in the hours that are looked at
 
 _rows = requests.c
@@ -56,17 +59,18 @@ async def newest(
     hour = usage_hourly.c.hour_us
     query = (
         select(hour, func.sum(is_wanted))
-        .where(
-            seen.rows_of(usage_hourly, sight, only),
-            hour < before_us,
-            hour >= since_us - since_us % HOUR_US,
-            is_wanted > 0,
-        )
+        .where(seen.rows_of(usage_hourly, sight, only), hour < before_us, is_wanted > 0)
         .group_by(hour)
         .order_by(hour.desc())
         .limit(HOURS_MAX)
     )
-    rows = [(int(at), int(count)) for at, count in (await connection.execute(query)).all()]
+    rows: list[tuple[int, int]] = []
+    # Hours of few keys are found by key and then put in order: mostly those of a few days will do.
+    for from_us in sorted({max(since_us, before_us - LATELY_US), since_us}, reverse=True):
+        some = await connection.execute(query.where(hour >= from_us - from_us % HOUR_US))
+        rows = [(int(at), int(count)) for at, count in some.all()]
+        if len(rows) == HOURS_MAX or sum(count for _, count in rows) >= enough:
+            break
     kept, together = 0, 0
     for _, count in rows:
         kept, together = kept + 1, together + count
@@ -125,25 +129,29 @@ async def latency(
     before_us: int,
     by_minute: bool,
 ) -> dict[int, Latency]:
-    """Percentiles of the newest requests, as those of minute 0, or by minute since `since_us`."""
+    """Percentiles of the newest requests, as those of ALL; and by minute since `since_us`."""
     most = SAMPLED_MAX if by_minute else WHOLE_SAMPLED_MAX
     place = await newest(
         connection, sight, only, since_us=since_us, before_us=before_us, enough=most
     )
     if not place.ranges:
         return {}
-    point = ((_rows.admitted_at_us - since_us) // MINUTE_US) if by_minute else literal(0)
     rows = select(
         _rows.admitted_at_us.label("at"),
-        point.label("point"),
+        ((_rows.admitted_at_us - since_us) // MINUTE_US).label("point"),
         _rows.first_byte_us.label("first"),
         (_rows.finished_at_us - _rows.admitted_at_us).label("total"),
     ).where(seen.rows_of(requests, sight, only))
     within = place.within(rows).subquery("within")
     sample = select(within).order_by(within.c.at.desc()).limit(most).cte("sample")
+    columns = sample.c["at", "first", "total"]
+    newest_of = select(*columns, literal(ALL).label("point")).order_by(sample.c.at.desc())
+    whole = newest_of.limit(WHOLE_SAMPLED_MAX).cte("whole")
+    parts = [
+        _percentiles(part, name) for part in (sample, whole)[not by_minute :] for name in NAMES
+    ]
     found: dict[int, dict[str, int]] = {}
-    both = union_all(_percentiles(sample, "first"), _percentiles(sample, "total"))
-    for name, at, p50, p95 in await connection.execute(both):
+    for name, at, p50, p95 in (await connection.execute(union_all(*parts))).all():
         found.setdefault(int(at), {}).update({f"{name}_p50_us": p50, f"{name}_p95_us": p95})
     return {at: Latency(**values) for at, values in found.items()}
 

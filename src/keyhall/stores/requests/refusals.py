@@ -17,7 +17,7 @@ from keyhall.stores.requests.tables import refusals, refusals_minutes
 ROWS_MAX = 1_000_000  # 300 MB
 MINUTES_MAX = 5_000_000
 LATE_US = 3_600_000_000
-ADDED_LATE = "refusals_added_late"
+ADDED_LATE = "refusals_added_late"  # how often that was
 PORTION = 500  # of rows in a statement: 5,000 parameters, of which SQLite takes 32,766
 
 
@@ -30,7 +30,8 @@ async def add(
     """In a writing transaction. Counts are added to what stands there; that some came late (the
     store was away) is noted for who remembers sums."""
     if any(each.minute_us < now_us - LATE_US for each in counts):
-        await notes.set_fact(connection, ADDED_LATE, str(now_us))
+        times = int(await notes.fact(connection, ADDED_LATE) or 0)
+        await notes.set_fact(connection, ADDED_LATE, str(times + 1))
     for start in range(0, len(rows), PORTION):
         values = [_values(row) for row in rows[start : start + PORTION]]
         await connection.execute(insert(refusals).values(values))

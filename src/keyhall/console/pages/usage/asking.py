@@ -53,6 +53,7 @@ class Form:
     project: str
     person: str
     zone: str
+    own_zone: str  # the organization's
     compares: bool
     length_us: int
     is_open: bool  # the range ends now, so that the page goes on by itself
@@ -67,7 +68,8 @@ async def zone_of(ask: Ask) -> str:
 
 async def asked(ask: Ask) -> tuple[Asked, Form]:
     """Raises NotFound for what is not in sight, Invalid for what makes no sense."""
-    zone_name = ask.query("zone")[:ID_CHARACTERS_MAX] or await zone_of(ask)
+    own_zone = await zone_of(ask)
+    zone_name = ask.query("zone")[:ID_CHARACTERS_MAX] or own_zone
     zone = ZoneInfo(checks.zone(zone_name))
     wanted = ask.query("range", USUAL)
     if wanted not in PRESETS:
@@ -95,6 +97,7 @@ async def asked(ask: Ask) -> tuple[Asked, Form]:
         grain=span.grain,
         by=by,
         zone=zone_name,
+        own_zone=own_zone,
         compares=ask.query("compare") == "yes",
         length_us=ends_us - begins_us,
         is_open=ends_us >= now_us,
@@ -135,7 +138,7 @@ async def choices(ask: Ask, form: Form) -> dict[str, Any]:
         keys = await seen.newest_keys(connection, sight)
         projects = await seen.project_names(connection, sight)
         people = await seen.people_names(connection, sight)
-    zones = dict.fromkeys(("UTC", await zone_of(ask), form.zone))
+    zones = dict.fromkeys(("UTC", form.own_zone, form.zone))
     return {
         "keys": keys,
         "projects": projects,
