@@ -17,6 +17,7 @@ from keyhall.policy.verify import costs
 from keyhall.policy.verify.chains import NOTHING, Batch, Chains, digest_of, sealed
 from keyhall.policy.verify.costs import CHANGE_US, PriceStep
 from keyhall.policy.verify.quotas import Replay, Since
+from keyhall.policy.verify.totals import count_differs, total_differs
 from keyhall.stores.spending import take_in
 
 DAY_US = 86_400_000_000
@@ -31,6 +32,36 @@ def usage(number: int = 1, **more) -> Usage:
 
 def encoded(row: Usage) -> tuple[str, bytes]:
     return row.request_id, msgspec.msgpack.encode(take_in.values_of(row))
+
+
+# --- Totals ---------------------------------------------------------------------------------------
+
+
+def test_a_total_differs_where_a_sum_does_and_names_that_alone() -> None:
+    place, rows = {"hour_us": 0, "key_id": "key_1"}, {"requests": 2, "cost_nano": 5}
+    assert total_differs("hour of keys", place, rows, rows) is None
+    found = total_differs("hour of keys", place, rows, {"requests": 2, "cost_nano": 4})
+    assert found is not None
+    assert found.where == "hour of keys: hour_us 0, key_id key_1"
+    assert (found.expected, found.found) == ("cost_nano 5", "cost_nano 4")
+
+
+@pytest.mark.parametrize(
+    ("minute_us", "count", "owners", "expected"),
+    [
+        (60_000_000, 1, ("proj_1", "org_1"), None),
+        (60_000_000, 1, (), None),
+        (60_000_001, 1, (), "the beginning of a minute"),
+        (0, 0, (), "at least 1"),
+        (0, 1, ("proj_1", "org_2"), "proj_1, org_2"),
+    ],
+)
+def test_a_count_of_refusals_is_positive_of_a_minute_and_of_its_key(
+    minute_us, count, owners, expected
+) -> None:
+    named = ("proj_1", "org_1")
+    found = count_differs(minute_us, "key_1", "rate_requests", count, named, owners)
+    assert (found and found.expected) == expected
 
 
 # --- Chains ---------------------------------------------------------------------------------------

@@ -16,7 +16,9 @@ from keyhall.policy.pricing import cost_nano
 from keyhall.policy.quotas import Quota
 from keyhall.policy.tiers import BUILT_IN
 from keyhall.ports.records import Actor
+from keyhall.ports.requests import RefusalCount
 from keyhall.stores.pepper import load_peppers
+from keyhall.stores.requests import refusals
 from keyhall.stores.spending import quotas
 from keyhall.stores.spending.take_in import zone_of
 from keyhall.stores.sqlite import open_store
@@ -109,6 +111,12 @@ async def _fill(opened, pepper):
             )
             assert await anchors.write() == 1
         await store.roll_up()
+        async with store.writing() as connection:
+            minute_us = start - start % MINUTE_US
+            owners = (key.project_id, key.organization_id)
+            counts = [RefusalCount(minute_us, key.id, "rate_requests", "v1", *owners, 3)]
+            counts += [RefusalCount(minute_us, "key_gone", "rate_requests", "v1", *owners, 1)]
+            await refusals.add(connection, [], counts, start)
         await organizations.suspend(store, key.organization_id, now_us=start + DAY_US, **by)
         async with store.writing() as connection:
             await connection.exec_driver_sql(

@@ -136,6 +136,25 @@ TAMPERED = {
         "estimated FROM usage_hourly LIMIT 1",
         {"roll-up"},
     ),
+    "an hour of a project changed": (
+        "UPDATE project_hours SET cost_nano = cost_nano + 1",
+        {"roll-up"},
+    ),
+    "an hour of a project deleted": (
+        "DELETE FROM project_hours WHERE hour_us = (SELECT max(hour_us) FROM project_hours)",
+        {"roll-up"},
+    ),
+    "a day of a key changed": ("UPDATE key_days SET requests = requests + 1", {"roll-up"}),
+    "a day of a key moved": ("UPDATE key_days SET day_us = day_us - 864000000000", {"roll-up"}),
+    "a count of refusals below one": ("UPDATE refusals_minutes SET count = 0", {"refusals"}),
+    "a count of refusals of no minute": (
+        "UPDATE refusals_minutes SET minute_us = minute_us + 1",
+        {"refusals"},
+    ),
+    "a count of refusals of another organization": (
+        "UPDATE refusals_minutes SET organization_id = 'org_000000000000'",
+        {"refusals"},
+    ),
     "a total changed": (
         "UPDATE quota_totals SET used = used - 1 WHERE quota_id = 'quota_3'",
         {"quota"},
@@ -206,7 +225,9 @@ def test_r24_a_batch_removed_with_its_rows_is_missed_by_its_anchor(hall) -> None
     hall.sql("DELETE FROM usage WHERE batch = 6")
     hall.sql("DELETE FROM usage_batches WHERE number = 6")
     hall.sql("DELETE FROM usage_hourly")
-    hall.sql("DELETE FROM meta WHERE name = 'usage_rolled_up_to'")
+    hall.sql("DELETE FROM project_hours")
+    hall.sql("DELETE FROM key_days")
+    hall.sql("DELETE FROM meta WHERE name LIKE '%rolled_up_to'")
     hall.sql("DELETE FROM quotas")
     hall.sql("DELETE FROM quota_totals")
     hall.sql("DELETE FROM quota_holds")

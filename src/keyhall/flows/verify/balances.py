@@ -1,4 +1,4 @@
-"""Sums against what they sum up: hours, totals and holds of quotas, overage."""
+"""Sums against what they sum up: totals of usage, totals and holds of quotas, overage."""
 
 from typing import Any
 
@@ -9,6 +9,7 @@ from keyhall.policy import quotas
 from keyhall.policy.quotas import Quota
 from keyhall.policy.verify.chains import Difference
 from keyhall.policy.verify.quotas import Replay, where
+from keyhall.policy.verify.totals import count_differs, total_differs
 from keyhall.stores.verify import rows as stored
 from keyhall.stores.verify import sums
 
@@ -19,7 +20,8 @@ async def verify(
     connection: AsyncConnection, findings: Findings, replay: Replay, progress: Progress
 ) -> None:
     progress(WHAT, 0, 3)
-    await _hours(connection, findings)
+    await _usage(connection, findings)
+    await _refusals(connection, findings)
     progress(WHAT, 1, 3)
     await _totals(connection, findings, replay)
     progress(WHAT, 2, 3)
@@ -27,21 +29,18 @@ async def verify(
     progress(WHAT, 3, 3)
 
 
-async def _hours(connection: AsyncConnection, findings: Findings) -> None:
-    keys, size = len(sums.HOUR_KEY), len(sums.SUMS)
-    for row in await sums.hours_that_differ(connection):
-        hour_us, key_id, version = row[:3]
-        by_rows, by_hours = row[keys : keys + size], row[keys + size :]
-        wrong = [at for at in range(size) if by_rows[at] != by_hours[at]]
-        findings.add(
-            Difference(
-                "roll-up",
-                f"hour {hour_us} of {key_id}, {version}",
-                ", ".join(f"{sums.SUMS[at]} {by_rows[at]}" for at in wrong),
-                ", ".join(f"{sums.SUMS[at]} {by_hours[at]}" for at in wrong),
-                "reports differ from the ledger: the hour was changed, or its rows were",
-            )
-        )
+async def _usage(connection: AsyncConnection, findings: Findings) -> None:
+    for name, kept in sums.TOTALS.items():
+        for place, by_rows, by_total in await sums.totals_that_differ(connection, kept):
+            findings.add(total_differs(name, place, by_rows, by_total))
+
+
+async def _refusals(connection: AsyncConnection, findings: Findings) -> None:
+    for row in await sums.counts_that_differ(connection):
+        minute_us, key_id, error, count, project_id, organization_id, *owners = row
+        theirs = [] if None in owners else owners
+        named = (project_id, organization_id)
+        findings.add(count_differs(minute_us, key_id, error, count, named, theirs))
 
 
 async def _totals(connection: AsyncConnection, findings: Findings, replay: Replay) -> None:

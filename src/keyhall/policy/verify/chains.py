@@ -17,8 +17,8 @@ FIRST_COLUMNS = 18  # of a usage row when chains began; later ones stand behind 
 
 # What was compared; one word for each kind of difference.
 Check = Literal[
-    "chain", "audit", "anchor", "head", "row", "cost", "roll-up", "quota", "overage", "file",
-    "database",
+    "chain", "audit", "anchor", "head", "row", "cost", "roll-up", "quota", "overage", "refusals",
+    "file", "database",
 ]  # fmt: skip
 
 

@@ -1,41 +1,101 @@
-"""Sums beside what they sum up: hours beside rows, held beside holds, quotas beside their rows."""
+"""Sums beside what they sum up: totals beside rows, held beside holds, quotas beside their rows."""
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, func, literal, or_, select, tuple_, union_all
+from sqlalchemy import Table, and_, func, literal, or_, select, tuple_, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyhall.policy.quotas import Quota
 from keyhall.policy.verify.quotas import Place, Since
+from keyhall.policy.verify.totals import MINUTE_US
 from keyhall.stores import notes, usage
+from keyhall.stores.requests.tables import refusals_minutes
 from keyhall.stores.spending import quotas as quota_rows
 from keyhall.stores.spending.tables import overage, quota_holds, quota_totals, quotas
-from keyhall.stores.tables import audit, keys, usage_hourly
+from keyhall.stores.tables import (
+    USAGE_SUMS,
+    audit,
+    key_days,
+    keys,
+    project_hours,
+    projects,
+    usage_hourly,
+)
 from keyhall.stores.verify.rows import PAGE_ROWS, PAIRS, Row
 
-HOUR_KEY = tuple(column.name for column in usage_hourly.primary_key)
-SUMS = tuple(column.name for column in usage_hourly.c if not column.primary_key)
 SHOWN_MAX = 1_000  # differences of one kind that are worth reading
 
 
-async def hours_that_differ(connection: AsyncConnection) -> Sequence[Row]:
-    """(*HOUR_KEY, *SUMS of rows, *SUMS of the roll-up), up to SHOWN_MAX."""
-    up_to = int(await notes.fact(connection, usage.ROLLED_UP) or 0)
-    rows = usage.totals(-(2**63), up_to).subquery()
-    nothing = [literal(0).label(f"kept_{name}") for name in SUMS]
-    by_rows = select(*(rows.c[name] for name in (*HOUR_KEY, *SUMS)), *nothing)
-    by_hours = select(
-        *(usage_hourly.c[name] for name in HOUR_KEY),
-        *(literal(0).label(name) for name in SUMS),
-        *(usage_hourly.c[name].label(f"kept_{name}") for name in SUMS),
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A table of totals of usage, and the fact that says how far it has come."""
+
+    table: Table
+    mark: str
+
+
+TOTALS = {
+    "hour of keys": Kept(usage_hourly, usage.ROLLED_UP),
+    "hour of projects": Kept(project_hours, usage.PROJECTS_ROLLED_UP),
+    "day of keys": Kept(key_days, usage.KEYS_ROLLED_UP),
+}
+_BOTH = [f"kept_{name}" for name in USAGE_SUMS]
+
+
+async def totals_that_differ(
+    connection: AsyncConnection, kept: Kept
+) -> list[tuple[dict[str, Any], dict[str, int], dict[str, int]]]:
+    """Place, sums of the rows and sums of the totals, by their columns' names, up to SHOWN_MAX."""
+    up_to = int(await notes.fact(connection, kept.mark) or 0)
+    place = [column.name for column in kept.table.primary_key]
+    rows = usage.totals(-(2**63), up_to, kept.table).subquery()
+    by_rows = select(
+        *(rows.c[name] for name in (*place, *USAGE_SUMS)),
+        *(literal(0).label(name) for name in _BOTH),
     )
-    both = union_all(by_rows, by_hours).subquery()
-    sums = [func.sum(both.c[name]) for name in (*SUMS, *(f"kept_{name}" for name in SUMS))]
-    middle = len(SUMS)
+    by_totals = select(
+        *(kept.table.c[name] for name in place),
+        *(literal(0).label(name) for name in USAGE_SUMS),
+        *(kept.table.c[name].label(f"kept_{name}") for name in USAGE_SUMS),
+    )
+    both = union_all(by_rows, by_totals).subquery()
+    sums = [func.sum(both.c[name]) for name in (*USAGE_SUMS, *_BOTH)]
+    middle = len(USAGE_SUMS)
     differs = or_(*(sums[at] != sums[at + middle] for at in range(middle)))
-    by = [both.c[name] for name in HOUR_KEY]
+    by = [both.c[name] for name in place]
     query = select(*by, *sums).group_by(*by).having(differs).order_by(*by).limit(SHOWN_MAX)
+    return [
+        (
+            dict(zip(place, row, strict=False)),
+            dict(zip(USAGE_SUMS, map(int, row[len(place) :]), strict=False)),
+            dict(zip(USAGE_SUMS, map(int, row[len(place) + middle :]), strict=True)),
+        )
+        for row in await connection.execute(query)
+    ]
+
+
+async def counts_that_differ(connection: AsyncConnection) -> Sequence[Row]:
+    """Counts of refusals that cannot be: minute, key, row, count, the project and organization that
+    they name and those of their key; up to SHOWN_MAX."""
+    counts = refusals_minutes.c
+    columns = (counts.minute_us, counts.key_id, counts.row, counts["count"])
+    others = (counts.project_id != keys.c.project_id) | (
+        counts.organization_id != projects.c.organization_id
+    )
+    query = (
+        select(*columns, counts.project_id, counts.organization_id)
+        .add_columns(keys.c.project_id, projects.c.organization_id)
+        .select_from(
+            refusals_minutes.outerjoin(keys, keys.c.id == counts.key_id).outerjoin(
+                projects, projects.c.id == keys.c.project_id
+            )
+        )
+        .where((counts["count"] < 1) | (counts.minute_us % MINUTE_US != 0) | others)
+        .order_by(*refusals_minutes.primary_key)
+        .limit(SHOWN_MAX)
+    )
     return (await connection.execute(query)).all()
 
 
