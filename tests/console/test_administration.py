@@ -114,6 +114,45 @@ def test_another_organizations_project_and_budget_answer_as_unknown_ones(hall):
     hall(story)
 
 
+def test_a_budget_that_an_operator_has_set_is_the_operators(hall):
+    """Its organization's administrators see it, and can neither raise nor remove it."""
+
+    async def story(hall):
+        eve, organization_id, _ = await elsewhere(hall)
+        budget = {"of": organization_id, "resource": "tokens", "period": "day"}
+        more = {"amount": "1000000", "policy": "suspend", "thresholds": ""}
+        await hall.browser.visit("/switch")
+        await hall.browser.send("/switch", organization=organization_id)
+        await hall.browser.visit("/spending/budgets/new")
+        assert await hall.browser.send("/spending/budgets/new", **budget, **more | {"amount": "5"})
+        await eve.visit("/spending")
+        assert "Set by whoever runs this server" in eve.text
+        (link,) = [
+            each["href"]
+            for each in eve.page.find_all("a", href=True)
+            if each["href"].startswith("/spending/budgets/quota_")
+        ]
+        assert await eve.visit(link) == 200
+        assert "changed by nobody else" in eve.text
+        assert not eve.page.find("form", action=link)
+        await eve.visit("/spending/budgets/new")
+        for path, fields in (
+            (link, more),
+            ("/spending/budgets/new", budget | more),
+            (f"{link}/remove", {}),
+        ):
+            assert await eve.send(path, **fields) == 400
+            assert "nobody else changes it" in eve.text
+        await eve.visit("/spending/budgets/new")
+        assert (
+            await eve.send("/spending/budgets/new", **budget | {"period": "month"}, **more) == 200
+        )
+        await hall.browser.visit(link)
+        assert await hall.browser.send(f"{link}/remove") == 200
+
+    hall(story)
+
+
 def test_roles_that_may_not_are_refused_and_nothing_is_done(hall):
     async def story(hall):
         (project,) = await projects_of(hall, await hall.organization_id())

@@ -176,6 +176,27 @@ def test_a_reader_sees_keys_and_changes_none(hall):
     hall(story)
 
 
+def test_members_resume_what_they_have_paused_themselves_and_nothing_else(hall):
+    async def story(hall):
+        member = await hall.invited("member", "Mo")
+        path = f"/keys/{id_of(await create(member, 'mine'))}"
+        await member.visit(path)
+        assert await member.send(f"{path}/pause") == 200
+        assert await member.send(f"{path}/resume") == 200
+        await hall.browser.visit(path)
+        assert await hall.browser.send(f"{path}/pause") == 200
+        await member.visit(path)
+        assert "Somebody else has paused it" in member.text
+        assert not member.page.find("form", action=f"{path}/resume")
+        await member.send(f"{path}/pause")  # Which changes nothing of whose pause it is.
+        assert await member.send(f"{path}/resume") == 400
+        assert "Somebody else paused this key" in member.text
+        await hall.browser.visit(path)
+        assert await hall.browser.send(f"{path}/resume") == 200
+
+    hall(story)
+
+
 def test_a_paused_key_is_refused_until_it_is_resumed(hall):
     async def story(hall):
         text = await create(hall.browser, "laptop")

@@ -193,3 +193,18 @@ def test_thresholds_are_the_same_however_the_sum_was_reached(steps) -> None:
         found += [each.threshold for each in quotas.reached(quota(), 0, used, used + step)]
         used += step
     assert found == [each.threshold for each in quotas.reached(quota(), 0, 0, used)]
+
+
+# --- Whose a quota is -----------------------------------------------------------------------------
+
+
+def test_what_an_operator_has_set_nobody_else_sets_and_it_stays_the_operators() -> None:
+    theirs, ours = quota(is_operators=True), quota()
+    assert not quotas.may_set(theirs, "organization")
+    for before, hand in ((None, "organization"), (ours, "organization"), (theirs, "host"),
+                         (theirs, "operator"), (ours, "operator")):  # fmt: skip
+        assert quotas.may_set(before, hand)
+    for before, hand in ((None, "organization"), (None, "host"), (ours, "host")):
+        assert not quotas.is_operators(before, hand)
+    for before, hand in ((None, "operator"), (ours, "operator"), (theirs, "host")):
+        assert quotas.is_operators(before, hand)

@@ -28,7 +28,7 @@ SHIPPED = {
     "0002_quotas.py": "a0afdfa5543fad77748c45ff8791bb4f3f9eca9fc9008902921b8a981af0c35d",
     "0003_disconnects.py": "268de0f94aff5be6d2a32566463c11557ac8c259ccac83511f1134c424ef15c0",
     "0004_alerts_again.py": "3184b452cd86bd09b30b3367a7ae3e1bb992a72c2461aa7d89484618a6992bfc",
-    "0005_people.py": "25ecfb512b3e3d326697ef419f4b04277163f44bc1d8b4d92a37bdbf69c2439a",
+    "0005_people.py": "bc729eee7534bb3a1e06472cb3532a5c876501cd5c7bce12821ca7fb1b164c3b",
 }
 
 

@@ -21,6 +21,10 @@ QuotaResource = Literal["requests", "tokens", "money"]
 Period = Literal["day", "month", "ever"]
 QuotaPolicy = Literal["suspend", "overage"]
 
+# In whose name a quota is set: the hall's, an organization's, or that of one that the operator who
+# acts is a member of.
+Hand = Literal["operator", "organization", "host"]
+
 FOREVER_US = 1 << 62
 EVER_US = 0  # the one period of `ever` begins here
 PERCENT_MAX = 1_000  # of an amount: overage may pass it several times
@@ -41,12 +45,24 @@ class Quota(msgspec.Struct, frozen=True):
     thresholds: tuple[int, ...]  # percents of the amount at which somebody is told
     zone: tzinfo
     created_at_us: int = 0
+    is_operators: bool = False  # set by whoever runs the hall
 
     @property
     def since_us(self) -> int:
         """Days and months count from their beginning, `ever` from when the quota was made: credit
         pays for what comes after it."""
         return self.created_at_us if self.period == "ever" else 0
+
+
+def may_set(before: Quota | None, hand: Hand) -> bool:
+    """What whoever runs the hall has set, nobody else changes or removes."""
+    return before is None or not before.is_operators or hand != "organization"
+
+
+def is_operators(before: Quota | None, hand: Hand) -> bool:
+    """Whose a quota is once it is set: what an operator touches in others' organizations is the
+    operators' from then on, and stays it."""
+    return hand == "operator" or (before is not None and before.is_operators)
 
 
 class Span(msgspec.Struct, frozen=True, gc=False):

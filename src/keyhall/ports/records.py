@@ -77,6 +77,7 @@ class Key:
     limits: Limits = NO_LIMITS
     expires_at_us: int | None = None
     paused_at_us: int | None = None
+    paused_by: str | None = None  # as in the audit's `who`; None: as nobody knows any more
     revoked_at_us: int | None = None
     revoked_reason: str | None = None
     last_used_at_us: int | None = None

@@ -39,6 +39,7 @@ def key_of(row: RowMapping) -> Key:
         limits=limits(row),
         expires_at_us=row["expires_at_us"],
         paused_at_us=row["paused_at_us"],
+        paused_by=row["paused_by"],
         revoked_at_us=row["revoked_at_us"],
         revoked_reason=row["revoked_reason"],
         last_used_at_us=row["last_used_at_us"],
@@ -60,6 +61,7 @@ def _columns(key: Key) -> dict[str, Any]:
         **limit_columns(key.limits),
         "expires_at_us": key.expires_at_us,
         "paused_at_us": key.paused_at_us,
+        "paused_by": key.paused_by,
         "revoked_at_us": key.revoked_at_us,
         "revoked_reason": key.revoked_reason,
     }

@@ -141,6 +141,7 @@ keys = Table(
     _number("created_at_us"),
     _maybe_number("expires_at_us"),
     _maybe_number("paused_at_us"),
+    _maybe_text("paused_by"),  # as in the audit's `who`
     _maybe_number("revoked_at_us"),
     _maybe_text("revoked_reason"),
     _maybe_number("last_used_at_us"),

@@ -15,7 +15,7 @@ from made_usage import usage_of as used
 from sqlalchemy import select
 
 from keyhall.flows.manage import keys, organizations, quotas, versions
-from keyhall.flows.manage.checks import Invalid, NotFound
+from keyhall.flows.manage.checks import Invalid, NotFound, Refused
 from keyhall.flows.manage.quotas import Owner, Terms
 from keyhall.policy.quotas import span
 from keyhall.stores import notes
@@ -44,6 +44,35 @@ async def alerted(store: SqliteStore):
     async with store.reading() as connection:
         found = await connection.execute(select(alerts.c.threshold, alerts.c.used, alerts.c.amount))
         return [tuple(row) for row in found]
+
+
+# --- Whose they are -------------------------------------------------------------------------------
+
+
+def test_an_organization_changes_its_own_quota_and_never_the_operators(house) -> None:
+    async def work(store):
+        more = {"entropy": house.entropy(), **by(house)}
+        of = (ORGANIZATION, "tokens", "day")
+        mine, _ = await quotas.put(store, *of, Terms(10), hand="organization", **more)
+        assert not mine.standing.quota.is_operators
+        mine, _ = await quotas.put(store, *of, Terms(20), hand="organization", **more)
+        theirs, is_new = await quotas.put(store, *of, Terms(5), **more)
+        assert (is_new, theirs.standing.quota.is_operators) == (False, True)
+        for terms in (Terms(10**6), Terms(policy="overage"), Terms(5)):
+            with pytest.raises(Refused, match="nobody else changes it"):
+                await quotas.put(store, *of, terms, hand="organization", **more)
+        with pytest.raises(Refused, match="nobody else changes it"):
+            await quotas.remove(store, theirs.standing.quota.id, hand="organization", **by(house))
+        again = await quotas.find(store, theirs.standing.quota.id, house.now_us)
+        assert (again.standing.quota.amount, again.standing.quota.is_operators) == (5, True)
+        host, _ = await quotas.put(store, *of, Terms(7), hand="host", **more)
+        assert host.standing.quota.is_operators
+        await quotas.remove(store, host.standing.quota.id, hand="host", **by(house))
+        new, _ = await quotas.put(store, *of, Terms(7), hand="host", **more)
+        assert not new.standing.quota.is_operators
+        await quotas.remove(store, new.standing.quota.id, hand="organization", **by(house))
+
+    house.run(work)
 
 
 # --- Setting --------------------------------------------------------------------------------------

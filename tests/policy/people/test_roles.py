@@ -3,7 +3,7 @@
 import pytest
 
 from keyhall.policy.people import roles
-from keyhall.policy.people.roles import GRANTS, OPERATES, PERMISSIONS, ROLES, granted, may
+from keyhall.policy.people.roles import GRANTS, OPERATES, PERMISSIONS, ROLES, granted, hand_of, may
 
 
 def test_every_role_has_its_grants_and_its_sentence() -> None:
@@ -54,3 +54,19 @@ def test_nobody_but_an_owner_changes_an_owner(giver, now, wanted) -> None:
         assert allowed == (giver == "owner")
     else:
         assert allowed == (giver in ("owner", "admin"))
+
+
+@pytest.mark.parametrize(
+    ("role", "is_operator", "hand"),
+    [
+        ("owner", False, "organization"),
+        (None, False, "organization"),
+        (None, True, "operator"),
+        ("reader", True, "operator"),
+        ("billing", True, "host"),
+    ],
+)
+def test_an_operator_is_of_the_house_where_their_own_role_would_let_them(
+    role, is_operator, hand
+) -> None:
+    assert hand_of(role, is_operator, "spending.write") == hand

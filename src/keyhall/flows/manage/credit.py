@@ -98,6 +98,7 @@ async def _begin(
         thresholds=THRESHOLDS,
         zone=zone_of(organization.time_zone),
         created_at_us=now_us,
+        is_operators=True,
     )
     await rows.add(connection, quota, now_us)
 

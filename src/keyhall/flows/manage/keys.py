@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyhall.flows.manage import checks
-from keyhall.flows.manage.checks import Invalid, NotFound
+from keyhall.flows.manage.checks import Invalid, NotFound, Refused
 from keyhall.flows.manage.organizations import default_project, project_by
 from keyhall.policy import keys as form
 from keyhall.policy.access import at
@@ -225,25 +225,24 @@ async def rename(store: SqlStore, wanted: str, name: str, *, actor: Actor, now_u
 
 async def pause(store: SqlStore, wanted: str, *, actor: Actor, now_us: int) -> Key:
     """No new requests until it is resumed; running streams finish (R14)."""
-    return await _change(
-        store,
-        wanted,
-        lambda key: key if key.paused_at_us else replace(key, paused_at_us=now_us),
-        action="key.pause",
-        actor=actor,
-        now_us=now_us,
-    )
+
+    def paused(key: Key) -> Key:
+        return key if key.paused_at_us else replace(key, paused_at_us=now_us, paused_by=actor.who)
+
+    return await _change(store, wanted, paused, action="key.pause", actor=actor, now_us=now_us)
 
 
-async def resume(store: SqlStore, wanted: str, *, actor: Actor, now_us: int) -> Key:
-    return await _change(
-        store,
-        wanted,
-        lambda key: replace(key, paused_at_us=None),
-        action="key.resume",
-        actor=actor,
-        now_us=now_us,
-    )
+async def resume(
+    store: SqlStore, wanted: str, *, actor: Actor, now_us: int, own_only: bool = False
+) -> Key:
+    """With `own_only`, for holders of keys, what another has paused stays so: raises Refused."""
+
+    def resumed(key: Key) -> Key:
+        if own_only and key.paused_at_us and key.paused_by != actor.who:
+            raise Refused("Somebody else paused this key: ask who looks after the organization.")
+        return replace(key, paused_at_us=None, paused_by=None)
+
+    return await _change(store, wanted, resumed, action="key.resume", actor=actor, now_us=now_us)
 
 
 async def revoke(

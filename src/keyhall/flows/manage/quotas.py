@@ -12,14 +12,14 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyhall.flows.manage import checks
-from keyhall.flows.manage.checks import Invalid, NotFound
+from keyhall.flows.manage.checks import Invalid, NotFound, Refused
 from keyhall.flows.manage.keys import key_by
 from keyhall.flows.manage.organizations import organization_by, project_by
 from keyhall.policy import quotas as rules
 from keyhall.policy.catalogue import Catalogue, Version, status_at
 from keyhall.policy.keys import draw
 from keyhall.policy.limits import Scope
-from keyhall.policy.quotas import PERCENT_MAX, Period, Quota, QuotaPolicy, QuotaResource
+from keyhall.policy.quotas import PERCENT_MAX, Hand, Period, Quota, QuotaPolicy, QuotaResource
 from keyhall.policy.tiers import LIMIT_MAX
 from keyhall.ports.records import Actor, Organization, QuotaStanding
 from keyhall.ports.store import ChangeKind
@@ -76,6 +76,7 @@ class Facts:
     policy: QuotaPolicy
     overage_price: int
     thresholds: tuple[int, ...]
+    is_operators: bool
 
 
 def facts_of(quota: Quota) -> Facts:
@@ -95,13 +96,15 @@ async def put(
     entropy: bytes,
     actor: Actor,
     now_us: int,
+    hand: Hand = "operator",
 ) -> tuple[Seen, bool]:
     """Make a quota, or change the one of this owner, resource and period. Also tells whether it is
-    a new one."""
+    a new one. Raises Refused for an organization that would change the operators'."""
     async with store.writing() as connection:
         organization_id, scope_id = await _place(connection, owner, now_us)
         there = await rows.list_all(connection, owners=[scope_id])
         before = next((q for q in there if (q.resource, q.period) == (resource, period)), None)
+        _theirs(before, hand)
         if before is None:
             if terms.amount is None:
                 raise Invalid("There is no such quota yet: say how much it allows.")
@@ -119,18 +122,25 @@ async def put(
                 thresholds=THRESHOLDS,
                 zone=zone_of(organization.time_zone),
                 created_at_us=now_us,
+                is_operators=rules.is_operators(None, hand),
             )
             after = _checked(start, terms)
             await rows.add(connection, after, now_us)
             await record(connection, "quota.create", None, after, actor, now_us)
         else:
-            after = _checked(before, terms)
+            owned = msgspec.structs.replace(before, is_operators=rules.is_operators(before, hand))
+            after = _checked(owned, terms)
             if after != before:
                 await rows.replace(connection, after)
                 await record(connection, "quota.change", before, after, actor, now_us)
         if after != before:
             await note_reached(connection, before, after, now_us)
         return await _seen(connection, after, now_us), before is None
+
+
+def _theirs(quota: Quota | None, hand: Hand) -> None:
+    if not rules.may_set(quota, hand):
+        raise Refused("Whoever runs this server has set this budget, and nobody else changes it.")
 
 
 def _checked(quota: Quota, terms: Terms) -> Quota:
@@ -237,10 +247,13 @@ async def note_reached(
         await alerts.add(connection, quota, now.begins_us, highest, now.used, now_us)
 
 
-async def remove(store: SqlStore, quota_id: str, *, actor: Actor, now_us: int) -> Seen:
-    """As it stood at its end. Its overage stays on the statements."""
+async def remove(
+    store: SqlStore, quota_id: str, *, actor: Actor, now_us: int, hand: Hand = "operator"
+) -> Seen:
+    """As it stood at its end. Its overage stays on the statements. Raises Refused as `put`."""
     async with store.writing() as connection:
         quota = await _quota_by(connection, quota_id)
+        _theirs(quota, hand)
         seen = await _seen(connection, quota, now_us)
         await rows.remove(connection, quota.id)
         await record(connection, "quota.remove", quota, None, actor, now_us)

@@ -109,9 +109,11 @@ async def _ours_alone(
 async def _set_paused(
     connection: AsyncConnection, keys: Sequence[Key], at_us: int | None, actor: Actor, now_us: int
 ) -> None:
-    await key_rows.set_all(connection, [key.id for key in keys], paused_at_us=at_us)
+    who = None if at_us is None else actor.who
+    ids = [key.id for key in keys]
+    await key_rows.set_all(connection, ids, paused_at_us=at_us, paused_by=who)
     action = "key.resume" if at_us is None else "key.pause"
-    done = [(key.id, key, replace(key, paused_at_us=at_us)) for key in keys]
+    done = [(key.id, key, replace(key, paused_at_us=at_us, paused_by=who)) for key in keys]
     await notes.record_all(connection, actor, now_us, action=action, done=done, changed="key")
 
 

@@ -11,6 +11,8 @@ True
 
 from typing import Literal, get_args
 
+from keyhall.policy.quotas import Hand
+
 Role = Literal["owner", "admin", "member", "reviewer", "billing", "reader"]
 Permission = Literal[
     "home",  # the organization's front page, its limits, the documentation of its keys
@@ -80,6 +82,13 @@ def granted(role: Role | None, is_operator: bool) -> frozenset[Permission]:
 
 def may(role: Role | None, is_operator: bool, permission: Permission) -> bool:
     return permission in granted(role, is_operator)
+
+
+def hand_of(role: Role | None, is_operator: bool, permission: Permission) -> Hand:
+    """In whose name somebody acts: an operator whose own role would let them is of the house."""
+    if not is_operator:
+        return "organization"
+    return "host" if role is not None and permission in GRANTS[role] else "operator"
 
 
 def may_give(giver: Role, wanted: Role) -> bool:

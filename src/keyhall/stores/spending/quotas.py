@@ -71,6 +71,7 @@ async def remove(connection: AsyncConnection, quota_id: str) -> None:
 
 def _columns(quota: Quota) -> dict[str, Any]:
     columns = {name: getattr(quota, name) for name in _FIELDS}
+    columns["is_operators"] = int(quota.is_operators)
     return {**columns, "thresholds": msgspec.json.encode(quota.thresholds).decode()}
 
 

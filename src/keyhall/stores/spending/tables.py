@@ -43,6 +43,8 @@ quotas = Table(
     _number("overage_price"),  # micro-units per million units beyond the amount
     _text("thresholds"),  # percents at which somebody is told, as JSON
     _number("created_at_us"),
+    # 1: set by whoever runs the hall, and changed by nobody else; 0: by its organization.
+    Column("is_operators", BigInteger, nullable=False, server_default="1"),
     CheckConstraint("scope IN ('key', 'project', 'organization')", name="scope"),
     CheckConstraint("resource IN ('requests', 'tokens', 'money')", name="resource"),
     CheckConstraint("period IN ('day', 'month', 'ever')", name="period"),

@@ -53,7 +53,7 @@ _DROP = "DELETE FROM usage_batches WHERE number = ?"
 _ANY_QUOTA = "SELECT 1 FROM quotas LIMIT 1"
 _QUOTA = (
     "q.id, q.organization_id, q.scope, q.scope_id, q.resource, q.period, q.amount, q.policy, "
-    "q.overage_price, q.thresholds, o.time_zone, q.created_at_us"
+    "q.overage_price, q.thresholds, o.time_zone, q.created_at_us, q.is_operators"
 )
 # A caller's: of the lineage of its key, its project and its organization.
 QUOTAS_OF = (
@@ -253,7 +253,7 @@ def quota_of(row: Row) -> Quota:
     told = msgspec.json.decode(row[9], type=tuple[int, ...])
     return Quota(
         row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], told,
-        zone_of(row[10]), row[11],
+        zone_of(row[10]), row[11], bool(row[12]),
     )  # fmt: skip
 
 

@@ -111,6 +111,7 @@ def json_of(seen: Seen) -> dict[str, Any]:
         "remaining": standing.remaining,
         "percent": percent(standing),
         "policy": quota.policy,
+        "set_by": "operator" if quota.is_operators else "organization",
         "overage_price_micro_per_million": quota.overage_price,
         "alerts_at_percent": list(quota.thresholds),
         "period_begins": words.stamp(quota.created_at_us if is_ever else standing.begins_us),

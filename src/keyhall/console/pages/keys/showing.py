@@ -42,6 +42,11 @@ def mine_to_change(ask: Ask, key: Key) -> None:
         raise Refused("An admin key is changed by whoever runs this server, and by nobody else.")
 
 
+def _is_holder(ask: Ask) -> bool:
+    """Of their own keys alone."""
+    return ask.person.sight.account_id is not None
+
+
 async def show(ask: Ask) -> Response:
     return await shown(ask, await of_path(ask))
 
@@ -65,6 +70,7 @@ async def shown(ask: Ask, key: Key, fault: str = "", opened: str = "") -> Respon
         400 if fault else 200,
         key=key,
         state=key.state(now_us),
+        is_anothers_pause=_is_holder(ask) and key.paused_by != ask.by["actor"].who,
         owner=owner,
         bars=bars,
         explained=words.reasons(held[0].effective) if held else [],
@@ -126,7 +132,7 @@ async def pause(ask: Ask) -> Response:
 async def resume(ask: Ask) -> Response:
     return await _changed(
         ask, "state", "The key works again.",
-        lambda key: keys.resume(ask.store, key.id, **ask.by),
+        lambda key: keys.resume(ask.store, key.id, own_only=_is_holder(ask), **ask.by),
     )  # fmt: skip
 
 

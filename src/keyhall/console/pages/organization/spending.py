@@ -13,8 +13,10 @@ from keyhall.flows.manage import credit
 from keyhall.flows.manage import quotas as manage
 from keyhall.flows.manage.checks import NotFound, Refused
 from keyhall.flows.manage.quotas import Owner, Seen, Terms
+from keyhall.policy import quotas as rules
 from keyhall.policy.keys import ENTROPY_BYTES
-from keyhall.policy.quotas import Quota, QuotaPolicy, QuotaResource
+from keyhall.policy.people.roles import hand_of
+from keyhall.policy.quotas import Hand, Quota, QuotaPolicy, QuotaResource
 from keyhall.ports.records import Alert
 from keyhall.stores import organizations
 from keyhall.stores.operate import places
@@ -48,7 +50,9 @@ async def _page(ask: Ask, error: Refused | None = None) -> Response:
         "organization/spending.html",
         400 if error else 200,
         place=place,
-        budgets=sorted(budgets, key=_order),
+        budgets=[
+            (each, _may_set(ask, each.standing.quota)) for each in sorted(budgets, key=_order)
+        ],
         fired=[(each, names.get(each.quota_id)) for each in fired],
         balance=balance,
         faults=given.faults_of(error),
@@ -56,6 +60,14 @@ async def _page(ask: Ask, error: Refused | None = None) -> Response:
         may_write=ask.person.may("spending.write"),
         may_credit=ask.person.may("operate"),
     )
+
+
+def _hand(ask: Ask) -> Hand:
+    return hand_of(ask.person.role, ask.person.sign_in.is_operator, "spending.write")
+
+
+def _may_set(ask: Ask, quota: Quota) -> bool:
+    return ask.person.may("spending.write") and rules.may_set(quota, _hand(ask))
 
 
 def _order(seen: Seen) -> tuple[int, str, str]:
@@ -113,6 +125,7 @@ async def create(ask: Ask) -> Response:
             "day" if ask.text("period") == "day" else "month",
             _terms(ask, resource),
             entropy=os.urandom(ENTROPY_BYTES),
+            hand=_hand(ask),
             **ask.by,
         )
     except NotFound:
@@ -186,7 +199,7 @@ async def _one_page(ask: Ask, seen: Seen, error: Refused | None = None) -> Respo
             thresholds=", ".join(map(str, quota.thresholds)),
         ),
         faults=given.faults_of(error),
-        may_write=ask.person.may("spending.write"),
+        may_write=_may_set(ask, quota),
     )
 
 
@@ -201,6 +214,7 @@ async def change(ask: Ask) -> Response:
             quota.period,
             _terms(ask, quota.resource),
             entropy=os.urandom(ENTROPY_BYTES),
+            hand=_hand(ask),
             **ask.by,
         )
     except Refused as error:
@@ -210,7 +224,7 @@ async def change(ask: Ask) -> Response:
 
 async def remove(ask: Ask) -> Response:
     seen = await _find(ask)
-    await manage.remove(ask.store, seen.standing.quota.id, **ask.by)
+    await manage.remove(ask.store, seen.standing.quota.id, hand=_hand(ask), **ask.by)
     said = f"Removed the budget of {seen.owner_name}. Its overage stays on the statements."
     return ask.go("/spending", said)
 

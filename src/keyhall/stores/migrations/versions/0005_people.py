@@ -1,5 +1,5 @@
 """How accounts sign in, what they were sent and ask for; what keys were refused; more roles; whose
-an audited act is; engines that are drained.
+an audited act is; engines that are drained; whose quotas and pauses are.
 
 Only adds: a release that knows 0004 reads and writes beside it, and knows nobody who signs in.
 """
@@ -60,6 +60,10 @@ def upgrade() -> None:
     op.add_column("audit", *_texts("organization_id?"))
     _index("audit", "organization_id")
     op.add_column("engines", *_numbers("drained_at_us?"))
+    op.add_column("keys", *_texts("paused_by?"))
+    # Until now nobody but whoever runs the hall could set one.
+    mine = sa.Column("is_operators", sa.BigInteger(), nullable=False, server_default="1")
+    op.add_column("quotas", mine)
 
 
 def _who_signs_in() -> None:
