@@ -46,8 +46,7 @@ class Look:
                 if id in closed:
                     amounts.add(closed[id])
                 found[id] = amounts
-        most = heapq.nsmallest(limit, found.items(), key=_order)
-        return {id: replace(amounts) for id, amounts in most}
+        return _largest(found, limit)
 
     async def points(
         self, source: Source, span: Span, by: By, groups: list[str], *, of_few: bool = False
@@ -68,6 +67,10 @@ class Look:
             return closed
         return closed + await read(*given, within=(over_us, span.ends_us))
 
+    async def points_of_few(self, source: Source, span: Span, by: By) -> Points:
+        """The points of all groups, where these are few."""
+        return await series.points(self.connection, source, self.sight, span, self.only, by, None)
+
     def _over_us(self, span: Span) -> int | None:
         """Where what is remembered ends; None where nothing is."""
         if self.closed is None or span.grain == "minute":
@@ -87,6 +90,19 @@ class Look:
         is_of_people = by == "person" or self.sight.account_id or self.only.account_id
         change = self.standing.change if is_of_people else None
         return source.name, self.sight, self.only, by, span.begins_us, change
+
+
+def largest_of(points: Points, limit: int) -> dict[str, Amounts]:
+    """The groups of these points that used most, in order."""
+    found: dict[str, Amounts] = {}
+    for _, id, amounts in points:
+        found.setdefault(id, Amounts()).add(amounts)
+    return _largest(found, limit)
+
+
+def _largest(found: dict[str, Amounts], limit: int) -> dict[str, Amounts]:
+    most = heapq.nsmallest(limit, found.items(), key=_order)
+    return {id: replace(amounts) for id, amounts in most}
 
 
 def _order(each: tuple[str, Amounts]) -> tuple[int, int, int, str]:

@@ -4,14 +4,13 @@ Up to the newest settled request: the hourly totals are brought up to date first
 does it, so that both say the same to the token.
 """
 
+import asyncio
 from dataclasses import dataclass, field, replace
-
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyhall import errors
 from keyhall.flows.manage.checks import NotFound
 from keyhall.flows.observe.closed import Closed
-from keyhall.flows.observe.look import Look
+from keyhall.flows.observe.look import Look, Points, largest_of
 from keyhall.policy import spans
 from keyhall.policy.metering import Outcome
 from keyhall.policy.spans import Span
@@ -74,38 +73,65 @@ async def only(
 async def answer(
     store: SqlStore, sight: Sight, asked: Asked, closed: Closed | None = None
 ) -> Answer:
-    """With what is remembered of days that are over, if it is given. Raises StoreAway."""
+    """With what is remembered of days that are over, if it is given. Sums and percentiles are read
+    side by side, each from a snapshot of its own. Raises StoreAway."""
     note = ""
     async with store.reading() as connection:
         is_rolled_up = await totals.is_rolled_up(connection)
     if not is_rolled_up:
         await store.roll_up()
-    async with store.reading() as connection:
-        if asked.span.grain == "minute":
-            span = asked.span
+    if asked.span.grain == "minute":
+        span = asked.span
+        async with store.reading() as connection:
             most = await hours.all_between(connection, span.begins_us, span.ends_us)
-            if most > hours.SCANNED_MAX:
-                note = "So many requests are shown by the hour."
-                coarser = spans.chosen(span.begins_us, span.ends_us, "hour", span.zone)
-                asked = replace(asked, span=coarser)
+        if most > hours.SCANNED_MAX:
+            note = "So many requests are shown by the hour."
+            coarser = spans.chosen(span.begins_us, span.ends_us, "hour", span.zone)
+            asked = replace(asked, span=coarser)
+    found, late = await asyncio.gather(
+        _summed(store, sight, asked, closed, note), _late(store, sight, asked)
+    )
+    found.latency = late.get(hours.ALL, Latency())
+    if asked.span.grain == "minute" and late:
+        found.latencies = [late.get(index, Latency()) for index in range(len(found.starts))]
+    return found
+
+
+async def _summed(
+    store: SqlStore, sight: Sight, asked: Asked, closed: Closed | None, note: str
+) -> Answer:
+    async with store.reading() as connection:
         standing = None if closed is None else await closed.standing(connection)
         return await _answer(Look(connection, sight, asked.only, closed, standing), asked, note)
+
+
+async def _late(store: SqlStore, sight: Sight, asked: Asked) -> dict[int, Latency]:
+    span = asked.span
+    async with store.reading() as connection:
+        return await hours.latency(
+            connection,
+            sight,
+            asked.only,
+            since_us=span.begins_us,
+            before_us=span.ends_us,
+            by_minute=span.grain == "minute",
+        )
 
 
 async def _answer(look: Look, asked: Asked, note: str) -> Answer:
     span = asked.span
     starts = spans.points(span)
     source = series.source_of(span, look.sight, asked.only, asked.by)
-    listed = await _listed(look, source, asked)
+    few = await look.points_of_few(ROWS, span, asked.by) if _are_few(source, asked.by) else None
+    listed = await _listed(look, source, asked, few)
     chosen = listed[:GROUPS_MAX]
-    rows = await _points(look, asked, [group.id for group in chosen])
+    rows = await _points(look, asked, [group.id for group in chosen], few)
     groups, points = _grid(rows, chosen, len(starts), span)
     total = _sum(points)
     found = Answer(
         asked, starts, groups, total, points, listed[:LISTED_MAX], len(listed) > LISTED_MAX,
         Latency(), [], note=note,
     )  # fmt: skip
-    await _latency(look.connection, look.sight, found)
     if asked.compares:
         before = replace(asked, span=span.before, by="none")
         rows = await _points(look, before, [])
@@ -115,11 +141,19 @@ async def _answer(look: Look, asked: Asked, note: str) -> Answer:
     return found
 
 
-async def _listed(look: Look, source: Source, asked: Asked) -> list[Group]:
+def _are_few(source: Source, by: str) -> bool:
+    """Groups of which all points are read at once: models and outcomes of single requests."""
+    return source is ROWS and by in ("model", "outcome")
+
+
+async def _listed(look: Look, source: Source, asked: Asked, few: Points | None) -> list[Group]:
     """The groups by what they used, largest first; refusals are added to them."""
     if asked.by == "none":
         return [Group(ALL, "All", Amounts())]
-    found = await look.largest(source, asked.span, asked.by, LISTED_MAX + 1)
+    if few is None:
+        found = await look.largest(source, asked.span, asked.by, LISTED_MAX + 1)
+    else:
+        found = largest_of(few, LISTED_MAX + 1)
     if asked.by == "outcome" and source is not ROWS:
         found = _split(found)
     refused = await look.largest(REFUSALS, asked.span, asked.by, LISTED_MAX + 1)
@@ -160,7 +194,7 @@ def name_of(by: str, id: str, names: dict[str, str]) -> str:
     return names.get(id) or id or "(unknown)"
 
 
-async def _points(look: Look, asked: Asked, groups: list[str]) -> list[tuple[int, str, Amounts]]:
+async def _points(look: Look, asked: Asked, groups: list[str], few: Points | None = None) -> Points:
     span, by = asked.span, asked.by
     source = series.source_of(span, look.sight, asked.only, by)
     if by in ("key", "person"):
@@ -173,7 +207,7 @@ async def _points(look: Look, asked: Asked, groups: list[str]) -> list[tuple[int
         refused = await look.points(REFUSALS, span, by, groups, of_few=True)
         return rows + _others(await look.points(REFUSALS, span, "none", []), refused)
     refused = await look.points(REFUSALS, span, by, groups)
-    rows = await look.points(source, span, by, groups)
+    rows = few if few is not None else await look.points(source, span, by, groups)
     if by == "outcome" and source is not ROWS:
         rows = [
             (at, id, part) for at, _, amounts in rows for id, part in _split({ALL: amounts}).items()
@@ -181,9 +215,7 @@ async def _points(look: Look, asked: Asked, groups: list[str]) -> list[tuple[int
     return rows + refused
 
 
-def _others(
-    everything: list[tuple[int, str, Amounts]], rows: list[tuple[int, str, Amounts]]
-) -> list[tuple[int, str, Amounts]]:
+def _others(everything: Points, rows: Points) -> Points:
     """With what is left for the others, point by point."""
     left: dict[int, Amounts] = {}
     for at, _, amounts in everything:
@@ -222,18 +254,3 @@ def _sum(points: list[Amounts]) -> Amounts:
     for each in points:
         total.add(each)
     return total
-
-
-async def _latency(connection: AsyncConnection, sight: Sight, found: Answer) -> None:
-    span = found.asked.span
-    parts = await hours.latency(
-        connection,
-        sight,
-        found.asked.only,
-        since_us=span.begins_us,
-        before_us=span.ends_us,
-        by_minute=span.grain == "minute",
-    )
-    found.latency = parts.get(hours.ALL, Latency())
-    if span.grain == "minute" and parts:
-        found.latencies = [parts.get(index, Latency()) for index in range(len(found.starts))]

@@ -235,11 +235,12 @@ async def points(
     span: Span,
     only: Filter,
     by: By,
-    groups: Sequence[Any],
+    groups: Sequence[Any] | None,
     *,
     within: Within = None,
 ) -> list[tuple[int, str, Amounts]]:
-    """Point, group, amounts; what is in none of the groups is in OTHERS. Points are indexes, or
+    """Point, group, amounts; what is in none of the groups is in OTHERS, unless they are None:
+    all, which may be many. Points are indexes, or
     numbers of local days."""
     found = _group(source, by)
     point = _point(source, span).label("point")
@@ -247,7 +248,9 @@ async def points(
         query = _query(source, sight, span, only, by, point, within=within).group_by("point")
         rows = await _all(connection, query)
         return [(int(row[0]), ALL, Amounts(*map(int, row[1:]))) for row in rows]
-    named = case((found.in_(groups), found), else_=literal(OTHERS)).label("named")
+    if groups is not None:
+        found = case((found.in_(groups), found), else_=literal(OTHERS))
+    named = found.label("named")
     query = _query(source, sight, span, only, by, point, named, within=within)
     query = query.group_by("point", "named")
     rows = await _all(connection, query)
