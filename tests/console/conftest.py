@@ -38,6 +38,7 @@ class Hall:
 
     def new_browser(self, **headers: str) -> Browser:
         made = Browser(self.server.url, **headers)
+        made.origin = self.browser.origin
         self.browsers.append(made)
         return made
 
@@ -93,6 +94,8 @@ class Runs:
             settings["database"] = Database(url=self._house.url)
         async with open_inside(self._house.data, clock, **settings) as server:
             made = Hall(server, Browser(server.url), [])
+            if "server" in settings and settings["server"].url:
+                made.browser.origin = settings["server"].url
             try:
                 link = await links.set_up(server.house.store, server.url, clock.now_us())
                 assert link is not None

@@ -347,20 +347,6 @@ def test_new_terms_come_before_anything_else(hall, path):
     hall(story, console=Console(terms_url="https://example.org/terms", terms_version="3"))
 
 
-def test_nobody_makes_accounts_without_end(hall):
-    async def story(hall):
-        browser = hall.new_browser()
-        await browser.visit("/sign-up")
-        given = {"name": "Eve", "email": "eve@elsewhere.example", "password": "short"}
-        for _ in range(101):
-            assert await browser.send("/sign-up", **given) == 400
-            assert "at least 12" in browser.text
-        await browser.send("/sign-up", **given | {"password": PASSWORD})
-        assert "Wait 2 seconds" in browser.text
-
-    hall(story)
-
-
 def test_a_new_password_is_no_way_around_the_second_factor(hall):
     async def story(hall):
         await switched_on(hall)

@@ -15,7 +15,7 @@ from simulator.world import ODDS, run_seed
 RUN = Path(__file__).with_name("simulator") / "run.py"
 SEEDS = 160
 GROUPS = 8  # so that a failure tells more than the first of all
-# Worlds that once failed. One of them was right: 251, where a life took the newest record of the one
+# Worlds that once failed. One of them was right, 251: a life took the newest record of the one
 # before it for its own.
 REGRESSIONS = (65, 126, 249, 251, 648)
 

@@ -17,6 +17,7 @@ class Browser:
 
     def __init__(self, url: str, **headers: str) -> None:
         self.url = url
+        self.origin = url  # where its pages say that they are from
         self.client = httpx2.AsyncClient(
             base_url=url,
             headers={"accept": "text/html", "user-agent": "Browser of the tests", **headers},
@@ -42,7 +43,7 @@ class Browser:
         """Submit a form to that address, with the token of the page that is open."""
         token = self.page.find("input", {"name": "csrf"})
         given = {"csrf": token["value"]} if isinstance(token, Tag) else {}
-        headers = {"origin": self.url, "sec-fetch-site": "same-origin"}
+        headers = {"origin": self.origin, "sec-fetch-site": "same-origin"}
         answer = await self.client.post(path, data={**given, **fields}, headers=headers)
         self._take(answer)
         if follow and answer.is_redirect:

@@ -93,7 +93,7 @@ async def _key(hall, one) -> None:
     assert answer.status == 200
     await line.ask(fresh.text.reveal(), chat("Hello", "no-such-model"))
     await hall.server.hall.ledger.flush()
-    await hall.server.hall.refusals.flush(hall.store)
+    await hall.server.hall.refusals.flush(hall.store, hall.server.clock.now_us())
     one.ids["request"] = await _of(hall, usage, usage.c.organization_id, one, usage.c.request_id)
     one.ids["refusal"] = await _of(
         hall, refusals, refusals.c.organization_id, one, refusals.c.request_id

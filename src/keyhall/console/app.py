@@ -47,21 +47,20 @@ def pages(console: Console, plain: Plain) -> ASGIApp:
     routes.append(Route(f"{static.PREFIX}{{name:path}}", static.serve))
     app = Starlette(routes=routes, exception_handlers={HTTPException: refused, 500: failed})
     app.router.redirect_slashes = False
-    return _Safe(app, console.is_secure)
+    return _Safe(app)
 
 
 class _Safe:
     """Puts the headers on that every answer carries, files and refusals too."""
 
-    def __init__(self, inside: ASGIApp, is_secure: bool) -> None:
+    def __init__(self, inside: ASGIApp) -> None:
         self._inside = inside
-        self._headers = gate.SAFE_HEADERS | (gate.SECURE_HEADERS if is_secure else {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_safe(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(raw=list(message["headers"]))
-                for name, value in self._headers.items():
+                for name, value in gate.SAFE_HEADERS.items():
                     headers.setdefault(name, value)
                 message = {**message, "headers": headers.raw}
             await send(message)

@@ -52,9 +52,6 @@ SAFE_HEADERS = {
     "cache-control": "no-store",
 }
 
-# Where cookies travel over TLS alone: whoever came once never again comes without it.
-SECURE_HEADERS = {"strict-transport-security": "max-age=31536000"}
-
 
 @dataclass(frozen=True, slots=True)
 class Page:

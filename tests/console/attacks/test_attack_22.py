@@ -223,7 +223,7 @@ def test_attack_11_nobody_sends_letters_through_us_by_the_hundred(hall):
 
 
 def test_attack_11_making_accounts_has_a_pace(hall, monkeypatch):
-    monkeypatch.setitem(letting_in.FREE_TRIES, "accounts of a network", 4)
+    monkeypatch.setitem(letting_in.FREE_TRIES, "accounts from a network", 4)
 
     async def story(hall):
         made = []

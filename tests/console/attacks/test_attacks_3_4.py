@@ -195,7 +195,7 @@ def test_attack_4_behind_tls_a_page_without_it_is_another_site(hall):
             headers = {**same, "origin": origin}
             answer = await client.post("/sign-in", data=sent, headers=headers)
             assert answer.status_code == status, origin
-        assert answer.headers["strict-transport-security"] == "max-age=31536000"
+        assert answer.headers["strict-transport-security"] == "max-age=31536000; includeSubDomains"
 
     hall(story, server=Server(url="https://keys.example.org"))
 
