@@ -9,6 +9,7 @@ import os
 import random
 import re
 
+import pytest
 from twins import (
     filled,
     form_of,
@@ -23,6 +24,9 @@ from twins import (
     twin_of,
     twins,
 )
+
+# Thousands of requests: `make test-slow`.
+pytestmark = pytest.mark.slow
 
 KNOWN = names_read()
 SKIPPED = {"/sign-out", "/account/sessions/end-others", "/account/delete", "/live/limits"}

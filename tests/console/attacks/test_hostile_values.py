@@ -10,7 +10,11 @@ import time
 from pathlib import Path
 from urllib.parse import quote
 
+import pytest
 from twins import filled, form_of, names_of, names_read, own_address, places_of, routes, twin_of
+
+# Thousands of requests: `make test-slow`.
+pytestmark = pytest.mark.slow
 
 SEED = int(os.environ.get("SEED", time.time_ns() % 1_000_000))
 SECONDS_MAX = 2.0  # of any answer; each takes milliseconds on a machine that does nothing else
