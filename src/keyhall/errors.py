@@ -385,7 +385,7 @@ MODEL_FORBIDDEN = _row(
 )  # fmt: skip
 PRICE_MISSING = _row(
     "price_missing", 403, _INVALID, "model_without_price",
-    "The model `{model}` has no price, and the key {key} has a budget, which could not be kept.",
+    "The model `{model}` has no price, and what the key {key} may spend could not be kept.",
     "Have the operator give the version a price, or use a priced model.",
     "PermissionDeniedError",
 )  # fmt: skip

@@ -47,6 +47,14 @@ def test_only_files_of_the_list_are_given_and_no_list(hall, name):
     hall(story)
 
 
+def test_an_icon_is_found_where_browsers_look_for_one(hall):
+    async def story(hall):
+        answer = await hall.browser.client.get("/favicon.ico", follow_redirects=True)
+        assert answer.headers["content-type"].startswith("image/svg+xml")
+
+    hall(story)
+
+
 def test_a_password_is_good_for_years_and_a_session_is_not(hall):
     async def story(hall):
         token = hall.browser.client.cookies["keyhall"]

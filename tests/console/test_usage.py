@@ -298,5 +298,6 @@ def test_every_error_row_has_words(hall):
                 "0" * 32, "key", "proj", "org", name, problem.status, 0, False, None,
                 json.dumps(facts),
             )  # fmt: skip
+            assert "None" not in " ".join(told.why(refusal)), name
             assert all(told.why(refusal)) or name.startswith(("rate", "quota", "spend"))
             assert told.status_words(name)

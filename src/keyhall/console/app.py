@@ -45,6 +45,7 @@ def pages(console: Console, plain: Plain) -> ASGIApp:
 
     routes = [_route(console, page) for page in ROUTES]
     routes.append(Route(f"{static.PREFIX}{{name:path}}", static.serve))
+    routes.append(Route("/favicon.ico", static.icon))
     app = Starlette(routes=routes, exception_handlers={HTTPException: refused, 500: failed})
     app.router.redirect_slashes = False
     return _Safe(app)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 STATIC = Path(__file__).parent / "static"
 PREFIX = "/static/"
@@ -71,3 +71,8 @@ async def serve(request: Request) -> Response:
         headers["content-encoding"] = "gzip"
         body = found.packed
     return Response(body, headers=headers, media_type=found.type)
+
+
+async def icon(request: Request) -> Response:
+    """What browsers ask for by themselves beside answers that are no pages of ours."""
+    return RedirectResponse(address("keyhall.svg"))

@@ -2,6 +2,7 @@
 refused and what to do about it.
 """
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -133,7 +134,10 @@ def why(refusal: Refusal) -> list[str]:
     """The decision in words, with its numbers."""
     facts: dict[str, Any] = msgspec.json.decode(refusal.facts)
     said = _WHY.get(refusal.row)
-    sentences = said(facts) if said is not None else []
+    sentences = []
+    if said is not None:
+        with contextlib.suppress(KeyError):  # Not all that is kept says all of it.
+            sentences = said(facts)
     if not sentences:
         sentences = [f"The request was refused with {refusal.status}: {refusal.row}."]
     if "field" in facts:
@@ -144,8 +148,8 @@ def why(refusal: Refusal) -> list[str]:
 
 
 def _number(facts: dict[str, Any], name: str) -> str:
-    value = facts.get(name)
-    return count(value) if isinstance(value, int) else str(value if value is not None else "?")
+    value = facts[name]
+    return count(value) if isinstance(value, int) else str(value)
 
 
 def _wait(facts: dict[str, Any]) -> str:
@@ -155,7 +159,7 @@ def _wait(facts: dict[str, Any]) -> str:
 
 def _requests(facts: dict[str, Any]) -> list[str]:
     return [
-        f"The {facts.get('scope')} may send {_number(facts, 'limit')} requests a minute.",
+        f"The {facts['scope']} may send {_number(facts, 'limit')} requests a minute.",
         f"In the 60 seconds before, {_number(facts, 'used')} were used and "
         f"{_number(facts, 'held')} were open: there was no room for one more.",
         _wait(facts),
@@ -164,7 +168,7 @@ def _requests(facts: dict[str, Any]) -> list[str]:
 
 def _tokens(facts: dict[str, Any]) -> list[str]:
     said = [
-        f"The {facts.get('scope')} may use {_number(facts, 'limit')} tokens a minute.",
+        f"The {facts['scope']} may use {_number(facts, 'limit')} tokens a minute.",
         f"In the 60 seconds before, {_number(facts, 'used')} were used and "
         f"{_number(facts, 'held')} held by open requests.",
         f"This request wanted to hold {_number(facts, 'requested')}; "
@@ -180,22 +184,22 @@ def _tokens(facts: dict[str, Any]) -> list[str]:
 
 def _in_flight(facts: dict[str, Any]) -> list[str]:
     return [
-        f"The {facts.get('scope')} may have {_number(facts, 'limit')} requests open at a time, and "
+        f"The {facts['scope']} may have {_number(facts, 'limit')} requests open at a time, and "
         f"{_number(facts, 'used')} were."
     ]
 
 
 def _too_large(facts: dict[str, Any]) -> list[str]:
     return [
-        f"It wanted to hold {_number(facts, 'requested')} tokens, and the {facts.get('scope')} may "
+        f"It wanted to hold {_number(facts, 'requested')} tokens, and the {facts['scope']} may "
         f"use {_number(facts, 'limit')} a minute: it can never fit."
     ]
 
 
 def _quota(facts: dict[str, Any]) -> list[str]:
     return [
-        f"The quota of the {facts.get('scope')} is {_number(facts, 'amount')} "
-        f"{facts.get('resource')} {facts.get('period')}.",
+        f"The quota of the {facts['scope']} is {_number(facts, 'amount')} "
+        f"{facts['resource']} {facts['period']}.",
         f"{_number(facts, 'used')} were used and {_number(facts, 'held')} held by open requests; "
         f"this one might need {_number(facts, 'requested')}.",
         str(facts.get("until", "")),
@@ -230,7 +234,7 @@ _WHY: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     "rate_tokens": _tokens,
     "rate_in_flight": _in_flight,
     "request_too_large": _too_large,
-    "rate_none": lambda facts: [f"The {facts.get('scope')} is limited to nothing."],
+    "rate_none": lambda facts: [f"The {facts['scope']} is limited to nothing."],
     "quota_exhausted": _quota,
     "spend_limit": _quota,
     "quota_held": _quota,
