@@ -39,6 +39,8 @@ limits = { requests_per_minute = 100_000, tokens_per_minute = 100_000_000 }
 
 # Folders of tests that start processes and wait for them.
 WAITING = {"faults", "journeys", "redis", "postgres", "deploy"}
+# A test of these takes as long as so many others.
+LONG = {"browser": 40, "attacks": 20, "playground": 10, "console": 10}
 
 for name in [*os.environ]:
     if name.startswith(("OPENAI_", "KEYHALL_")) and name != "KEYHALL_CORPORA":
@@ -189,7 +191,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The random order is for tests. Blocks of a page build on each other: keep them in order.
 
     Files are handed to workers in the order of their first tests. Those that wait for processes
-    come alternately with those that compute, and files of many tests before those of few: so
+    come alternately with those that compute, and long files before short ones: so
     workers wait while others compute, and none is left alone at the end with a long file.
     """
     pages = [item for item in items if isinstance(item, SybilItem)]
@@ -200,6 +202,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             files.setdefault(item.path, []).append(item)
     waiting = [tests for path, tests in files.items() if path.parent.name in WAITING]
     others = [tests for path, tests in files.items() if path.parent.name not in WAITING]
-    others.sort(key=len, reverse=True)
+    others.sort(key=lambda tests: len(tests) * LONG.get(tests[0].path.parent.name, 1), reverse=True)
     shuffled = chain.from_iterable(zip_longest(waiting, others, fillvalue=[]))
     items[:] = [*chain.from_iterable(shuffled), *pages]

@@ -102,13 +102,16 @@ async def open_house(
     clock: AdjustableClock | None = None,
     own: Sequence[Endpoint] = (),
     worker: int | None = None,
+    *,
+    is_alone: bool = False,
 ) -> AsyncIterator[House]:
     """Open the data folder, bring it up to date, and start everything but the listener. `own` are
     the addresses that it will listen on; `worker` is our number among several on the folder, which
-    their parent holds. Raises StartRefused."""
+    their parent holds; `is_alone` if it has not started the others. Raises StartRefused."""
     async with AsyncExitStack() as stack:
         try:
-            house = await _open(stack, config, url, clock or SystemClock(), own, worker)
+            clock = clock or SystemClock()
+            house = await _open(stack, config, url, clock, own, worker, is_alone)
         except (Refused, PepperRefused, SchemaUnfit, JournalError, CountersUnfit) as error:
             raise StartRefused(str(error)) from error
         except StoreAway as error:
@@ -131,6 +134,7 @@ async def _open(
     clock: AdjustableClock,
     own: Sequence[Endpoint],
     worker: int | None,
+    is_alone: bool,
 ) -> House:
     store = await store_of(stack, config, holds_folder=worker is None, url=url)
     anchors = anchoring(stack, store, clock)
@@ -149,7 +153,9 @@ async def _open(
     quotas, ledger, recovered = await books(stack, config, store, catalogue, clock)
     clock.not_before(await store.newest_admitted_us())
     is_shared = bool(config.redis.url)
-    heritage = restart.heritage_of(config.data, ledger, recovered) if is_shared else NO_HERITAGE
+    heritage = NO_HERITAGE
+    if is_shared:
+        heritage = restart.heritage_of(config.data, ledger, recovered, is_alone=is_alone)
     counters = counters_of(config.redis, clock, turn, heritage)
     stack.callback(counters.close)
     eras = restart.eras_of(config.data, clock, is_shared=bool(config.database.url))

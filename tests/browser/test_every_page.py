@@ -7,6 +7,7 @@ import pytest
 from keyhall.console.routes import ROUTES
 
 BYTES_MAX = 100_000
+QUICK = [("light", 1280), ("dark", 360)]
 LOOKS = [(scheme, width) for scheme in ("light", "dark") for width in (360, 1280)]
 DOOR = ["/sign-in", "/sign-up", "/forgotten"]
 NOT_PAGES = (
@@ -38,11 +39,15 @@ def pages() -> list[str]:
 @pytest.mark.parametrize(
     "window",
     [
-        {"color_scheme": scheme, "viewport": {"width": width, "height": 800}}
+        pytest.param(
+            {"color_scheme": scheme, "viewport": {"width": width, "height": 800}},
+            id=f"{scheme}-{width}",
+            # The other two differ from these by what one of each has: `make test-slow`.
+            marks=[] if (scheme, width) in QUICK else pytest.mark.slow,
+        )
         for scheme, width in LOOKS
     ],
     indirect=True,
-    ids=[f"{scheme}-{width}" for scheme, width in LOOKS],
 )
 def test_every_page_is_sound_in_every_look(window, picture, findings, request) -> None:
     look = request.node.callspec.id

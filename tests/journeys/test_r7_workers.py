@@ -162,6 +162,20 @@ def test_r7_two_workers_serve_as_one_and_stop_as_one(many, serving):
     assert not list(many.premises.data.glob("journal-*.bin")), "a stop that was one"
 
 
+def test_r7_the_first_worker_refuses_nobody_while_the_others_start(many):
+    """On a Redis that knows nothing: nobody has counted what it does not know of."""
+    for _ in range(2):
+        key = many.key()["key"]
+        process = many.premises.start(environ=many.environ)
+        try:
+            assert Counter(ask(process, key)[0] for _ in range(10)) == {200: 10}
+            workers_of(process)
+            assert Counter(ask(process, key)[0] for _ in range(20)) == {200: 20}
+            assert process.stop() == 0
+        finally:
+            process.end()
+
+
 def test_r14_what_a_command_changes_every_worker_knows_within_a_second(many, serving):
     workers_of(serving)
     fresh = many.key()

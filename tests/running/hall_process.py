@@ -3,6 +3,7 @@
 `Premises` is the folder with its settings and command line; `start` gives a running `Process`.
 """
 
+import contextlib
 import os
 import resource
 import signal
@@ -68,10 +69,20 @@ class Process:
         return self.popen.wait(STOP_SECONDS_MAX)
 
     def end(self) -> None:
-        """Whatever state it is in."""
+        """Whatever state it is in, and its workers with it: they would go on for a while, and tell
+        the next test's Redis of themselves."""
         if self.popen.poll() is None:
+            workers = self.children()
             self.popen.kill()
             self.popen.wait()
+            for pid in workers:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+    def children(self) -> list[int]:
+        """The workers of a server that has several."""
+        listed = Path(f"/proc/{self.pid}/task/{self.pid}/children")
+        return [int(pid) for pid in listed.read_text().split()] if listed.exists() else []
 
     def rss_bytes(self) -> int:
         status = Path(f"/proc/{self.pid}/status").read_text()

@@ -149,7 +149,9 @@ async def run(
     own = listener.getsockname()[:2]
     url = url_of(config.server, own[1])
     worker = None if orders is None else orders.number
-    async with app.open_house(config, url, own=[own], worker=worker) as house:
+    # Of the workers of this start, and there are no others as far as the settings say.
+    is_alone = orders is not None and orders.is_alone
+    async with app.open_house(config, url, None, [own], worker, is_alone=is_alone) as house:
         gc.freeze()  # What lives from here on is not looked at again by full collections.
         gc.set_threshold(50_000, 50, 1_000)
         gc.enable()

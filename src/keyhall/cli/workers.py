@@ -38,6 +38,7 @@ class Orders:
     shows_banner: bool
     listener: int
     opened: int  # the pipe that it writes a byte to when it is open
+    is_alone: bool  # nobody else counts yet
     data: str | None
     config: str | None
     overrides: Mapping[str, Mapping[str, Any]]
@@ -180,12 +181,18 @@ def serve_many(
     """Keep the workers going until a signal; the exit status. Raises StartRefused."""
     count = config.server.workers
     expected = max(count, config.redis.expected_processes)
+    has_others = config.redis.expected_processes > 1  # on other machines, for all that we know
     listener.set_inheritable(True)
 
     def order(**of_worker: Any) -> Orders:
         given = {**overrides, "redis": {"expected_processes": expected}}
         return Orders(
-            listener=listener.fileno(), data=data, config=path, overrides=given, **of_worker
+            listener=listener.fileno(),
+            is_alone=of_worker["shows_banner"] and not has_others,
+            data=data,
+            config=path,
+            overrides=given,
+            **of_worker,
         )
 
     async def run() -> int:

@@ -22,7 +22,9 @@ SPAN_US = 61_000_000
 Windows = tuple[WindowLimits, ...]
 
 
-def heritage_of(folder: Path, ledger: JournalLedger, recovered: Recovered) -> Heritage:
+def heritage_of(
+    folder: Path, ledger: JournalLedger, recovered: Recovered, *, is_alone: bool
+) -> Heritage:
     """Whom this process answers for where counters are shared."""
     place = identity(folder)
     return Heritage(
@@ -30,6 +32,7 @@ def heritage_of(folder: Path, ledger: JournalLedger, recovered: Recovered) -> He
         tuple(f"{place}/{journal}" for journal in dict.fromkeys(recovered.journals)),
         recovered.untold_since_us,
         ledger.note_untold,
+        is_alone,
     )
 
 

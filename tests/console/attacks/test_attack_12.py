@@ -110,6 +110,7 @@ def test_attack_12_nobody_makes_more_of_somebody_than_they_are(hall):
     hall(story)
 
 
+@pytest.mark.slow
 def test_attack_12_no_field_that_nobody_was_offered_changes_anything(hall):
     """Every form, with every name that a row has."""
 

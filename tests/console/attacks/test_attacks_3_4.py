@@ -44,6 +44,7 @@ async def keeps_everything(hall):
 # --- Attack 4 -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_attack_4_no_form_of_any_page_is_taken_from_another_site(hall):
     async def story(hall):
         browser, own = hall.browser, ours(hall)
@@ -137,6 +138,7 @@ def test_attack_4_a_form_acts_on_the_organization_that_its_page_was_of(hall):
     hall(story)
 
 
+@pytest.mark.slow
 def test_attack_4_the_method_is_what_the_request_line_says(hall):
     async def story(hall):
         client = hall.browser.client
@@ -224,6 +226,7 @@ def test_attack_3_a_name_that_points_at_this_machine_is_not_its_own(hall):
     hall(story)
 
 
+@pytest.mark.slow
 def test_attack_3_no_address_leads_past_the_gate(hall):
     async def story(hall):
         client = hall.new_browser().client

@@ -54,6 +54,7 @@ async def ids_of(browser):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_attack_5_a_name_is_text_on_every_page(hall, name):
     async def story(hall):
@@ -146,6 +147,7 @@ def test_attack_8_no_header_holds_what_somebody_wrote(hall):
     hall(story)
 
 
+@pytest.mark.slow
 def test_attack_14_a_wildcard_in_a_search_is_a_character(hall):
     async def story(hall):
         for path, name in (

@@ -95,6 +95,7 @@ class RedisCounters:
             expected=expected_processes,
             reply_seconds=reply_seconds,
             answers=heritage.answers,
+            is_alone=heritage.is_alone,
             alone=self._alone,
             push=self._push,
             beaten=self._beaten,

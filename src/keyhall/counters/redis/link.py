@@ -58,6 +58,7 @@ class Link:
         expected: int,
         reply_seconds: float,
         answers: tuple[str, ...],
+        is_alone: bool,
         alone: Callable[[], None],
         push: Callable[[bool, bool], Awaitable[None]],
         beaten: Callable[[int], None],
@@ -69,6 +70,7 @@ class Link:
         self._expected = expected
         self._reply_seconds = reply_seconds
         self._answers = answers
+        self._is_alone = is_alone  # nobody is to be waited for
         self._alone = alone
         self._push = push
         self._beaten = beaten
@@ -213,7 +215,8 @@ class Link:
                 joined = self._joined = epoch  # Not before: who is cut off in between begins anew.
                 self._tells_ledger = False
                 continue
-            needed = max(known, self._expected) if is_new_memory else 1
+            is_awaiting = is_new_memory and not self._is_alone
+            needed = max(known, self._expected) if is_awaiting else 1
             if (missing == 0 and members >= needed) or age >= WINDOW_US:
                 self.connection = connection
                 self.processes = max(members, self._expected)
@@ -250,6 +253,7 @@ class Link:
             self._begin_outage()
             self._alone()
         self.mode, self.reason = mode, reason
+        self._is_alone &= mode == "joining"  # Only until it has begun: then the others come.
         if is_told and mode != self._told:  # A connection that was found again at once is no news.
             self._told = mode
             facts = {"mode": mode, "reason": reason, "processes": self.processes}

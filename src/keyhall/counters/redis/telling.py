@@ -30,12 +30,14 @@ def _forget(_: int) -> None:
 class Heritage:
     """`name` is that of our journal, which no other living process has; `answers` are those of the
     adopted ones, whose processes are dead and whose usage is recorded. `note` writes down, where
-    a successor finds it, since when Redis does not know all that we admitted; 0 if it does."""
+    a successor finds it, since when Redis does not know all that we admitted; 0 if it does.
+    `is_alone`: those who will count with us have not been started yet."""
 
     name: str = ""
     answers: tuple[str, ...] = ()
     untold_since_us: int = 0
     note: Callable[[int], None] = _forget
+    is_alone: bool = False
 
     def name_of(self, life: str) -> str:
         """A member's name. Two machines may have copies of one folder: both are counted."""
