@@ -5,7 +5,7 @@ import contextlib
 import fcntl
 import logging
 import os
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,7 +23,7 @@ from keyhall.counters.redis.address import AddressError
 from keyhall.counters.redis.address import parse as parse_address
 from keyhall.counters.redis.connection import MARGIN_SECONDS
 from keyhall.counters.redis.counters import RedisCounters
-from keyhall.counters.redis.telling import NO_HERITAGE, Heritage
+from keyhall.counters.redis.telling import Heritage
 from keyhall.counters.shared_quotas import SharedQuotas
 from keyhall.engines.upstream.address import Endpoint
 from keyhall.flows import first_run, restart
@@ -50,6 +50,7 @@ from keyhall.ledger.spool import PATTERN as SPOOLS
 from keyhall.policy.catalogue import Catalogue
 from keyhall.policy.proxies import TrustedProxies
 from keyhall.policy.secrets import Secret
+from keyhall.policy.tiers import Tier
 from keyhall.ports.counters import Counters, CountersUnfit
 from keyhall.ports.ledger import UsageSink
 from keyhall.ports.quotas import Quotas
@@ -152,14 +153,11 @@ async def _open(
     catalogue = await catalogue_of(store)
     quotas, ledger, recovered = await books(stack, config, store, catalogue, clock)
     clock.not_before(await store.newest_admitted_us())
-    is_shared = bool(config.redis.url)
-    heritage = NO_HERITAGE
-    if is_shared:
-        heritage = restart.heritage_of(config.data, ledger, recovered, is_alone=is_alone)
+    heritage = restart.heritage_of(
+        config.data, ledger, recovered, is_shared=bool(config.redis.url), is_alone=is_alone
+    )
     counters = counters_of(config.redis, clock, turn, heritage)
-    stack.callback(counters.close)
-    eras = restart.eras_of(config.data, clock, is_shared=bool(config.database.url))
-    await restart.fill(counters, store, tiers, clock.now_us(), eras)
+    await fill(stack, config, store, counters, tiers, clock)
     callers = Callers(store, tiers, peppers, clock, url)
     stack.push_async_callback(note_last_use, store, callers)
     hall = Hall(
@@ -237,6 +235,20 @@ def counters_of(redis: Redis, clock: Clock, turn: Turn, heritage: Heritage) -> C
         reply_seconds=redis.reply_seconds - MARGIN_SECONDS,
         heritage=heritage,
     )
+
+
+async def fill(
+    stack: AsyncExitStack,
+    config: Config,
+    store: SqlStore,
+    counters: Counters,
+    tiers: Mapping[str, Tier],
+    clock: Clock,
+) -> None:
+    """Let them count, from what was used in the last minute on."""
+    stack.callback(counters.close)
+    eras = restart.eras_of(config.data, clock, is_shared=bool(config.database.url))
+    await restart.fill(counters, store, tiers, clock.now_us(), eras)
 
 
 async def catalogue_of(store: LaneStore) -> Catalogue:

@@ -39,7 +39,7 @@ def test_i18_a_system_that_starts_no_worker_stops_none_of_the_others(monkeypatch
     monkeypatch.setattr(workers, "_PROGRAM", PROGRAM)
 
     def order(*, number, shows_banner, opened):
-        return workers.Orders(number, shows_banner, 0, opened, None, None, {})
+        return workers.Orders(number, shows_banner, 0, opened, False, None, None, {})
 
     async def main(listener):
         parent = workers.Workers(2, listener, order)

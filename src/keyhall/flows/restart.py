@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from keyhall.clock import Clock
-from keyhall.counters.redis.telling import Heritage
+from keyhall.counters.redis.telling import NO_HERITAGE, Heritage
 from keyhall.ledger import eras
 from keyhall.ledger.eras import Eras
 from keyhall.ledger.files import identity
@@ -23,9 +23,11 @@ Windows = tuple[WindowLimits, ...]
 
 
 def heritage_of(
-    folder: Path, ledger: JournalLedger, recovered: Recovered, *, is_alone: bool
+    folder: Path, ledger: JournalLedger, recovered: Recovered, *, is_shared: bool, is_alone: bool
 ) -> Heritage:
     """Whom this process answers for where counters are shared."""
+    if not is_shared:
+        return NO_HERITAGE
     place = identity(folder)
     return Heritage(
         f"{place}/{ledger.journal_name}",
