@@ -220,6 +220,7 @@ def test_two_machines_that_start_at_once_on_an_empty_database_make_one_hall(
     try:
         for machine in machines:
             machine.wait_until_ready()
+            until(lambda log=machine.log: "Stop with Ctrl-C" in log.read_text(), 10)
         said = [machine.log.read_text() for machine in machines]
         assert sum(text.count("Your first key") for text in said) == 1
         key = many.key()["key"]

@@ -37,7 +37,7 @@ def test_r7_a_note_survives_its_process_and_the_earliest_counts(
 def test_r7_a_process_that_stops_before_it_has_told_leaves_its_journal(tmp_path, run, Sink):
     async def life(since_us):
         ledger, recovered = await open_ledger(tmp_path, Sink(), {}, NOW_US)
-        heritage = heritage_of(tmp_path, ledger, recovered)
+        heritage = heritage_of(tmp_path, ledger, recovered, is_shared=True, is_alone=False)
         heritage.note(since_us)
         await ledger.close()
         heritage.note(9)  # Too late: nothing is written.

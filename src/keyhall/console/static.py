@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import PlainTextResponse, Response
 
 STATIC = Path(__file__).parent / "static"
 PREFIX = "/static/"
@@ -75,4 +75,4 @@ async def serve(request: Request) -> Response:
 
 async def icon(request: Request) -> Response:
     """What browsers ask for by themselves beside answers that are no pages of ours."""
-    return RedirectResponse(address("keyhall.svg"))
+    return Response(file("keyhall.svg").body, media_type=file("keyhall.svg").type)

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from browsing import PASSWORD
 from console_data import switched_on
 from sqlalchemy import select, update
@@ -51,6 +52,7 @@ def test_attack_22_a_session_that_waits_for_its_code_opens_nothing(hall):
     hall(story)
 
 
+@pytest.mark.slow
 def test_attack_22_who_has_the_password_alone_ends_no_other_session(hall):
     async def story(hall):
         await switched_on(hall)
@@ -179,6 +181,7 @@ def test_attack_22_v1_reads_no_cookie_and_the_console_no_key(hall):
 # --- Attack 11 ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_attack_11_a_flood_of_strangers_leaves_a_bounded_trace(hall):
     """Every try is another address, from another network."""
 
@@ -204,6 +207,7 @@ def desk_of(hall):
     return web.desk_of(hall.server.house, Config(data=hall.server.data))
 
 
+@pytest.mark.slow
 def test_attack_11_nobody_sends_letters_through_us_by_the_hundred(hall):
     async def story(hall):
         eve = await hall.signed_up()

@@ -75,6 +75,7 @@ def test_a_key_of_that_name_that_is_no_playground_s_is_left_alone(hall):
     hall(story)
 
 
+@pytest.mark.slow
 def test_nobody_makes_more_than_a_page_every_minute_needs(hall):
     async def story(hall):
         person = (await make(hall.browser)).json()
