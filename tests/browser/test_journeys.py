@@ -225,6 +225,58 @@ def test_a_key_is_made_and_revoked_by_keyboard_alone(window, opened) -> None:
     window.page.get_by_text("typed is revoked.").wait_for()
 
 
+@pytest.mark.slow
+def test_the_first_minute_needs_no_pointer(fresh) -> None:
+    process, window = fresh
+    keys = window.page.keyboard
+    window.go(set_up_link(process))
+    tab_to(window, "Name")
+    keys.type("Ada")
+    tab_to(window, "E-mail")
+    keys.type("ada@example.org")
+    tab_to(window, "Password")
+    keys.type(PASSWORD)
+    keys.press("Enter")
+    window.page.get_by_role("button", name="Create the key").wait_for()
+    tab_to(window, "Create the key")
+    keys.press("Enter")
+    key = window.page.locator("#secret").inner_text().strip()
+    ask(process.url, key)
+    window.page.get_by_text("Your first request is here").wait_for()
+
+
+@pytest.mark.slow
+def test_a_key_is_rotated_by_keyboard_alone(window, opened) -> None:
+    key = new_key(window, "turned by hand")
+    keys = window.page.keyboard
+    window.go(f"/keys/{id_of(key)}")
+    tab_to(window, "Rotate")
+    keys.press("Enter")
+    window.page.wait_for_url("**/rotate")
+    tab_to(window, "Rotate")
+    keys.press("Enter")
+    assert window.page.locator("#secret").inner_text().strip() != key
+
+
+@pytest.mark.slow
+def test_a_class_list_is_imported_by_keyboard_alone(window, opened) -> None:
+    keys = window.page.keyboard
+    window.go("/people/import")
+    tab_to(window, "Or paste it")
+    keys.type("Typed Student,typed@uni.example")
+    tab_to(window, "Look at it")
+    keys.press("Enter")
+    window.page.locator("#f-name").wait_for()
+    tab_to(window, "Name")
+    keys.type("Typed class")
+    tab_to(window, "Import 1 ")
+    with window.page.expect_download() as found:
+        keys.press("Enter")
+    (row,) = csv.DictReader(io.StringIO(found.value.path().read_text(encoding="utf-8-sig")))
+    key = next(value for value in row.values() if value.startswith("sk-kh_"))
+    assert ask(opened.url, key).usage.total_tokens > 0
+
+
 def test_the_palette_and_the_list_of_keys_open_and_close_by_keyboard(window) -> None:
     window.go("/")
     window.page.keyboard.press("?")
