@@ -16,7 +16,7 @@ from fault_proxy import (
 # Times are short because the server's own are: what counts is which comes first.
 TOXICS: dict[str, Toxic] = {
     "latency": Latency(0.03, jitter=0.02),
-    "bandwidth": Bandwidth(500),
+    "bandwidth": Bandwidth(250),
     "slow_close": SlowClose(0.1),
     "timeout": Timeout(0.1),
     "timeout_open": Timeout(0),
