@@ -271,3 +271,20 @@ def test_i6_a_quota_of_money_makes_prices_necessary(resource, does):
     quota = Quota("q", "o", "key", "k", resource, "month", 1, "suspend", 0, (), UTC)
     assert replace(GRANT, quotas=(quota,)).has_budget is does
     assert not GRANT.has_budget
+
+
+@pytest.mark.parametrize(
+    ("host", "is_ours"),
+    [
+        ("localhost", True),
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("::ffff:127.0.0.1", True),
+        ("10.0.0.1", False),
+        ("localhost.evil.example", False),
+        ("", False),
+    ],
+)
+def test_attack_3_only_names_of_this_machine_name_it(host: str, is_ours: bool) -> None:
+    assert access.names_this_machine(host) is is_ours
