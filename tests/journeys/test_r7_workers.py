@@ -103,8 +103,7 @@ def workers_of(process, count=2):
 
 
 def pids_of(process):
-    folder = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    return [int(pid) for pid in folder.read_text().split()]
+    return process.children()
 
 
 def seconds_until_all_say(process, key, status):

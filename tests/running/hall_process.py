@@ -82,7 +82,9 @@ class Process:
     def children(self) -> list[int]:
         """The workers of a server that has several."""
         listed = Path(f"/proc/{self.pid}/task/{self.pid}/children")
-        return [int(pid) for pid in listed.read_text().split()] if listed.exists() else []
+        with contextlib.suppress(OSError):
+            return [int(pid) for pid in listed.read_text().split()]
+        return []
 
     def rss_bytes(self) -> int:
         status = Path(f"/proc/{self.pid}/status").read_text()

@@ -133,10 +133,7 @@ def until(is_so: Any, words: str = "it does not come", *facts: Any) -> float:
 
 def pids_of(process: Process) -> list[int]:
     """Of the workers that live now."""
-    folder = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    with suppress(OSError):
-        return [int(pid) for pid in folder.read_text().split()]
-    return []
+    return process.children()
 
 
 def kill_pids(pids: list[int]) -> None:
