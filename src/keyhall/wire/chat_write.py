@@ -80,6 +80,17 @@ class _UpstreamBody(msgspec.Struct, omit_defaults=True, gc=False):
     function_call: Any = None
     reasoning_effort: str | None = None
     verbosity: str | None = None
+    # Not OpenAI's: only where the version says so. llama.cpp and LM Studio call the penalty on
+    # repetition by another name than vLLM and SGLang; each passes over the other's.
+    top_k: int | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
+    repeat_penalty: float | None = None
+    repeat_last_n: int | None = None
+    dry_multiplier: float | None = None
+    dry_base: float | None = None
+    dry_allowed_length: int | None = None
+    dry_penalty_last_n: int | None = None
 
 
 def encode_upstream(
@@ -122,6 +133,15 @@ def encode_upstream(
             request.function_call,
             request.reasoning_effort,
             request.verbosity,
+            sampling.top_k,
+            sampling.min_p,
+            sampling.repetition_penalty,
+            sampling.repetition_penalty,
+            sampling.repeat_last_n,
+            sampling.dry_multiplier,
+            sampling.dry_base,
+            sampling.dry_allowed_length,
+            sampling.dry_penalty_last_n,
         )
     )
 
