@@ -7,6 +7,7 @@ import click
 
 from keyhall.cli.manage import show, words
 from keyhall.cli.manage.open import House, Where, act, options
+from keyhall.cli.manage.operate.compare import compare
 from keyhall.flows.manage import versions as manage
 from keyhall.policy.catalogue import (
     SETTINGS,
@@ -33,6 +34,9 @@ def versions() -> None:
 
     A version never changes what it answers: to change that, add another one and move the alias.
     """
+
+
+versions.add_command(compare)
 
 
 def price_of(version: Version) -> str:
