@@ -2,10 +2,10 @@
 
     python bench/versions.py --url http://127.0.0.1:8484/v1 --key-file key.txt v1 v1.1
 
-The key is the content of `--key-file`, or none; any server of OpenAI's protocol and any two model names will
-do. It measures with the same functions as `keyhall versions compare`, on prompts that never change,
-so that two runs can be compared. The prompts ask for long answers of the kinds that small models
-get lost in: stories, lists, explanations, dialogues.
+The key is the content of `--key-file`, or none; any server of OpenAI's protocol and any two model
+names will do. It measures with the same functions as `keyhall versions compare`, on prompts that
+never change, so that two runs can be compared. The prompts ask for long answers of the kinds that
+small models get lost in: stories, lists, explanations, dialogues.
 """
 
 import argparse
