@@ -207,6 +207,8 @@ NEW = {
     "tokenizer": "o200k_base",
     "count": "exact",
     "temperature": "0.7",
+    "dry_allowed_length": "3",
+    "min_p": "0.05",
     "price_in": "0.15",
     "price_out": "0.60",
     "on_disconnect": "drain",
@@ -221,6 +223,8 @@ def test_a_version_is_added_priced_deprecated_and_retired(hall):
         assert await browser.send("/models/add", **NEW) == 200
         assert browser.title.startswith("house-1")
         assert facts(browser)["Price in / out"].startswith("0.15 / 0.60")
+        said = "temperature 0.7, min_p 0.05, dry_allowed_length 3"
+        assert facts(browser)["Sampling"] == said
         await browser.send("/models/price", version="house-1", price_in="0.20", price_out="0.80")
         assert len(browser.page.find("h2", string="Prices").find_next("ul").find_all("li")) == 2
         given = {"version": "house-1", "replacement": "v1-sandbox-1"}
@@ -250,6 +254,8 @@ def test_a_version_is_added_priced_deprecated_and_retired(hall):
         ({"price_in": "0.1234567"}, "price_in"),
         ({"max_input_tokens": "-1"}, "max_input_tokens"),
         ({"engine_model": " "}, "engine_model"),
+        ({"dry_allowed_length": "1.5"}, "dry_allowed_length"),
+        ({"repetition_penalty": "3"}, "repetition_penalty"),
     ],
 )
 def test_a_mistake_in_a_new_version_stands_beside_its_field(hall, fields, field):

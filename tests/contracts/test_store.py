@@ -181,7 +181,7 @@ def test_the_catalogue_comes_back_as_it_went_in(run) -> None:
         version = replace(
             there.versions["v1-sandbox-1"],
             name="odd-1",
-            sampling=Sampling(0.1, 0.2, -0.3, 1.9),
+            sampling=Sampling(0.1, 0.2, -0.3, 1.9, top_k=40, min_p=0.05, dry_base=1.75),
             max_input_tokens=1,
             max_output_tokens=2,
             tokenizer="cl100k_base",

@@ -1,10 +1,13 @@
 """A version's record is what an answer depends on; names lead to it, days retire it."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 
 from keyhall.policy.catalogue import (
+    LATER,
+    SETTINGS,
     Catalogue,
     Price,
     Sampling,
@@ -35,6 +38,38 @@ def test_r8_what_becomes_of_a_client_that_leaves_is_told_only_where_it_is_not_th
     drains = replace(VERSION, on_disconnect="drain", fingerprint="")
     assert drains.drains
     assert drains.fingerprint != VERSION.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("sampling", "fingerprint"),
+    [
+        (Sampling(), "fp_7157a5678b"),
+        (Sampling(0.7, 1.0), "fp_0ebf2934a9"),
+        (Sampling(0.7, 1.0, 0.3, 0.2), "fp_12477ca5d8"),
+    ],
+)
+def test_r8_records_without_the_later_settings_keep_their_fingerprints(
+    sampling: Sampling, fingerprint: str
+) -> None:
+    """They are what releases that did not know these settings have given out."""
+    assert replace(VERSION, sampling=sampling, fingerprint="").fingerprint == fingerprint
+
+
+def sampling(**settings: Any) -> Sampling:
+    return Sampling(**settings)
+
+
+def test_r8_each_setting_and_each_value_has_a_fingerprint_of_its_own() -> None:
+    given = [sampling(**{name: value}) for name in SETTINGS for value in (1, 2)]
+    found = {replace(VERSION, sampling=each, fingerprint="").fingerprint for each in given}
+    assert len(found) == len(given)
+
+
+def test_every_setting_is_told_in_its_order() -> None:
+    full = sampling(**{name: at for at, name in enumerate(SETTINGS, 1)})
+    assert list(full.said()) == list(SETTINGS) == [each.name for each in fields(Sampling)]
+    assert list(full.later()) == list(LATER)
+    assert Sampling(temperature=0).said() == {"temperature": 0}
 
 
 def test_every_tokenizer_that_some_version_names_is_known_beforehand() -> None:

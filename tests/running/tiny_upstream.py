@@ -21,6 +21,7 @@ class TinyUpstream:
         self.heads: list[str] = []
         self.hold: asyncio.Event | None = None
         self.says: list[str] = []
+        self.closes = False  # after an answer, without a word
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -53,7 +54,12 @@ class TinyUpstream:
                 self.heads.append(head)
                 writer.write(await self._answer(head, body))
                 await writer.drain()
-        writer.transport.abort()
+                if self.closes:
+                    break
+        if self.closes:
+            writer.close()
+        else:
+            writer.transport.abort()
 
     async def _answer(self, head: str, body: bytes) -> bytes:
         if body:

@@ -264,6 +264,24 @@ def test_an_error_in_place_of_an_answer_is_seen(error: Any, read: UpstreamError)
         assert raised.value.error == read
 
 
+def test_an_error_that_stands_flat_is_one_too():
+    """Servers are known that write it so into a stream and then say that all is done: it would
+    pass for an answer of no words."""
+    flat = {"object": "error", "message": "m", "type": "t", "param": "model", "code": 400}
+    assert read_chunk(msgspec.json.encode(flat)) == UpstreamError("m", "t", "400", "model")
+    with pytest.raises(UpstreamFailed):
+        whole(flat)
+
+
+@pytest.mark.parametrize("finish", ["abort", "error"])
+def test_an_answer_that_was_given_up_is_none(finish: str):
+    given_up = {"index": 0, "delta": {}, "finish_reason": finish}
+    payload = msgspec.json.encode({"choices": [given_up]})
+    assert read_chunk(payload) == UpstreamError("", "abort")
+    with pytest.raises(UpstreamFailed):
+        whole({"choices": [{"message": {"content": "So f"}, "finish_reason": finish}]})
+
+
 def test_an_error_of_null_is_none():
     assert chunk({**USUAL_CHUNK, "error": None}).choices
     assert whole({**USUAL_ANSWER, "error": None}).choices

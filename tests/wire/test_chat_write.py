@@ -8,7 +8,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from keyhall import errors
 from keyhall.errors import ApiError
-from keyhall.policy.catalogue import Sampling
+from keyhall.policy.catalogue import LATER, Sampling
 from keyhall.wire import chat_write
 from keyhall.wire.chat import (
     AnswerFunction,
@@ -142,6 +142,17 @@ def test_r9_the_versions_sampling_holds_where_the_request_says_nothing():
         "presence_penalty": 0.2,
     }
     assert upstream(said, sampling=sampling) == BARE | said
+
+
+def test_settings_that_are_not_openais_are_sent_only_where_the_version_has_them():
+    """And the penalty on repetition under both of its names: each server passes over the other."""
+    later = {name: 1 for name in LATER}
+    sampling = Sampling(**later)
+    assert upstream({}, sampling=sampling) == BARE | later | {"repeat_penalty": 1}
+    assert upstream({"temperature": 0}, sampling=Sampling(min_p=0.05)) == BARE | {
+        "temperature": 0,
+        "min_p": 0.05,
+    }
 
 
 def test_a_stream_always_asks_the_upstream_for_usage():

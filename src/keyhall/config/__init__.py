@@ -113,7 +113,7 @@ SECRETS = {  # settings whose value is never shown
 _LISTS = {("server", "trusted_proxies"), ("console", "domains")}  # with commas between, there
 
 # Environment names that begin with KEYHALL_ and are no setting of a section.
-_OTHER_NAMES = {"KEYHALL_DATA", "KEYHALL_CONFIG", "KEYHALL_CORPORA"}
+_OTHER_NAMES = {"KEYHALL_DATA", "KEYHALL_CONFIG", "KEYHALL_CORPORA", "KEYHALL_API_KEY"}
 # What Kubernetes puts into every container beside a service that is called `keyhall`.
 _OF_KUBERNETES = re.compile(
     r"KEYHALL_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP)(_\w+)?|PORT)"

@@ -20,13 +20,68 @@ class Price:
 
 
 @dataclass(frozen=True, slots=True)
+class Range:
+    """The values that a setting may have, and what it does."""
+
+    low: float
+    high: float
+    does: str
+    is_whole: bool = False
+
+
+# Every field of `Sampling`. Those of `EARLIEST` have columns and fingerprints from the beginning.
+SETTINGS = {
+    "temperature": Range(0, 2, "Higher is more random."),
+    "top_p": Range(0, 1, "Choose among the likeliest words that make up this share."),
+    "frequency_penalty": Range(-2, 2, "Above 0 repeats words less."),
+    "presence_penalty": Range(-2, 2, "Above 0 returns to topics less."),
+    "top_k": Range(0, 100_000, "Choose among so many words; 0: all.", is_whole=True),
+    "min_p": Range(0, 1, "Leave out words less likely than this share of the likeliest."),
+    "repetition_penalty": Range(0.1, 2, "Above 1 repeats words less."),
+    "repeat_last_n": Range(
+        -1, 1_000_000, "Tokens that the penalties look back; -1: all.", is_whole=True
+    ),
+    "dry_multiplier": Range(0, 10, "How much going on with a repeated passage costs; 0: nothing."),
+    "dry_base": Range(1, 8, "How fast that grows with the passage."),
+    "dry_allowed_length": Range(1, 1_000, "Tokens that may be repeated free.", is_whole=True),
+    "dry_penalty_last_n": Range(
+        -1, 1_000_000, "Tokens that DRY looks back; -1: all.", is_whole=True
+    ),
+}
+EARLIEST = ("temperature", "top_p", "frequency_penalty", "presence_penalty")
+LATER = tuple(name for name in SETTINGS if name not in EARLIEST)
+
+
+@dataclass(frozen=True, slots=True)
 class Sampling:
-    """Defaults a version gives to a request that does not say. None: not sent to the engine."""
+    """Defaults a version gives to a request that does not say. None: not sent to the engine.
+
+    The later ones are no part of OpenAI's protocol, so a caller cannot send them; they go to an
+    engine only because the operator's version says so.
+    """
 
     temperature: float | None = None
     top_p: float | None = None
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
+    # Not in `repr`: fingerprints are made of it, and those of older records stay.
+    top_k: int | None = field(default=None, repr=False)
+    min_p: float | None = field(default=None, repr=False)
+    repetition_penalty: float | None = field(default=None, repr=False)
+    repeat_last_n: int | None = field(default=None, repr=False)
+    dry_multiplier: float | None = field(default=None, repr=False)
+    dry_base: float | None = field(default=None, repr=False)
+    dry_allowed_length: int | None = field(default=None, repr=False)
+    dry_penalty_last_n: int | None = field(default=None, repr=False)
+
+    def said(self) -> dict[str, float | int]:
+        """What is set, by name, in the order of `SETTINGS`."""
+        found = {name: getattr(self, name) for name in SETTINGS}
+        return {name: value for name, value in found.items() if value is not None}
+
+    def later(self) -> dict[str, float | int]:
+        """What is set of the later ones."""
+        return {name: value for name, value in self.said().items() if name in LATER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +132,9 @@ def fingerprint(version: Version) -> str:
     )
     if version.on_disconnect != "abort":  # Records older than this choice keep their fingerprints.
         facts += (version.on_disconnect,)
+    later = version.sampling.later()
+    if later:  # Likewise.
+        facts += (tuple(later.items()),)
     return "fp_" + hashlib.sha256(repr(facts).encode()).hexdigest()[:10]
 
 

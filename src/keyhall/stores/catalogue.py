@@ -41,7 +41,11 @@ def _version(row: RowMapping) -> Version:
         engine_model=row["engine_model"],
         created_at_us=row["created_at_us"],
         sampling=Sampling(
-            row["temperature"], row["top_p"], row["frequency_penalty"], row["presence_penalty"]
+            row["temperature"],
+            row["top_p"],
+            row["frequency_penalty"],
+            row["presence_penalty"],
+            **_later(row["sampling"]),
         ),
         max_input_tokens=row["max_input_tokens"],
         max_output_tokens=row["max_output_tokens"],
@@ -58,6 +62,11 @@ def _version(row: RowMapping) -> Version:
         on_disconnect=row["on_disconnect"],
         fingerprint=row["fingerprint"],
     )
+
+
+def _later(stored: str | None) -> dict[str, Any]:
+    """The settings that have no column of their own."""
+    return msgspec.json.decode(stored, type=dict[str, int | float]) if stored else {}
 
 
 async def load(connection: AsyncConnection) -> Catalogue:
@@ -79,6 +88,7 @@ async def find_version(connection: AsyncConnection, name: str) -> Version | None
 
 async def add_version(connection: AsyncConnection, version: Version) -> Version:
     """Store a new record, and its price if it has one; returned with the number it got."""
+    later = version.sampling.later()
     stored = await connection.execute(
         insert(versions).values(
             name=version.name,
@@ -89,6 +99,7 @@ async def add_version(connection: AsyncConnection, version: Version) -> Version:
             top_p=version.sampling.top_p,
             frequency_penalty=version.sampling.frequency_penalty,
             presence_penalty=version.sampling.presence_penalty,
+            sampling=msgspec.json.encode(later).decode() if later else None,
             max_input_tokens=version.max_input_tokens,
             max_output_tokens=version.max_output_tokens,
             tokenizer=version.tokenizer,

@@ -202,6 +202,7 @@ versions = Table(
     _text("owned_by"),
     _text("fingerprint"),
     Column("on_disconnect", Text, nullable=False, server_default="abort"),
+    _maybe_text("sampling"),  # JSON: the settings that have no column of their own
     CheckConstraint("status IN ('active', 'deprecated', 'retired')", name="status"),
     CheckConstraint("count IN ('exact', 'estimated')", name="count"),
     CheckConstraint(

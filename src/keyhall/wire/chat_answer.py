@@ -46,12 +46,17 @@ class BadAnswer(ValueError):
     """An upstream sent something that is no answer; says what, without quoting it."""
 
 
+# Some servers end a choice so when they give it up: what came of it is no answer.
+_GIVEN_UP = frozenset({"abort", "error"})
+
+
 class UpstreamError(msgspec.Struct, frozen=True):
     """An upstream sent an error where an answer was due. Its own words: clean them first."""
 
     message: str
     type: str | None = None
     code: str | None = None
+    param: str | None = None
 
 
 class UpstreamFailed(BadAnswer):
@@ -127,8 +132,9 @@ def _read_odd_chunk(payload: bytes) -> Chunk | Done | UpstreamError:
     if payload.strip() == b"[DONE]":
         return DONE
     value = _parse(payload)
-    if value.get("error"):
-        return _error(value["error"])
+    error = _error(value)
+    if error is not None:
+        return error
     choices = [_chunk_choice(item, at) for at, item in enumerate(_choices(value))]
     usage = _usage(value.get("usage"))
     return Chunk(choices) if usage is None else Chunk(choices, usage=usage)
@@ -136,8 +142,9 @@ def _read_odd_chunk(payload: bytes) -> Chunk | Done | UpstreamError:
 
 def _read_odd_completion(body: bytes) -> Completion:
     value = _parse(body)
-    if value.get("error"):
-        raise UpstreamFailed(_error(value["error"]))
+    error = _error(value)
+    if error is not None:
+        raise UpstreamFailed(error)
     choices = [_choice(item, at) for at, item in enumerate(_choices(value))]
     if not choices:
         raise BadAnswer("it has no choices")
@@ -154,14 +161,25 @@ def _parse(data: bytes) -> dict[str, Any]:
     return value
 
 
-def _error(value: Any) -> UpstreamError:
-    if type(value) is not dict:
-        return UpstreamError(_text(value) or "")
-    code = value.get("code")
+def _error(value: dict[str, Any]) -> UpstreamError | None:
+    """The error that an object tells of, as OpenAI writes it, flat or in bare words; and of an
+    answer that was given up."""
+    said = value.get("error")
+    if not said and value.get("object") == "error":
+        said = value
+    if not said:
+        choices = _objects(value.get("choices"))
+        ends = (choice.get("finish_reason") for choice in choices)
+        is_given_up = any(type(end) is str and end in _GIVEN_UP for end in ends)
+        return UpstreamError("", "abort") if is_given_up else None
+    if type(said) is not dict:
+        return UpstreamError(_text(said) or "")
+    code = said.get("code")
     return UpstreamError(
-        _text(value.get("message")) or "",
-        _text(value.get("type")),
+        _text(said.get("message")) or "",
+        _text(said.get("type")),
         str(code) if type(code) is int else _text(code),
+        _text(said.get("param")),
     )
 
 

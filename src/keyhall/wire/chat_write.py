@@ -96,7 +96,7 @@ def encode_upstream(
     temperature, top_p = request.temperature, request.top_p
     frequency, presence = request.frequency_penalty, request.presence_penalty
     is_old = cap_field == "max_tokens"
-    return _encode(
+    body = _encode(
         _UpstreamBody(
             model,
             request.messages,
@@ -124,6 +124,27 @@ def encode_upstream(
             request.verbosity,
         )
     )
+    if (  # Here and not in a call, which would cost every request more than all of this.
+        sampling.top_k is None
+        and sampling.min_p is None
+        and sampling.repetition_penalty is None
+        and sampling.repeat_last_n is None
+        and sampling.dry_multiplier is None
+        and sampling.dry_base is None
+        and sampling.dry_allowed_length is None
+        and sampling.dry_penalty_last_n is None
+    ):
+        return body
+    return b"%b,%b" % (body[:-1], _encode(_later(sampling))[1:])
+
+
+def _later(sampling: Sampling) -> dict[str, float | int]:
+    """What a version sets beyond OpenAI's protocol. llama.cpp and LM Studio call the penalty on
+    repetition by another name than vLLM and SGLang; each passes over the other's."""
+    found = sampling.later()
+    if sampling.repetition_penalty is not None:
+        found["repeat_penalty"] = sampling.repetition_penalty
+    return found
 
 
 # --- To the caller --------------------------------------------------------------------------------

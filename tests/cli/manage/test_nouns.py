@@ -97,6 +97,18 @@ def test_a_version_says_what_becomes_of_an_answer_that_is_left(keyhall) -> None:
     assert "'abort', 'drain'" in keyhall.refused(*add, "x", "--on-disconnect", "wait", status=2)
 
 
+def test_settings_against_repetition_are_part_of_a_version(keyhall) -> None:
+    add = ("versions", "add", "--engine", "sandbox", "--engine-model", "sandbox")
+    keyhall(*add, "house-1", "--dry-multiplier", "0.8", "--min-p", "0.05", "--top-k", "40")
+    shown = keyhall("versions", "show", "house-1")
+    assert "top_k 40, min_p 0.05, dry_multiplier 0.8" in shown
+    found = keyhall.json("versions", "show", "house-1")["sampling"]
+    assert (found["min_p"], found["dry_multiplier"], found["dry_base"]) == (0.05, 0.8, None)
+    refused = keyhall.refused(*add, "house-2", "--repetition-penalty", "2.5")
+    assert "repetition penalty of 2.5 is not in 0.1...2" in refused
+    assert "not a valid integer" in keyhall.refused(*add, "x", "--top-k", "1.5", status=2)
+
+
 @pytest.mark.parametrize(
     ("price", "sentence"),
     [

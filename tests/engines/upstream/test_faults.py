@@ -72,6 +72,27 @@ def test_i16_words_of_the_engine_pass_only_with_a_refusal_of_the_request(status)
 
 
 @pytest.mark.parametrize(
+    "body",
+    [
+        _body("model not found", type="invalid_request_error", code=400),
+        _body("What?", param="model"),
+        _body("What?", code="model_not_found"),
+        _body("The model `house` does not exist."),
+        b'{"error":"No models loaded. Please load one."}',
+        b'{"object":"error","message":"Model is unloaded.","code":400}',
+    ],
+)
+def test_a_model_that_the_engine_lacks_is_never_the_callers_fault(body):
+    """Its name stands in the version's record; so somebody else may answer instead."""
+    assert faults.from_status(400, {}, body, CLEANER).problem is errors.ENGINE_FAILED
+
+
+def test_what_the_model_cannot_do_is_for_the_caller_to_change():
+    body = _body("This model does not support tools. File not found in the prompt.")
+    assert faults.from_status(400, {}, body, CLEANER).problem is errors.ENGINE_REJECTED
+
+
+@pytest.mark.parametrize(
     ("headers", "seconds", "milliseconds"),
     [
         ({}, b"2", b"2000"),
@@ -123,6 +144,8 @@ def test_a_wait_that_is_no_number_is_replaced():
         (UpstreamError("bad n", "invalid_request_error"), errors.ENGINE_REJECTED),
         (UpstreamError("  ", "invalid_request_error"), errors.ENGINE_FAILED),
         (UpstreamError("boom"), errors.ENGINE_FAILED),
+        (UpstreamError("Not here", "invalid_request_error", param="model"), errors.ENGINE_FAILED),
+        (UpstreamError("model not found", code="400"), errors.ENGINE_FAILED),
     ],
 )
 def test_an_error_in_place_of_an_answer_is_read(error, row):

@@ -7,8 +7,10 @@ import click
 
 from keyhall.cli.manage import show, words
 from keyhall.cli.manage.open import House, Where, act, options
+from keyhall.cli.manage.operate.compare import compare
 from keyhall.flows.manage import versions as manage
 from keyhall.policy.catalogue import (
+    SETTINGS,
     Catalogue,
     Count,
     OnDisconnect,
@@ -34,6 +36,9 @@ def versions() -> None:
     """
 
 
+versions.add_command(compare)
+
+
 def price_of(version: Version) -> str:
     if version.price is None:
         return "none"
@@ -43,7 +48,6 @@ def price_of(version: Version) -> str:
 
 def json_of(version: Version, aliases: list[str], now_us: int) -> dict[str, Any]:
     price = version.price
-    sampling = version.sampling
     return {
         "name": version.name,
         "aliases": aliases,
@@ -51,12 +55,7 @@ def json_of(version: Version, aliases: list[str], now_us: int) -> dict[str, Any]
         "engine": version.engine,
         "engine_model": version.engine_model,
         "fingerprint": version.fingerprint,
-        "sampling": {
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "frequency_penalty": sampling.frequency_penalty,
-            "presence_penalty": sampling.presence_penalty,
-        },
+        "sampling": {name: getattr(version.sampling, name) for name in SETTINGS},
         "max_input_tokens": version.max_input_tokens,
         "max_output_tokens": version.max_output_tokens,
         "tokenizer": version.tokenizer,
@@ -128,13 +127,8 @@ def show_version(version: str, as_json: bool, where: Where) -> None:
 
 
 def _describe(version: Version, aliases: list[str], now_us: int) -> None:
-    said = {
-        "temperature": version.sampling.temperature,
-        "top_p": version.sampling.top_p,
-        "frequency penalty": version.sampling.frequency_penalty,
-        "presence penalty": version.sampling.presence_penalty,
-    }
-    sampling = ", ".join(f"{name} {value}" for name, value in said.items() if value is not None)
+    said = version.sampling.said()
+    sampling = ", ".join(f"{name.replace('_penalty', ' penalty')} {said[name]}" for name in said)
     margin = f"{version.margin_percent} % + {version.margin_per_tool} a tool are held"
     dates = (version.deprecated_at_us, version.retires_at_us)
     deprecated, retires = (words.when(at_us, "") and f"{words.when(at_us)} UTC" for at_us in dates)
@@ -189,16 +183,23 @@ def _price(given: tuple[int | None, int | None]) -> Price | None:
     return Price(price_in, price_out)
 
 
+def _sampling_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """An option for each setting. How far it may go is checked where the version is made."""
+    for name, bounds in reversed(SETTINGS.items()):
+        word = f"--{name.replace('_', '-')}"
+        where = f"{bounds.low:,} to {bounds.high:,}."
+        kind = int if bounds.is_whole else float
+        command = click.option(word, type=kind, help=f"{bounds.does} {where}")(command)
+    return command
+
+
 @versions.command()
 @click.argument("name")
 @click.option("--engine", required=True, help="`keyhall engines list` shows them.")
 @click.option("--engine-model", metavar="MODEL", required=True, help="What the engine calls it.")
 @click.option("--max-input", default=4096, show_default=True, help="Most tokens in.")
 @click.option("--max-output", default=4096, show_default=True, help="Most tokens out.")
-@click.option("--temperature", type=float, help="Default for requests that do not say.")
-@click.option("--top-p", type=float, help="Likewise.")
-@click.option("--frequency-penalty", type=float, help="Likewise.")
-@click.option("--presence-penalty", type=float, help="Likewise.")
+@_sampling_options
 @click.option("--tokenizer", type=click.Choice(TOKENIZERS), default=TOKENIZERS[0],
               show_default=True, help="What counts its tokens.")  # fmt: skip
 @click.option("--count", type=click.Choice(get_args(Count)), default="estimated",
@@ -222,13 +223,13 @@ def add(
     where: Where,
     **given: Any,
 ) -> None:
-    """Add a version: an immutable record with a name of its own, such as v1-house-2."""
-    sampling = Sampling(
-        given["temperature"],
-        given["top_p"],
-        given["frequency_penalty"],
-        given["presence_penalty"],
-    )
+    """Add a version: an immutable record with a name of its own, such as v1-house-2.
+
+    Temperature, top p and the frequency and presence penalties are defaults for requests that do
+    not say. The settings after them are no part of OpenAI's protocol and go with every request to
+    the engine, which must know them.
+    """
+    sampling = Sampling(**{name: given[name] for name in SETTINGS})
     price = _price((given["price_in"], given["price_out"]))
 
     async def work(house: House) -> Version:

@@ -24,6 +24,7 @@ _RETRY_SECONDS_MAX = 120.0  # Clients stop retrying when they are told more.
 
 _REFUSED_CREDENTIALS = "the engine refused Keyhall's credentials"
 _NO_CREDIT = "the engine's account has no credit left"
+_NO_MODEL = "the engine does not know the model or the endpoint"
 
 _BEARER = re.compile(r"(?i)\b(bearer|basic|api[-_ ]?key)(\s*[:=]\s*|\s+)[^\s,;\"']{4,}")
 _KEY = re.compile(
@@ -62,6 +63,13 @@ _OVERLOADED = frozenset(
 )
 _CALLERS_FAULT = frozenset(
     {"invalid_request_error", "BadRequestError", "context_length_exceeded", "400", "413", "422"}
+)
+# The engine's name for the model stands in the version's record: that it is not there is never the
+# caller's fault, though many servers say 400. Most name the field; some say it in words only.
+_NAMES_MODEL = frozenset({"model", "model_not_found", "not_found_error", "NotFoundError"})
+_MODEL_AWAY = re.compile(
+    r"(?i)\bmodel\b[^.\n]{0,200}\b(?:not found|does not exist|(?:is )?not loaded|is unloaded)\b"
+    r"|\bno models? (?:is |are )?(?:currently )?loaded\b"
 )
 
 
@@ -121,6 +129,8 @@ def from_status(
     if status in (400, 413, 422):
         if words is None:
             return failed(f"it answered with status {status} and no reason that can be read")
+        if _lacks_model(words, marks):
+            return failed(_NO_MODEL)
         return ApiError(errors.ENGINE_REJECTED, detail=cleaner.clean(words))
     if status in (402, 429) and (status == 402 or marks & _OUT_OF_CREDIT):
         return failed(_NO_CREDIT)
@@ -129,7 +139,7 @@ def from_status(
     if status in (401, 403):
         return failed(_REFUSED_CREDENTIALS)
     if status == 404:
-        return failed("the engine does not know the model or the endpoint")
+        return failed(_NO_MODEL)
     if 300 <= status < 400:
         return failed("it answered with a redirect, which Keyhall never follows")
     return failed(f"it answered with status {status}")
@@ -137,14 +147,20 @@ def from_status(
 
 def from_error(error: UpstreamError, cleaner: Cleaner) -> ApiError:
     """The error that an answer of status 200, or an event of a stream, turned out to be."""
-    marks = {error.type, error.code}
+    marks = frozenset(filter(None, (error.type, error.code, error.param)))
     if marks & _OUT_OF_CREDIT:
         return failed(_NO_CREDIT)
     if marks & _OVERLOADED:
         return busy("The engine asks to be called later.")
+    if _lacks_model(error.message, marks):
+        return failed(_NO_MODEL)
     if marks & _CALLERS_FAULT and error.message.strip():
         return ApiError(errors.ENGINE_REJECTED, detail=cleaner.clean(error.message))
     return failed("it reported an error of its own")
+
+
+def _lacks_model(words: str, marks: frozenset[str]) -> bool:
+    return bool(marks & _NAMES_MODEL or _MODEL_AWAY.search(words[:_WORDS_READ_MAX]))
 
 
 def retry_seconds(headers: Mapping[bytes, bytes]) -> float:
@@ -176,8 +192,8 @@ def _number(text: bytes | None) -> float | None:
 
 
 def _read(body: bytes) -> tuple[str | None, frozenset[str]]:
-    """The message and the marks (code, type) of an error body in one of the forms in use: OpenAI's
-    `{"error": {...}}`, a bare `{"message": ...}`, FastAPI's `{"detail": ...}`."""
+    """The message and the marks (code, type, param) of an error body in one of the forms in use:
+    OpenAI's `{"error": {...}}`, a bare `{"message": ...}`, FastAPI's `{"detail": ...}`."""
     try:
         decoded: Any = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -190,7 +206,9 @@ def _read(body: bytes) -> tuple[str | None, frozenset[str]]:
     if not isinstance(error, dict):
         return None, frozenset()
     marks = frozenset(
-        str(error[name]) for name in ("code", "type") if isinstance(error.get(name), str | int)
+        str(error[name])
+        for name in ("code", "type", "param")
+        if isinstance(error.get(name), str | int)
     )
     words = error.get("message") or error.get("detail")
     if isinstance(words, list) and words and isinstance(words[0], dict):

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyhall.flows.manage import checks
 from keyhall.flows.manage.checks import Invalid, NotFound
-from keyhall.policy.catalogue import Price, Version, status_at
+from keyhall.policy.catalogue import SETTINGS, Price, Version, status_at
 from keyhall.policy.keys import ALPHABET
 from keyhall.ports.records import Actor, Alias
 from keyhall.stores import catalogue as rows
@@ -77,15 +77,11 @@ def _check(version: Version) -> None:
     ):
         if not 1 <= tokens <= TOKENS_MAX:
             raise Invalid(f"A maximum {what} of {tokens:,} tokens is not in 1...{TOKENS_MAX:,}.")
-    sampling = version.sampling
-    for what, value, low, high in (
-        ("temperature", sampling.temperature, 0, 2),
-        ("top_p", sampling.top_p, 0, 1),
-        ("frequency penalty", sampling.frequency_penalty, -2, 2),
-        ("presence penalty", sampling.presence_penalty, -2, 2),
-    ):
-        if value is not None and not low <= value <= high:
-            raise Invalid(f"A {what} of {value} is not in {low}...{high}.")
+    for name, value in version.sampling.said().items():
+        bounds = SETTINGS[name]
+        if not bounds.low <= value <= bounds.high:
+            what = name.replace("_penalty", " penalty")
+            raise Invalid(f"A {what} of {value} is not in {bounds.low}...{bounds.high}.")
     if version.price is not None:
         _check_price(version.price)
 

@@ -1,6 +1,5 @@
 """Aliases: names that move from version to version. A move is looked at before it is made."""
 
-from dataclasses import fields
 from typing import Any, NamedTuple
 
 from starlette.responses import Response
@@ -18,7 +17,7 @@ from keyhall.console.pages.operate.models import (
 from keyhall.console.words import price
 from keyhall.flows.manage import versions as manage
 from keyhall.flows.manage.checks import NotFound, Refused
-from keyhall.policy.catalogue import Sampling, Version, status_at
+from keyhall.policy.catalogue import SETTINGS, Version, status_at
 from keyhall.policy.forms import written
 from keyhall.ports.records import AuditRow
 from keyhall.stores import catalogue as rows
@@ -51,8 +50,8 @@ def _facts(version: Version) -> dict[str, str]:
         "Most tokens in": f"{version.max_input_tokens:,}",
         "Most tokens out": f"{version.max_output_tokens:,}",
         **{
-            field.name.replace("_", " ").capitalize(): said(getattr(version.sampling, field.name))
-            for field in fields(Sampling)
+            name.replace("_", " ").capitalize(): said(getattr(version.sampling, name))
+            for name in SETTINGS
         },
         "Counted with": f"{version.tokenizer}, {version.count}",
         "When a client leaves": version.on_disconnect,

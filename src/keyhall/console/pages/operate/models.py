@@ -1,7 +1,7 @@
 """Versions: the immutable records behind models' names, added, priced, deprecated and retired."""
 
 from collections.abc import Iterable
-from typing import get_args
+from typing import Any, get_args
 
 from starlette.responses import Response
 
@@ -10,7 +10,17 @@ from keyhall.console.context import Ask
 from keyhall.console.gate import Page
 from keyhall.flows.manage import versions as manage
 from keyhall.flows.manage.checks import NotFound, Refused
-from keyhall.policy.catalogue import Count, OnDisconnect, Price, Sampling, Version, status_at
+from keyhall.policy.catalogue import (
+    EARLIEST,
+    LATER,
+    SETTINGS,
+    Count,
+    OnDisconnect,
+    Price,
+    Sampling,
+    Version,
+    status_at,
+)
 from keyhall.stores import catalogue as rows
 from keyhall.stores.operate import acts, traffic
 from keyhall.stores.operate.acts import Wanted
@@ -153,8 +163,7 @@ async def show_add(ask: Ask) -> Response:
 
 
 async def _add_page(ask: Ask, error: Refused | None = None) -> Response:
-    texts = ("name", "engine_model", "temperature", "top_p", "frequency_penalty",
-             "presence_penalty", "price_in", "price_out")  # fmt: skip
+    texts = ("name", "engine_model", *SETTINGS, "price_in", "price_out")
     fields = dict.fromkeys(texts, "") | {
         "engine": ask.query("engine"),
         "max_input_tokens": "4,096",
@@ -169,6 +178,9 @@ async def _add_page(ask: Ask, error: Refused | None = None) -> Response:
         400 if error else 200,
         engines=sorted(ask.console.hall.engines),
         tokenizers=TOKENIZERS,
+        settings=SETTINGS,
+        earliest=EARLIEST,
+        later=LATER,
         counts=get_args(Count),
         disconnects=get_args(OnDisconnect),
         form=given.sent(ask, **fields),
@@ -200,12 +212,7 @@ def _new(ask: Ask) -> Version:
         engine=ask.text("engine"),
         engine_model=engine_model,
         created_at_us=ask.now_us,
-        sampling=Sampling(
-            given.number(ask, "temperature", 0, 2),
-            given.number(ask, "top_p", 0, 1),
-            given.number(ask, "frequency_penalty", -2, 2),
-            given.number(ask, "presence_penalty", -2, 2),
-        ),
+        sampling=_sampling(ask),
         max_input_tokens=given.whole(ask, "max_input_tokens", "maximum") or 4096,
         max_output_tokens=given.whole(ask, "max_output_tokens", "maximum") or 4096,
         tokenizer=tokenizer,
@@ -214,6 +221,18 @@ def _new(ask: Ask) -> Version:
         price=_price(ask),
         owned_by=ask.text("owned_by").strip() or "keyhall",
     )
+
+
+def _sampling(ask: Ask) -> Sampling:
+    found: dict[str, Any] = {}
+    for name, bounds in SETTINGS.items():
+        value = given.number(ask, name, bounds.low, bounds.high)
+        if value is not None and bounds.is_whole:
+            if value != int(value):
+                raise given.Fault(name, "Write a whole number.")
+            value = int(value)
+        found[name] = value
+    return Sampling(**found)
 
 
 ROUTES = (

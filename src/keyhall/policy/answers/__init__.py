@@ -1,0 +1,1 @@
+"""What answers are like, and which of two versions gives the better ones."""
