@@ -144,7 +144,7 @@ def test(name: str, model: str | None, as_json: bool, where: Where) -> None:
         server = house.config.server
         made = Engines(house.config, url=server.url or f"http://{server.host}:{server.port}")
         try:
-            made.refresh(await house.store.list_engines())
+            made.refresh(await house.store.list_engines(), await house.store.list_models())
             engine = made.table.get(name)
             if engine is None:
                 why = next((note for note in made.left_out if f" {name} " in note), "")
