@@ -124,6 +124,12 @@ def unserved(
     return lacking
 
 
+def needing(catalogue: Catalogue, engine: str, now_us: int) -> list[Version]:
+    """The versions in use that an engine answers for."""
+    mine = [version for version in catalogue.versions.values() if version.engine == engine]
+    return [version for version in mine if status_at(version, now_us) != "retired"]
+
+
 def shutdown_date(version: Version) -> str | None:
     """The day on which a version stops answering, `2027-05-01` (UTC); None if none is set."""
     if version.retires_at_us is None:

@@ -67,6 +67,7 @@ class Header:
     context: int  # tokens that it was trained for; 0: not said
     template: str  # of chats, Jinja; empty: none
     tokenizer: str  # llama, gpt2, ...; empty: not said
+    vocabulary: int  # how many tokens it knows
     parts: int  # files that the model is split into
     expected_size: int
     kv_bytes_per_token: int  # of the cache with 16 bits a number; an upper bound
@@ -195,15 +196,15 @@ def _value(cursor: _Cursor, key: str, kind: int) -> Value | None:
     return cursor.scalar(_SCALARS[kind])
 
 
-def _list(cursor: _Cursor, key: str) -> tuple[int, ...] | None:
-    """Nothing but the heads of layers is kept: vocabularies are long."""
+def _list(cursor: _Cursor, key: str) -> tuple[int, ...] | int | None:
+    """Of texts their number, for vocabularies are long; of numbers the heads of layers."""
     kind, count = cursor.number("I"), cursor.number("Q")
     if kind == _TEXT:
         cursor.strings += count
         if cursor.strings > STRINGS_MAX:
             raise NotGguf(f"has lists of more than {STRINGS_MAX:,} texts")
         cursor.skip_texts(count)
-        return None
+        return count
     if kind not in _SCALARS:
         what = "a list of lists" if kind == _LIST else f"a list of an unknown type, {kind}"
         raise NotGguf(f"has {what}")
@@ -263,6 +264,7 @@ def _header(version: int, metadata: dict[str, Value], tensors: list[_Tensor], be
         context=_whole(metadata, f"{architecture}.context_length", 0),
         template=_text(metadata, _TEMPLATE),
         tokenizer=_fit(_text(metadata, "tokenizer.ggml.model")),
+        vocabulary=_whole(metadata, "tokenizer.ggml.tokens", 0),
         parts=_whole(metadata, "split.count", 1) or 1,
         expected_size=begin + max((each.offset + (each.size or 0) for each in tensors), default=0),
         kv_bytes_per_token=2 * _kept_numbers(metadata, architecture, layers),
