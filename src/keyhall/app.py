@@ -149,7 +149,7 @@ async def _open(
     stack.push_async_callback(engines.close)
     engines.refresh(await store.list_engines(), await store.list_models())
     given, wanted = engines.of_environment, config.upstream_model
-    offered = await use_upstream.offer(store, given, wanted, clock.now_us())
+    offered = await use_upstream.offer(store, given, wanted, clock.now_us(), engines.models)
     catalogue = await catalogue_of(store)
     quotas, ledger, recovered = await books(stack, config, store, catalogue, clock)
     clock.not_before(await store.newest_admitted_us())
@@ -183,7 +183,9 @@ async def _open(
     house = House(hall, store, engines, LaneState(url), health, first, recovered, peppers, notes)
     keep_up(stack, house, seen, config, anchors)
     if given is not None and not offered.is_complete:
-        asking = use_upstream.keep_offering(store, given, wanted, clock.now_us)
+        asking = use_upstream.keep_offering(
+            store, given, wanted, clock.now_us, lambda: engines.models
+        )
         background(stack, "offer models", asking)
     house.lane_state.start()
     stack.callback(house.lane_state.stop)

@@ -13,7 +13,8 @@ from tiny_upstream import TinyUpstream
 
 from keyhall.engines.upstream.engine import UpstreamEngine
 from keyhall.flows.engines import use_upstream
-from keyhall.flows.engines.use_upstream import CALMER, EMBEDDED, from_environment, tokenizer_of
+from keyhall.flows.engines.aiming import EMBEDDED
+from keyhall.flows.engines.use_upstream import CALMER, from_environment, tokenizer_of
 from keyhall.policy import holds
 from keyhall.policy.catalogue import Sampling
 from keyhall.policy.secrets import Secret

@@ -11,9 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from keyhall.flows.manage import versions
 from keyhall.flows.manage.checks import Invalid, NotFound
 from keyhall.flows.manage.engines import check_name
-from keyhall.policy.catalogue import ENGINE_COUNTS, Catalogue, Price, Version, needing
+from keyhall.flows.engines.aiming import ORIGIN, Aiming
+from keyhall.flows.models.versions import version_of
+from keyhall.policy.catalogue import Catalogue, Version, needing
 from keyhall.ports.records import Actor, Alias, ModelRecord
-from keyhall.stores import catalogue, models, notes
+from keyhall.stores import catalogue, models
+from keyhall.stores import notes as audit
 from keyhall.stores.sql import SqlStore
 
 SLOTS_MAX = 64  # llama.cpp stops at 256; long before, memory does
@@ -27,6 +30,7 @@ class Added:
     model: ModelRecord
     version: Version
     alias: Alias
+    notes: list[str]  # what `v1` and `v1.1` mean now, where it made a difference
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +38,20 @@ class Removed:
     model: ModelRecord
     retired: list[Version]
     aliases: list[str]  # that still mean one of those
+    notes: list[str]  # what means something else now
 
 
-async def add(store: SqlStore, model: ModelRecord, *, actor: Actor, now_us: int) -> Added:
-    """Add a model, the next free version of it, and its name as an alias of that."""
+async def add(
+    store: SqlStore, model: ModelRecord, *, can_run: bool = True, actor: Actor, now_us: int
+) -> Added:
+    """Add a model, the next free version of it, and its name as an alias of that. It stands behind
+    `v1` and `v1.1` too where nothing but the sandbox did, if it can run here."""
     check(model)
     async with store.writing() as connection:
         await _check_free(connection, model.name)
         known = await catalogue.load(connection)
         await models.add_model(connection, model)
-        await notes.record(
+        await audit.record(
             connection,
             actor,
             now_us,
@@ -53,10 +61,22 @@ async def add(store: SqlStore, model: ModelRecord, *, actor: Actor, now_us: int)
             after=model,
             changed="engine",
         )
-        first = version_of(model, _next_name(known, model.name), now_us)
+        first = version_of(model, now_us, _next_name(known, model.name))
         version = await catalogue.enter_version(connection, first, actor, now_us)
         alias, _ = await catalogue.aim(connection, model.name, version.name, actor, now_us)
-        return Added(model, version, alias)
+        notes: list[str] = []
+        if can_run:
+            aiming = await _aiming(connection, actor, now_us, notes)
+            await aiming.fall_back([model], engines=(versions.EMBEDDED,))
+        return Added(model, version, alias, notes)
+
+
+async def _aiming(
+    connection: AsyncConnection, actor: Actor, now_us: int, notes: list[str]
+) -> Aiming:
+    """The operator's act, whose consequence is not by hand."""
+    known = await catalogue.load(connection)
+    return Aiming(connection, known, Actor(actor.who, ORIGIN), now_us, notes)
 
 
 def check(model: ModelRecord) -> None:
@@ -105,23 +125,6 @@ def _next_name(known: Catalogue, name: str) -> str:
     return f"{name}-{number}"
 
 
-def version_of(model: ModelRecord, name: str, now_us: int) -> Version:
-    """A version that answers as the model does by itself. Of a slot's tokens three quarters may
-    be prompt and a quarter answer, so that both fit whatever is sent."""
-    return Version(
-        number=0,
-        name=name,
-        engine=model.name,
-        engine_model=model.name,
-        created_at_us=now_us,
-        max_input_tokens=max(1, model.slot_context * 3 // 4),
-        max_output_tokens=max(1, model.slot_context // 4),
-        tokenizer=ENGINE_COUNTS,
-        count="exact",
-        price=Price(0, 0),  # It is the operator's own machine that pays.
-    )
-
-
 async def find(store: SqlStore, name: str, now_us: int) -> tuple[ModelRecord, list[Version]]:
     """A model and the versions in use that need it."""
     async with store.reading() as connection:
@@ -151,6 +154,10 @@ async def remove(
     and callers told to use that. The file stays."""
     async with store.writing() as connection:
         model = await _found(connection, name)
+        left = [each for each in await models.list_models(connection) if each.name != name]
+        notes: list[str] = []
+        aiming = await _aiming(connection, actor, now_us, notes)
+        await aiming.fall_back(left, engines=(name,))
         known = await catalogue.load(connection)
         using = needing(known, name, now_us)
         if using and use is None:
@@ -166,7 +173,7 @@ async def remove(
             for each in using
         ]
         await models.remove_model(connection, name)
-        await notes.record(
+        await audit.record(
             connection,
             actor,
             now_us,
@@ -178,4 +185,4 @@ async def remove(
         )
         gone = {each.name for each in retired}
         aliases = sorted(alias for alias, version in known.aliases.items() if version in gone)
-        return Removed(model, retired, aliases)
+        return Removed(model, retired, aliases, notes)

@@ -110,13 +110,19 @@ def add_file(file: Path, asked: Asked, where: Where, *, as_json: bool) -> None:
         with shown(is_wanted=not as_json, is_bytes=True) as progress:
             seen, digest = files.look_and_hash(file, progress)
         model = _record(name, seen, asked, digest, SystemClock().now_us())
-        return await manage.add(house.store, model, **house.by), needs
+        added = await manage.add(house.store, model, can_run=files.can_run(), **house.by)
+        return added, needs
 
     added, needs = act(where, work, prepares=True)
     if as_json:
         show.as_json(
             text.json_of(added.model, files.state_of(added.model), [added.version])
-            | {"alias": added.alias.name, "memory": needs.total, "can_run": files.can_run()}
+            | {
+                "alias": added.alias.name,
+                "memory": needs.total,
+                "can_run": files.can_run(),
+                "notes": added.notes,
+            }
         )
         return
     name = added.model.name
@@ -124,7 +130,10 @@ def add_file(file: Path, asked: Asked, where: Where, *, as_json: bool) -> None:
     show.line()
     show.strong(f"Added {name}, and its version {added.version.name}.")
     show.line(f'Callers ask for "model": "{name}" with any key that may use it.')
-    show.line(f"`keyhall aliases move v1 {name}` lets v1 answer from it.")
+    for note in added.notes:
+        show.line(note)
+    if not added.notes:
+        show.line(f"`keyhall aliases move v1 {name}` lets v1 answer from it.")
     show.line(f"It costs nothing until `keyhall versions price {name}` says otherwise.")
     if not files.can_run():
         show.line(NOT_INSTALLED)
