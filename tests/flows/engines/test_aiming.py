@@ -7,9 +7,8 @@ import pytest
 
 from keyhall.flows.engines import use_upstream
 from keyhall.flows.engines.aiming import EMBEDDED
-from keyhall.flows.manage import versions
 from keyhall.flows.models import manage
-from keyhall.flows.models.versions import CALMER, PLAIN
+from keyhall.flows.models.versions import CALMER, PLAIN, version_of
 from keyhall.policy.catalogue import ENGINE_COUNTS
 from keyhall.ports.records import Actor, ModelRecord
 from keyhall.stores import catalogue, models, notes
@@ -103,7 +102,7 @@ def test_the_first_model_stands_behind_v1_and_v1_1_at_once_where_the_sandbox_did
         known = await hall.store.load_catalogue()
         plain, calmer = known.find("v1"), known.find("v1.1")
         assert (plain.sampling, calmer.sampling) == (PLAIN, CALMER)
-        assert {plain.engine, calmer.engine, plain.engine_model} == {"tiny"}
+        assert {plain.engine, calmer.engine} == {"tiny"}
         assert plain.tokenizer == calmer.tokenizer == ENGINE_COUNTS
         assert await hall.start() == []
 
@@ -196,19 +195,19 @@ def test_where_a_model_goes_the_next_takes_its_place_and_after_the_last_the_sand
     during(story)
 
 
-def test_a_version_that_the_operator_retired_is_not_put_behind_v1_again(during) -> None:
+def test_r8_a_model_that_comes_back_gets_records_of_its_own(during) -> None:
     async def story(hall):
         await hall.add(TINY)
-        for alias in EMBEDDED:
-            await hall.move_by_hand(alias, EMBEDDED[alias])
-        await versions.retire(hall.store, "v1-tiny-1", **hall.by())
-        async with hall.store.writing() as connection:
-            for alias in EMBEDDED:
-                start = Actor("keyhall", "start")
-                await catalogue.aim(connection, alias, "sandbox/slow", start, 1)
-        await hall.start()
-        assert await hall.means() == EMBEDDED
-        await hall.add(OTHER)
-        assert (await hall.means())["v1"] == "v1-other-1"
+        await hall.remove("tiny")
+        await hall.add(TINY)
+        assert set((await hall.means()).values()) == {"v1-tiny-2", "v1.1-tiny-2"}
 
     during(story)
+
+
+def test_r8_another_file_under_the_same_name_is_another_model() -> None:
+    """What the records say of a model must tell its files apart."""
+    one = version_of(TINY, 1, "v1-tiny-1")
+    other = version_of(replace(TINY, sha256="cd" * 32), 1, "v1-tiny-1")
+    assert one.engine_model == "tiny@abababababab"
+    assert one.fingerprint != other.fingerprint

@@ -41,6 +41,11 @@ def by(house):
     return {"actor": house.actor, "now_us": house.now_us}
 
 
+async def add(store, model, house):
+    """Without what it makes of `v1`, which tests/flows/engines/test_aiming.py has."""
+    return await manage.add(store, model, can_run=False, **by(house))
+
+
 async def acts(store):
     async with store.reading() as connection:
         rows = await notes.audit_rows(connection)
@@ -51,7 +56,7 @@ def test_r8_adding_a_model_makes_its_version_and_its_alias_by_audited_steps(hous
     async def work(store):
         before = len(await acts(store))
         seen = await store.last_change()
-        added = await manage.add(store, model(house), **by(house))
+        added = await add(store, model(house), house)
         assert (await acts(store))[before:] == [
             ("model.add", "tiny"),
             ("version.add", "tiny-1"),
@@ -65,7 +70,7 @@ def test_r8_adding_a_model_makes_its_version_and_its_alias_by_audited_steps(hous
     assert kept == [model(house)] == [added.model]
     version = catalogue.find("tiny")
     assert version == added.version
-    assert (version.name, version.engine, version.engine_model) == ("tiny-1", "tiny", "tiny")
+    assert (version.name, version.engine, version.engine_model) == ("tiny-1", "tiny", "tiny@abababababab")
     assert (version.tokenizer, version.count) == (ENGINE_COUNTS, "exact")
     assert (version.max_input_tokens, version.max_output_tokens) == (1536, 512)
     assert version.price == Price(0, 0)
@@ -92,7 +97,7 @@ def test_what_makes_no_sense_is_refused_and_nothing_is_kept(
 
     async def work(store):
         with pytest.raises(Invalid, match=sentence):
-            await manage.add(store, model(house, **changes), **by(house))
+            await add(store, model(house, **changes), house)
         return await store.list_models()
 
     assert house.run(work) == []
@@ -103,7 +108,7 @@ def test_names_of_models_engines_versions_and_aliases_are_told_apart(house) -> N
         vllm = EngineRecord("vllm", "http://10.0.0.5/v1", None, house.now_us)
         await engines.add(store, vllm, **by(house))
         await versions.move_alias(store, "mine", "v1", **by(house))
-        await manage.add(store, model(house), **by(house))
+        await add(store, model(house), house)
         for name, sentence in (
             ("vllm", "There is an engine vllm already"),
             ("tiny", "There is a model tiny already"),
@@ -111,7 +116,7 @@ def test_names_of_models_engines_versions_and_aliases_are_told_apart(house) -> N
             ("mine", "mine means v1-sandbox-1 already"),
         ):
             for adding in (
-                manage.add(store, model(house, name), **by(house)),
+                add(store, model(house, name), house),
                 manage.check_free(store, name),
             ):
                 with pytest.raises(Invalid, match=sentence):
@@ -128,7 +133,7 @@ def test_names_of_models_engines_versions_and_aliases_are_told_apart(house) -> N
 
 def test_another_version_may_answer_from_a_model(house) -> None:
     async def work(store):
-        added = await manage.add(store, model(house), **by(house))
+        added = await add(store, model(house), house)
         other = replace(added.version, name="tiny-calm", fingerprint="")
         await versions.add(store, other, **by(house))
         return await manage.list_all(store, house.now_us)
@@ -139,7 +144,7 @@ def test_another_version_may_answer_from_a_model(house) -> None:
 
 def test_a_model_is_removed_when_no_version_needs_it(house) -> None:
     async def work(store):
-        await manage.add(store, model(house), **by(house))
+        await add(store, model(house), house)
         with pytest.raises(Invalid, match="tiny-1 would have no engine: `keyhall models remove"):
             await manage.remove(store, "tiny", use=None, **by(house))
         await versions.retire(store, "tiny-1", replacement="v1", **by(house))
@@ -156,7 +161,7 @@ def test_a_model_is_removed_when_no_version_needs_it(house) -> None:
 
 def test_a_model_is_removed_with_its_versions_in_one_step_if_something_else_answers(house) -> None:
     async def work(store):
-        await manage.add(store, model(house), **by(house))
+        await add(store, model(house), house)
         await versions.move_alias(store, "v1.1", "tiny", **by(house))
         for use, sentence in (("tiny", "would be gone too"), ("nosuch", "No version or alias")):
             with pytest.raises((Invalid, NotFound), match=sentence):
@@ -176,10 +181,10 @@ def test_r8_a_name_that_was_used_before_gets_the_next_version(house) -> None:
     """A version never changes: what tiny-1 was stays on record."""
 
     async def work(store):
-        await manage.add(store, model(house), **by(house))
+        await add(store, model(house), house)
         await manage.remove(store, "tiny", use="v1", **by(house))
         other = model(house, sha256="cd" * 32)
-        added = await manage.add(store, other, **by(house))
+        added = await add(store, other, house)
         return added, await store.load_catalogue()
 
     added, catalogue = house.run(work)

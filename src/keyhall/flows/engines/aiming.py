@@ -65,7 +65,9 @@ class Aiming:
         await self._move(model, version.name)
         return True
 
-    async def record(self, stem: str, engine: str, make: Fresh) -> Version:
+    async def record(
+        self, stem: str, engine: str, make: Fresh, *, even_retired: bool = True
+    ) -> Version:
         """The immutable record `<stem>-<engine>-<n>`: the equal one that is there, else a new one
         with the next n."""
         number = 1
@@ -78,7 +80,9 @@ class Aiming:
                 )
                 self._versions[stored.name] = stored
                 return stored
-            if found.fingerprint == fresh.fingerprint:
+            if found.fingerprint == fresh.fingerprint and (
+                even_retired or found.status != "retired"
+            ):
                 return found
             number += 1
 
@@ -109,20 +113,16 @@ class Aiming:
             await self._aim({alias: best[alias] for alias in movable}, is_told=False)
 
     async def _best(self, models: Sequence[ModelRecord]) -> Mapping[str, str]:
-        for model in sorted(models, key=lambda each: (each.created_at_us, each.name)):
-            found = {
-                alias: await self.record(
-                    alias, model.name, partial(version_of, model, self._now_us, sampling=sampling)
-                )
-                for alias, sampling in SAMPLINGS.items()
-            }
-            if not any(each.status == "retired" for each in found.values()):
-                return {
-                    name: version.name
-                    for alias, version in found.items()
-                    for name in (alias, f"keyhall-{alias}")
-                }
-        return EMBEDDED
+        if not models:
+            return EMBEDDED
+        first = min(models, key=lambda each: (each.created_at_us, each.name))
+        best = {}
+        for alias, sampling in SAMPLINGS.items():
+            make = partial(version_of, first, self._now_us, sampling=sampling)
+            # What was retired went with its model: one that came back gets the next number.
+            version = await self.record(alias, first.name, make, even_retired=False)
+            best |= dict.fromkeys((alias, f"keyhall-{alias}"), version.name)
+        return best
 
     def _means(self, alias: str) -> Version:
         return self._versions[self._aliases.get(alias, EMBEDDED[alias])]

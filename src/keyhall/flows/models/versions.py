@@ -4,6 +4,7 @@ and `v1.1` (R8)."""
 from keyhall.policy.catalogue import ENGINE_COUNTS, Price, Sampling, Version
 from keyhall.ports.records import ModelRecord
 
+DIGITS = 12  # of the file's SHA-256: another file under an old name is another model
 # Fixed before anything was measured, so that v1.1 has something to be compared with.
 PLAIN = Sampling(temperature=0.7, top_p=1.0)
 CALMER = Sampling(temperature=0.7, top_p=1.0, frequency_penalty=0.3, presence_penalty=0.2)
@@ -19,7 +20,7 @@ def version_of(
         number=0,
         name=name,
         engine=model.name,
-        engine_model=model.name,
+        engine_model=f"{model.name}@{model.sha256[:DIGITS]}",
         created_at_us=now_us,
         sampling=sampling,
         max_input_tokens=max(1, model.slot_context * 3 // 4),
