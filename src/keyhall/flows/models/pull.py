@@ -131,7 +131,7 @@ class Hub:
     @contextlib.contextmanager
     def _explained(self, repo: str) -> Iterator[None]:
         """What the library raises, as what to do."""
-        from httpx2 import HTTPError
+        from httpx2 import ConnectError, HTTPError
         from huggingface_hub import errors
 
         site = self._endpoint or "https://huggingface.co"
@@ -158,11 +158,15 @@ class Hub:
                 f"{': HF_TOKEN is not accepted' if status in (401, 403) else ''}. Try again later, "
                 "or fetch the file by other means and `keyhall models add` it."
             ) from None
+        except ConnectError as error:
+            raise Refused(
+                f"{site} cannot be reached: {str(error).rstrip('.')}. Without a network, bring the "
+                "file by other means and `keyhall models add` it."
+            ) from None
         except (HTTPError, ConnectionError) as error:
             raise Refused(
                 f"The transfer from {site} failed: {str(error).rstrip('.') or type(error).__name__}"
-                ". Run the same command again: it goes on from there. Without a network, bring the "
-                "file by other means and `keyhall models add` it."
+                ". Run the same command again: it goes on from there."
             ) from None
         except (OSError, ValueError) as error:
             said = " ".join(str(error).split()).rstrip(".")

@@ -21,9 +21,8 @@ from keyhall.ports.records import ModelRecord
 
 SLOTS = 4
 SLOT_CONTEXT = 4096
-NOT_INSTALLED = (
-    "The server cannot run it yet: its engine is not installed. `pip install 'keyhall[local]'`"
-)
+INSTALL = "pip install 'keyhall[local]'"
+NOT_INSTALLED = f"The server cannot run it yet: its engine is not installed. {INSTALL}"
 
 
 class Asked(TypedDict):
