@@ -183,10 +183,8 @@ async def _open(
     house = House(hall, store, engines, LaneState(url), health, first, recovered, peppers, notes)
     keep_up(stack, house, seen, config, anchors)
     if given is not None and not offered.is_complete:
-        asking = use_upstream.keep_offering(
-            store, given, wanted, clock.now_us, lambda: engines.models
-        )
-        background(stack, "offer models", asking)
+        later = use_upstream.keep_offering(store, engines, given, wanted, clock.now_us)
+        background(stack, "offer models", later)
     house.lane_state.start()
     stack.callback(house.lane_state.stop)
     return house

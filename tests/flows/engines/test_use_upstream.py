@@ -28,6 +28,10 @@ OWN_URL = "http://127.0.0.1:8484"
 BY_HAND = Actor("operator:ada", "command line")
 
 
+class NoModels:
+    models = ()
+
+
 class Starts:
     """Starts of one hall, with this and that in the environment."""
 
@@ -401,7 +405,7 @@ def test_r9_an_upstream_is_offered_once_it_lists_its_models(starts, caplog):
                 await tiny.__aenter__()
 
         now = iter(range(hall.now_us, hall.now_us + 100)).__next__
-        await use_upstream.keep_offering(hall.store, engine, "", now, wait=wait)
+        await use_upstream.keep_offering(hall.store, NoModels, engine, "", now, wait)
         await engine.close()
         await tiny.__aexit__()
         assert waited == [use_upstream.RETRY_SECONDS] * 3
@@ -428,7 +432,7 @@ def test_a_store_that_is_away_only_delays_the_offer(starts, monkeypatch):
 
         monkeypatch.setattr(use_upstream, "offer", offer)
         engine = UpstreamEngine("openai", "http://127.0.0.1:1/v1", "sk-1")
-        await use_upstream.keep_offering(hall.store, engine, "", lambda: 1, wait=wait)
+        await use_upstream.keep_offering(hall.store, NoModels, engine, "", lambda: 1, wait)
         await engine.close()
         assert offers == ["openai"] * 2
 

@@ -70,7 +70,11 @@ def test_r8_adding_a_model_makes_its_version_and_its_alias_by_audited_steps(hous
     assert kept == [model(house)] == [added.model]
     version = catalogue.find("tiny")
     assert version == added.version
-    assert (version.name, version.engine, version.engine_model) == ("tiny-1", "tiny", "tiny@abababababab")
+    assert (version.name, version.engine, version.engine_model) == (
+        "tiny-1",
+        "tiny",
+        "tiny@abababababab",
+    )
     assert (version.tokenizer, version.count) == (ENGINE_COUNTS, "exact")
     assert (version.max_input_tokens, version.max_output_tokens) == (1536, 512)
     assert version.price == Price(0, 0)

@@ -99,9 +99,7 @@ class Aiming:
         first model that was added, else the sandbox. What was moved by hand stays; that is worth
         a word only where it would mean what the environment gives no more."""
         asked = [
-            alias
-            for alias in EMBEDDED
-            if engines is None or self._means(alias).engine in engines
+            alias for alias in EMBEDDED if engines is None or self._means(alias).engine in engines
         ]
         movable = [
             alias
@@ -116,7 +114,7 @@ class Aiming:
         if not models:
             return EMBEDDED
         first = min(models, key=lambda each: (each.created_at_us, each.name))
-        best = {}
+        best: dict[str, str] = {}
         for alias, sampling in SAMPLINGS.items():
             make = partial(version_of, first, self._now_us, sampling=sampling)
             # What was retired went with its model: one that came back gets the next number.

@@ -2,9 +2,9 @@
 under their own names, and stands behind `v1` and `v1.1` if it is clear which model is meant (R9).
 
 What a start finds decides, not what an earlier one found: without the environment the aliases that
-it had moved go back to this machine's best (`aiming`). An alias that the operator moved by hand stays, unless
-`KEYHALL_UPSTREAM_MODEL` says otherwise. An upstream that is down is asked again until it lists its
-models. All of it is one transaction, with a line in the audit for each step.
+it had moved go back to this machine's best (`aiming`). An alias that the operator moved by hand
+stays, unless `KEYHALL_UPSTREAM_MODEL` says otherwise. An upstream that is down is asked again until
+it lists its models. All of it is one transaction, with a line in the audit for each step.
 """
 
 import asyncio
@@ -30,6 +30,7 @@ from keyhall.stores.sql import SqlStore
 LIST_SECONDS = 3.0  # a start waits no longer for the list of models
 RETRY_SECONDS = 15.0
 ENVIRONMENT = Actor("operator", "environment")
+NONE = Sampling()
 CALMER = Sampling(frequency_penalty=0.3, presence_penalty=0.2)
 # Families whose tokenizer is known. For plain conversations OpenAI's count is then the one we
 # make; tools are rewritten in ways that nobody publishes, so each holds a margin (R8).
@@ -61,6 +62,12 @@ class Lists(Protocol):
     def why(self, error: ApiError) -> str: ...
 
     async def list_models(self) -> list[str]: ...
+
+
+class HasModels(Protocol):
+    """The engines of this machine: which models can answer here changes while it runs."""
+
+    models: Sequence[ModelRecord]
 
 
 def from_environment(
@@ -182,9 +189,7 @@ def some(names: Sequence[str], shown_max: int = _SHOWN_MAX) -> str:
     return ", ".join(names[:shown_max]) + (f" and {more} more" if more > 0 else "")
 
 
-def _version(
-    engine: str, now_us: int, model: str, name: str, sampling: Sampling = Sampling()
-) -> Version:
+def _version(engine: str, now_us: int, model: str, name: str, sampling: Sampling = NONE) -> Version:
     version = Version(
         number=0,
         name=name,
@@ -216,10 +221,10 @@ def tokenizer_of(model: str) -> str | None:
 
 async def keep_offering(
     store: SqlStore,
+    here: HasModels,
     engine: Lists,
     wanted: str,
     now_us: Callable[[], int],
-    models: Callable[[], Sequence[ModelRecord]] = tuple,
     wait: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
     """Ask an upstream that was down at start again and again, until it lists its models."""
@@ -227,7 +232,7 @@ async def keep_offering(
     while True:
         await wait(RETRY_SECONDS)
         try:
-            offered = await unbroken(offer(store, engine, wanted, now_us(), models()))
+            offered = await unbroken(offer(store, engine, wanted, now_us(), here.models))
         except StoreAway:
             continue
         if offered.is_complete:

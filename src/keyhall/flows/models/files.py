@@ -26,7 +26,7 @@ READ_BYTES = 4 << 20
 # What has no words to say: models of embeddings, encoders, projectors.
 SILENT = re.compile(r"(nomic-|neo-|modern-|eurobert|jina-)?bert.*|t5encoder|clip|wavtokenizer-dec")
 _QUANTIZATION = re.compile(
-    r"[-._](ud-)?(i?q\d\w*|tq\d\w*|mxfp4\w*|nvfp4|b?f(16|32)|fp(16|8))$", re.IGNORECASE
+    r"[-._]((?:ud-)?(?:i?q\d\w*|tq\d\w*|mxfp4\w*|nvfp4|b?f(?:16|32)|fp(?:16|8)))$", re.IGNORECASE
 )
 _NOT_IN_A_NAME = re.compile(r"[^a-z0-9]+")
 
@@ -134,6 +134,12 @@ def name_for(path: Path) -> str:
     stem = _QUANTIZATION.sub("", path.stem)
     name = _NOT_IN_A_NAME.sub("-", stem.lower()).strip("-")[:NAME_CHARACTERS_MAX].strip("-")
     return name or "model"
+
+
+def quantization_of(stem: str) -> str:
+    """As a file's name says it: `Q4_K_M`; empty if it does not."""
+    found = _QUANTIZATION.search(stem)
+    return found[1].upper() if found else ""
 
 
 def state_of(model: ModelRecord) -> State:

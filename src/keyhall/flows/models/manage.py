@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from keyhall.flows.engines.aiming import ORIGIN, Aiming
 from keyhall.flows.manage import versions
 from keyhall.flows.manage.checks import Invalid, NotFound
 from keyhall.flows.manage.engines import check_name
-from keyhall.flows.engines.aiming import ORIGIN, Aiming
 from keyhall.flows.models.versions import version_of
 from keyhall.policy.catalogue import Catalogue, Version, needing
 from keyhall.ports.records import Actor, Alias, ModelRecord

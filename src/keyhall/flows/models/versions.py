@@ -5,6 +5,7 @@ from keyhall.policy.catalogue import ENGINE_COUNTS, Price, Sampling, Version
 from keyhall.ports.records import ModelRecord
 
 DIGITS = 12  # of the file's SHA-256: another file under an old name is another model
+ITS_OWN = Sampling()  # what the engine does unasked
 # Fixed before anything was measured, so that v1.1 has something to be compared with.
 PLAIN = Sampling(temperature=0.7, top_p=1.0)
 CALMER = Sampling(temperature=0.7, top_p=1.0, frequency_penalty=0.3, presence_penalty=0.2)
@@ -12,7 +13,7 @@ SAMPLINGS = {"v1": PLAIN, "v1.1": CALMER}
 
 
 def version_of(
-    model: ModelRecord, now_us: int, name: str, *, sampling: Sampling = Sampling()
+    model: ModelRecord, now_us: int, name: str, *, sampling: Sampling = ITS_OWN
 ) -> Version:
     """Of a slot's tokens three quarters may be prompt and a quarter answer, so that both fit
     whatever is sent."""
