@@ -123,7 +123,7 @@ class Aiming:
         return best
 
     def _means(self, alias: str) -> Version:
-        return self._versions[self._aliases.get(alias, EMBEDDED[alias])]
+        return self._versions[self._aliases[alias]]
 
     async def _aim(self, targets: Mapping[str, str], *, is_told: bool) -> None:
         moved: dict[tuple[str, str], list[str]] = {}
