@@ -99,7 +99,10 @@ class Aiming:
         first model that was added, else the sandbox. What was moved by hand stays; that is worth
         a word only where it would mean what the environment gives no more."""
         asked = [
-            alias for alias in EMBEDDED if engines is None or self._means(alias).engine in engines
+            alias
+            for alias in EMBEDDED
+            if alias in self._aliases  # Else somebody took it away.
+            and (engines is None or self._means(alias).engine in engines)
         ]
         movable = [
             alias
