@@ -316,7 +316,7 @@ def test_r9_an_upstream_that_is_down_at_start_is_offered_later(house, monkeypatc
     monkeypatch.setattr(use_upstream, "RETRY_SECONDS", 0.01)
     offers = []
 
-    async def offer(_store, engine, _wanted, _now_us):
+    async def offer(_store, engine, _wanted, _now_us, _models):
         offers.append(engine.name)
         return use_upstream.Offered(is_complete=len(offers) == 3, notes=[f"offer {len(offers)}"])
 

@@ -147,9 +147,9 @@ async def _open(
     turn = Turn()
     engines = Engines(config, url=url, own=own, hop=os.urandom(HOP_BYTES).hex(), turn=turn)
     stack.push_async_callback(engines.close)
-    engines.refresh(await store.list_engines())
+    engines.refresh(await store.list_engines(), await store.list_models())
     given, wanted = engines.of_environment, config.upstream_model
-    offered = await use_upstream.offer(store, given, wanted, clock.now_us())
+    offered = await use_upstream.offer(store, given, wanted, clock.now_us(), engines.models)
     catalogue = await catalogue_of(store)
     quotas, ledger, recovered = await books(stack, config, store, catalogue, clock)
     clock.not_before(await store.newest_admitted_us())
@@ -183,8 +183,8 @@ async def _open(
     house = House(hall, store, engines, LaneState(url), health, first, recovered, peppers, notes)
     keep_up(stack, house, seen, config, anchors)
     if given is not None and not offered.is_complete:
-        asking = use_upstream.keep_offering(store, given, wanted, clock.now_us)
-        background(stack, "offer models", asking)
+        later = use_upstream.keep_offering(store, engines, given, wanted, clock.now_us)
+        background(stack, "offer models", later)
     house.lane_state.start()
     stack.callback(house.lane_state.stop)
     return house
@@ -355,11 +355,11 @@ def keep_up(
 
 
 def reload_engines(house: House) -> Reload:
-    """Engines were added or removed by a command."""
+    """Engines or models were added or removed by a command."""
 
     async def reload() -> None:
         engines = house.engines
-        engines.refresh(await house.store.list_engines())
+        engines.refresh(await house.store.list_engines(), await house.store.list_models())
         house.hall.engines = engines.table
         house.hall.breakers.keep(engines.table, engines.drained)
         _log.info("engines_changed", {"engines": list(engines.table)})

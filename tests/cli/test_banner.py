@@ -84,7 +84,10 @@ def test_where_there_is_another_engine_nobody_is_told_to_add_one(said, house):
 
 
 def test_a_real_model_is_named(said, house):
-    assert said(moved(house, "v1", "vllm")) == ["v1 answers from house-1 (engine vllm)."]
+    assert said(moved(house, "v1", "vllm")) == [
+        "v1 answers from house-1 (engine vllm). From another:\n"
+        f"  keyhall aliases move v1 VERSION --data {house.data}"
+    ]
 
 
 def test_an_engine_that_is_not_there_is_named_with_the_way_out(said, house):

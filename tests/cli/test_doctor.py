@@ -3,10 +3,16 @@
 import os
 import socket
 import sqlite3
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "running"))  # No packages in tests.
+
+from model_files import make_model
 
 from keyhall import app
 from keyhall.cli import doctor, main
@@ -293,3 +299,31 @@ def test_no_color_is_heeded_on_a_terminal(house, no_color, is_colored):
     arguments = ["doctor", "--data", str(house.data)]
     done = CliRunner().invoke(main, arguments, env=environ, color=True)
     assert ("\x1b[" in done.stdout) == is_colored
+
+
+def test_models_whose_files_are_not_what_was_added_are_found(examine, call, house, tmp_path):
+    paths = {name: make_model(tmp_path / f"{name}.gguf") for name in ("good", "gone", "cut")}
+    for path in paths.values():
+        call("models", "add", path, "--data", house.data)
+    paths["gone"].unlink()
+    paths["cut"].write_bytes(b"GGUF")
+    found, status = examine()
+    assert status == 1
+    files = [each for each in found["models"] if ".gguf" in each["says"]]
+    assert [(each["state"], each["says"].rpartition(".gguf ")[2]) for each in files] == [
+        ("error", "has another size than was pinned."),
+        ("error", "is missing."),
+        ("ok", "is there, of the same size and time"),
+    ]
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_models_need_their_engine_installed(examine, call, house, tmp_path, monkeypatch, is_there):
+    monkeypatch.setattr(doctor.files, "can_run", lambda: is_there)
+    call("models", "add", make_model(tmp_path / "tiny.gguf"), "--data", house.data)
+    found, _ = examine()
+    told = [each for each in found["models"] if each["state"] == "error"]
+    assert bool(told) != is_there
+    if told:
+        assert told[0]["says"] == "What runs tiny is not installed."
+        assert "pip install 'keyhall[local]'" in told[0]["advice"]

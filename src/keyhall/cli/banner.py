@@ -135,13 +135,19 @@ def who_answers(house: House, config: Config) -> list[str]:
             f"{program()} aliases move v1 v1-sandbox-1{where}"
         ]
     if version.engine != "sandbox":
-        return [f"v1 answers from {version.name} (engine {version.engine})."]
+        here = any(model.name == version.engine for model in house.engines.models)
+        who = f"the model {version.engine}, on this machine" if here else f"engine {version.engine}"
+        return [
+            f"v1 answers from {version.name} ({who}). From another:\n  "
+            f"{program()} aliases move v1 VERSION{where}"
+        ]
     line = "v1 answers from the sandbox, which is not an AI."
     if len(house.hall.engines) == 1:
         line += (
-            " For a real model start with OPENAI_API_KEY (and\nOPENAI_BASE_URL) set, or name a "
-            "server of yours:\n  "
-            f"{program()} engines add vllm --url http://127.0.0.1:8000/v1{where}"
+            " For a real model add a GGUF file, or\na server of yours, or start with "
+            "OPENAI_API_KEY (and OPENAI_BASE_URL) set:\n"
+            f"  {program()} models add ./model.gguf{where}\n"
+            f"  {program()} engines add vllm --url http://127.0.0.1:8000/v1{where}"
         )
     return [line]
 

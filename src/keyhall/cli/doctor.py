@@ -21,6 +21,7 @@ from typing import Literal
 import click
 
 from keyhall.cli import tls
+from keyhall.cli.manage.models import adding, text
 from keyhall.cli.options import load_config
 from keyhall.cli.serve import address_of, url_of, why_not_listening
 from keyhall.cli.serving import serving
@@ -30,8 +31,10 @@ from keyhall.flows import first_run
 from keyhall.flows.engines.run_engines import NAMES_SHOWN, REFUSED, Engines, Unserved
 from keyhall.flows.engines.use_upstream import some
 from keyhall.flows.manage.checks import Refused
+from keyhall.flows.models import files
 from keyhall.ledger.spool import PATTERN as SPOOLS
 from keyhall.policy.catalogue import Catalogue, status_at
+from keyhall.ports.records import ModelRecord
 from keyhall.ports.store import StoreAway
 from keyhall.stores.migrate import NothingThere, SchemaUnfit
 from keyhall.stores.opening import open_database
@@ -63,7 +66,7 @@ class Finding:
 @click.option("--config", "path", metavar="FILE", help="Settings file (TOML).")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def doctor(data: str | None, path: str | None, as_json: bool) -> None:
-    """Check clock, disk, permissions, port, TLS, engines and prices.
+    """Check clock, disk, permissions, port, TLS, engines, models and prices.
 
     The exit status is 1 if anything keeps Keyhall from working.
     """
@@ -235,7 +238,7 @@ async def _hall(config: Config, store: SqlStore) -> list[Finding]:
     own = [(server.host, server.port)]
     engines = Engines(config, url=url_of(server, server.port), own=own)
     try:
-        engines.refresh(await store.list_engines())
+        engines.refresh(await store.list_engines(), await store.list_models())
         findings += [Finding("engines", "warning", note) for note in engines.left_out]
         for name, engine in engines.table.items():
             if name in engines.without_key:
@@ -244,6 +247,7 @@ async def _hall(config: Config, store: SqlStore) -> list[Finding]:
                 findings.append(await _engine(name, engine.check))
     finally:
         await engines.close()
+    findings += models(await store.list_models())
     catalogue = await store.load_catalogue()
     return findings + versions(catalogue, engines.unserved(catalogue, now_us), now_us)
 
@@ -281,6 +285,29 @@ async def _engine(name: str, check: Callable[[], Awaitable[str | None]]) -> Find
         return Finding("engines", "ok", f"{name} is ready")
     says = f"{name}: {said.rstrip('.')}."
     return Finding("engines", "error", says, "Its address: keyhall engines list")
+
+
+def models(found: list[ModelRecord]) -> list[Finding]:
+    """Whether each file is still what was added, as far as that shows without reading it."""
+    findings = []
+    for model in found:
+        state = files.state_of(model)
+        says = f"{model.name}: {model.path} {_FILE_SAYS[state]}"
+        grade: State = "ok" if state == "ok" else "warning" if state == "touched" else "error"
+        findings.append(Finding("models", grade, says, text.ADVICE[state].format(name=model.name)))
+    if found and not files.can_run():
+        says = f"What runs {some([model.name for model in found], NAMES_SHOWN)} is not installed."
+        findings.append(Finding("models", "error", says, f"{adding.INSTALL}; {REFUSED} until then"))
+    return findings
+
+
+_FILE_SAYS = {
+    "ok": "is there, of the same size and time",
+    "missing": "is missing.",
+    "unreadable": "may not be read.",
+    "changed": "has another size than was pinned.",
+    "touched": "was written to since it was added.",
+}
 
 
 def versions(catalogue: Catalogue, unserved: list[Unserved], now_us: int) -> list[Finding]:

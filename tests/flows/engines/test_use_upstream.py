@@ -13,7 +13,8 @@ from tiny_upstream import TinyUpstream
 
 from keyhall.engines.upstream.engine import UpstreamEngine
 from keyhall.flows.engines import use_upstream
-from keyhall.flows.engines.use_upstream import CALMER, EMBEDDED, from_environment, tokenizer_of
+from keyhall.flows.engines.aiming import EMBEDDED
+from keyhall.flows.engines.use_upstream import CALMER, from_environment, tokenizer_of
 from keyhall.policy import holds
 from keyhall.policy.catalogue import Sampling
 from keyhall.policy.secrets import Secret
@@ -25,6 +26,10 @@ from keyhall.stores.sqlite import open_store
 
 OWN_URL = "http://127.0.0.1:8484"
 BY_HAND = Actor("operator:ada", "command line")
+
+
+class NoModels:
+    models = ()
 
 
 class Starts:
@@ -321,9 +326,9 @@ def test_r8_an_alias_that_was_moved_by_hand_stays(starts):
         assert await hall.start("gpt-4o", "gpt-5") == [
             "Engine openai offers under their own names: gpt-4o, gpt-5.",
             "These names keep their meaning: gpt-4o.",
-            "v1 keeps meaning gpt-5-openai-1, where it was moved by hand.",
             "Several could stand behind v1: set KEYHALL_UPSTREAM_MODEL to the one that v1 should "
             "call.",
+            "v1 keeps meaning gpt-5-openai-1, where it was moved by hand.",
         ]
         await hall.start("gpt-4o")
         assert (await hall.version("v1")).name == "gpt-5-openai-1"
@@ -400,7 +405,7 @@ def test_r9_an_upstream_is_offered_once_it_lists_its_models(starts, caplog):
                 await tiny.__aenter__()
 
         now = iter(range(hall.now_us, hall.now_us + 100)).__next__
-        await use_upstream.keep_offering(hall.store, engine, "", now, wait)
+        await use_upstream.keep_offering(hall.store, NoModels, engine, "", now, wait)
         await engine.close()
         await tiny.__aexit__()
         assert waited == [use_upstream.RETRY_SECONDS] * 3
@@ -416,7 +421,7 @@ def test_a_store_that_is_away_only_delays_the_offer(starts, monkeypatch):
     async def story(hall):
         offers = []
 
-        async def offer(_store, engine, _wanted, _now_us):
+        async def offer(_store, engine, _wanted, _now_us, _models):
             offers.append(engine.name)
             if len(offers) == 1:
                 raise StoreAway("locked")
@@ -427,7 +432,7 @@ def test_a_store_that_is_away_only_delays_the_offer(starts, monkeypatch):
 
         monkeypatch.setattr(use_upstream, "offer", offer)
         engine = UpstreamEngine("openai", "http://127.0.0.1:1/v1", "sk-1")
-        await use_upstream.keep_offering(hall.store, engine, "", lambda: 1, wait)
+        await use_upstream.keep_offering(hall.store, NoModels, engine, "", lambda: 1, wait)
         await engine.close()
         assert offers == ["openai"] * 2
 

@@ -17,10 +17,11 @@ from keyhall.engines.upstream.call import Deadlines
 from keyhall.engines.upstream.engine import UpstreamEngine
 from keyhall.engines.upstream.pool import Sizes
 from keyhall.flows.engines import use_upstream
+from keyhall.flows.engines.aiming import GIVEN
 from keyhall.policy.catalogue import Catalogue, Version, unserved
 from keyhall.policy.secrets import Secret
 from keyhall.ports.engine import Engine
-from keyhall.ports.records import EngineRecord
+from keyhall.ports.records import EngineRecord, ModelRecord
 from keyhall.turn import Turn
 
 SANDBOX = "sandbox"
@@ -51,7 +52,7 @@ class Unserved:
     @property
     def is_given(self) -> bool:
         """It comes from the environment."""
-        return self.engine in use_upstream.NAMES
+        return self.engine in GIVEN
 
     @property
     def says(self) -> str:
@@ -87,6 +88,7 @@ class Engines:
         self._outbox = turn.outbox if turn is not None else None
         self._places: dict[str, _Place] = {}
         self._leaving: dict[UpstreamEngine, asyncio.Task[None]] = {}
+        self.models: Sequence[ModelRecord] = ()  # those of this machine that can answer
         self.table: Mapping[str, Engine] = {SANDBOX: _sandbox(config, turn)}
         # What the operator should know of the last `refresh`.
         self.left_out: list[str] = []  # a line for each engine
@@ -105,13 +107,13 @@ class Engines:
     @property
     def of_environment(self) -> UpstreamEngine | None:
         """The engine that the environment names, if it could be made."""
-        for name in use_upstream.NAMES:
+        for name in GIVEN:
             engine = self.table.get(name)
             if isinstance(engine, UpstreamEngine):
                 return engine
         return None
 
-    def refresh(self, records: Sequence[EngineRecord]) -> None:
+    def refresh(self, records: Sequence[EngineRecord], models: Sequence[ModelRecord] = ()) -> None:
         """Make what is new, keep what is the same, let go of what is not wanted any more."""
         self.left_out, self.without_key = [], {}
         self.drained = frozenset(each.name for each in records if each.drained_at_us is not None)
@@ -125,6 +127,7 @@ class Engines:
                 table[name] = self._upstream(name, place)
             except AddressRefused as error:
                 self.left_out.append(f"Engine {name} is left out: {error}.")
+        self.models = [each for each in models if each.name in table]
         old, self.table, self._places = self.table, table, places
         for name, engine in old.items():
             if table.get(name) is not engine and isinstance(engine, UpstreamEngine):

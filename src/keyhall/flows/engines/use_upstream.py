@@ -2,45 +2,36 @@
 under their own names, and stands behind `v1` and `v1.1` if it is clear which model is meant (R9).
 
 What a start finds decides, not what an earlier one found: without the environment the aliases that
-it had moved go back to the sandbox. An alias that the operator moved by hand stays, unless
-`KEYHALL_UPSTREAM_MODEL` says otherwise. An upstream that is down is asked again until it lists its
-models. All of it is one transaction, with a line in the audit for each step.
+it had moved go back to this machine's best (`aiming`). An alias that the operator moved by hand
+stays, unless `KEYHALL_UPSTREAM_MODEL` says otherwise. An upstream that is down is asked again until
+it lists its models. All of it is one transaction, with a line in the audit for each step.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from ipaddress import ip_address
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from keyhall.engines.upstream.address import Endpoint, is_own
 from keyhall.errors import ApiError
+from keyhall.flows.engines.aiming import Aiming
 from keyhall.flows.unbroken import unbroken
-from keyhall.policy.catalogue import Catalogue, Sampling, Version
+from keyhall.policy.catalogue import Sampling, Version
 from keyhall.policy.secrets import Secret
-from keyhall.ports.records import Actor
+from keyhall.ports.records import Actor, ModelRecord
 from keyhall.ports.store import StoreAway
 from keyhall.stores import catalogue as rows
 from keyhall.stores.sql import SqlStore
 
-NAMES = ("openai", "upstream")  # what the environment's engine is called
 LIST_SECONDS = 3.0  # a start waits no longer for the list of models
 RETRY_SECONDS = 15.0
 ENVIRONMENT = Actor("operator", "environment")
+NONE = Sampling()
 CALMER = Sampling(frequency_penalty=0.3, presence_penalty=0.2)
-# What the aliases of the hall mean without an upstream, in the order in which notes name them.
-EMBEDDED = {
-    "v1": "v1-sandbox-1",
-    "keyhall-v1": "v1-sandbox-1",
-    "v1.1": "v1.1-sandbox-1",
-    "keyhall-v1.1": "v1.1-sandbox-1",
-}
-# Who moved an alias that may be moved again without asking.
-_OURS = ("start", "environment")
 # Families whose tokenizer is known. For plain conversations OpenAI's count is then the one we
 # make; tools are rewritten in ways that nobody publishes, so each holds a margin (R8).
 _O200K = ("gpt-4o", "gpt-4.1", "gpt-4.5", "gpt-5", "o1", "o3", "o4", "chatgpt-4o")
@@ -71,6 +62,12 @@ class Lists(Protocol):
     def why(self, error: ApiError) -> str: ...
 
     async def list_models(self) -> list[str]: ...
+
+
+class HasModels(Protocol):
+    """The engines of this machine: which models can answer here changes while it runs."""
+
+    models: Sequence[ModelRecord]
 
 
 def from_environment(
@@ -120,17 +117,27 @@ def _local(host: str, port: int) -> Endpoint:
 # --- Offering -------------------------------------------------------------------------------------
 
 
-async def offer(store: SqlStore, engine: Lists | None, wanted: str, now_us: int) -> Offered:
+async def offer(
+    store: SqlStore,
+    engine: Lists | None,
+    wanted: str,
+    now_us: int,
+    models: Sequence[ModelRecord] = (),
+) -> Offered:
     """Make records for the models of the environment's engine, and aim `v1` and `v1.1`. `wanted`
-    is the model that KEYHALL_UPSTREAM_MODEL names, or empty."""
+    is the model that KEYHALL_UPSTREAM_MODEL names, or empty; `models` are those of this machine,
+    which answer where no upstream does."""
     offered = Offered()
     listed = await _list(engine, offered) if engine is not None else []
     async with store.writing() as connection:
-        step = _Step(connection, await rows.load(connection), now_us, offered.notes)
+        there = await rows.load(connection)
+        step = Aiming(connection, there, ENVIRONMENT, now_us, offered.notes)
         if engine is None:
-            await step.aim_back()
+            await step.fall_back(models)
         elif offered.is_complete or wanted:
-            await _offer(step, engine.name, listed, wanted)
+            make = partial(_version, engine.name, now_us)
+            if not await _offer(step, engine.name, listed, wanted, make):
+                await step.fall_back(models)
     return offered
 
 
@@ -150,28 +157,31 @@ async def _list(engine: Lists, offered: Offered) -> list[str]:
     return []
 
 
-async def _offer(step: "_Step", engine: str, listed: list[str], wanted: str) -> None:
-    taken = [model for model in listed if not await step.name(model, engine)]
+async def _offer(
+    step: Aiming, engine: str, listed: list[str], wanted: str, make: Callable[..., Version]
+) -> bool:
+    """Whether one of its models stands behind `v1` now, or may."""
+    taken = [each for each in listed if not await step.name(each, engine, partial(make, each))]
     if listed:
         step.say(f"Engine {engine} offers under their own names: {some(listed)}.")
     if taken:
         step.say(f"These names keep their meaning: {some(taken)}.")
     if wanted and wanted not in listed:
-        await step.name(wanted, engine)
+        await step.name(wanted, engine, partial(make, wanted))
         if listed:
             step.say(f"It does not list {wanted}, which KEYHALL_UPSTREAM_MODEL names.")
     choice = wanted or (listed[0] if len(listed) == 1 else "")
-    if choice:
-        plain = await step.record(choice, engine, choice, Sampling())
-        calmer = await step.record("v1.1", engine, choice, CALMER)
-        if "retired" in (plain.status, calmer.status):
-            step.say(f"{plain.name} or {calmer.name} is retired: v1 stays where it is.")
-        else:
-            await step.aim({"v1": plain, "v1.1": calmer}, is_told=bool(wanted))
-        return
-    await step.aim_back()
-    what = "Several could stand behind v1" if listed else f"Engine {engine} lists no models"
-    step.say(f"{what}: set KEYHALL_UPSTREAM_MODEL to the one that v1 should call.")
+    if not choice:
+        what = "Several could stand behind v1" if listed else f"Engine {engine} lists no models"
+        step.say(f"{what}: set KEYHALL_UPSTREAM_MODEL to the one that v1 should call.")
+        return False
+    plain = await step.record(choice, engine, partial(make, choice))
+    calmer = await step.record("v1.1", engine, partial(make, choice, sampling=CALMER))
+    if "retired" in (plain.status, calmer.status):
+        step.say(f"{plain.name} or {calmer.name} is retired: v1 stays where it is.")
+    else:
+        await step.aim({"v1": plain, "v1.1": calmer}, is_told=bool(wanted))
+    return True
 
 
 def some(names: Sequence[str], shown_max: int = _SHOWN_MAX) -> str:
@@ -179,93 +189,7 @@ def some(names: Sequence[str], shown_max: int = _SHOWN_MAX) -> str:
     return ", ".join(names[:shown_max]) + (f" and {more} more" if more > 0 else "")
 
 
-class _Step:
-    """One transaction that makes records and moves aliases."""
-
-    def __init__(
-        self, connection: AsyncConnection, there: Catalogue, now_us: int, notes: list[str]
-    ) -> None:
-        self._connection = connection
-        self._versions = dict(there.versions)
-        self._aliases = dict(there.aliases)
-        self._now_us = now_us
-        self._notes = notes
-
-    def say(self, note: str) -> None:
-        self._notes.append(note)
-
-    async def name(self, model: str, engine: str) -> bool:
-        """Offer a model under its own name; False if that name means something else already."""
-        meant = self._aliases.get(model)
-        if model in self._versions or (meant and self._versions[meant].engine not in NAMES):
-            return False
-        version = await self.record(model, engine, model, Sampling())
-        if meant == version.name:
-            return True
-        if meant is not None and not await self._is_ours(model):
-            return False
-        await self._move(model, version.name)
-        return True
-
-    async def record(self, stem: str, engine: str, model: str, sampling: Sampling) -> Version:
-        """The immutable record `<stem>-<engine>-<n>`: the equal one that is there, else a new one
-        with the next n."""
-        number = 1
-        while True:
-            fresh = _version(f"{stem}-{engine}-{number}", engine, model, sampling, self._now_us)
-            found = self._versions.get(fresh.name)
-            if found is None:
-                stored = await rows.enter_version(
-                    self._connection, fresh, ENVIRONMENT, self._now_us
-                )
-                self._versions[stored.name] = stored
-                return stored
-            if found.fingerprint == fresh.fingerprint:
-                return found
-            number += 1
-
-    async def aim(self, targets: Mapping[str, Version], *, is_told: bool) -> None:
-        """Aim `v1`, `v1.1` and their long names. `is_told`: even what was moved by hand."""
-        for alias, version in targets.items():
-            names = (alias, f"keyhall-{alias}")
-            await self._aim(dict.fromkeys(names, version.name), is_told=is_told)
-
-    async def aim_back(self) -> None:
-        """Whatever an earlier start had aimed at the environment's engine means the sandbox."""
-        ours = {
-            alias: target
-            for alias, target in EMBEDDED.items()
-            if self._means(alias).engine in NAMES
-        }
-        await self._aim(ours, is_told=False)
-
-    def _means(self, alias: str) -> Version:
-        return self._versions[self._aliases.get(alias, EMBEDDED[alias])]
-
-    async def _aim(self, targets: Mapping[str, str], *, is_told: bool) -> None:
-        moved: dict[tuple[str, str], list[str]] = {}
-        for alias, target in targets.items():
-            before = self._aliases.get(alias, "nothing")
-            if before == target:
-                continue
-            if not is_told and not await self._is_ours(alias):
-                self.say(f"{alias} keeps meaning {before}, where it was moved by hand.")
-                continue
-            await self._move(alias, target)
-            moved.setdefault((target, before), []).append(alias)
-        for (target, before), aliases in moved.items():
-            verb = "means" if len(aliases) == 1 else "mean"
-            self.say(f"{' and '.join(aliases)} now {verb} {target} (before: {before}).")
-
-    async def _is_ours(self, alias: str) -> bool:
-        return await rows.alias_moved_from(self._connection, alias) in _OURS
-
-    async def _move(self, alias: str, target: str) -> None:
-        await rows.aim(self._connection, alias, target, ENVIRONMENT, self._now_us)
-        self._aliases[alias] = target
-
-
-def _version(name: str, engine: str, model: str, sampling: Sampling, now_us: int) -> Version:
+def _version(engine: str, now_us: int, model: str, name: str, sampling: Sampling = NONE) -> Version:
     version = Version(
         number=0,
         name=name,
@@ -297,6 +221,7 @@ def tokenizer_of(model: str) -> str | None:
 
 async def keep_offering(
     store: SqlStore,
+    here: HasModels,
     engine: Lists,
     wanted: str,
     now_us: Callable[[], int],
@@ -307,7 +232,7 @@ async def keep_offering(
     while True:
         await wait(RETRY_SECONDS)
         try:
-            offered = await unbroken(offer(store, engine, wanted, now_us()))
+            offered = await unbroken(offer(store, engine, wanted, now_us(), here.models))
         except StoreAway:
             continue
         if offered.is_complete:
