@@ -147,7 +147,7 @@ async def _open(
     turn = Turn()
     engines = Engines(config, url=url, own=own, hop=os.urandom(HOP_BYTES).hex(), turn=turn)
     stack.push_async_callback(engines.close)
-    engines.refresh(await store.list_engines())
+    engines.refresh(await store.list_engines(), await store.list_models())
     given, wanted = engines.of_environment, config.upstream_model
     offered = await use_upstream.offer(store, given, wanted, clock.now_us())
     catalogue = await catalogue_of(store)
@@ -355,11 +355,11 @@ def keep_up(
 
 
 def reload_engines(house: House) -> Reload:
-    """Engines were added or removed by a command."""
+    """Engines or models were added or removed by a command."""
 
     async def reload() -> None:
         engines = house.engines
-        engines.refresh(await house.store.list_engines())
+        engines.refresh(await house.store.list_engines(), await house.store.list_models())
         house.hall.engines = engines.table
         house.hall.breakers.keep(engines.table, engines.drained)
         _log.info("engines_changed", {"engines": list(engines.table)})

@@ -29,6 +29,7 @@ SHIPPED = {
     "0003_disconnects.py": "268de0f94aff5be6d2a32566463c11557ac8c259ccac83511f1134c424ef15c0",
     "0004_alerts_again.py": "3184b452cd86bd09b30b3367a7ae3e1bb992a72c2461aa7d89484618a6992bfc",
     "0005_people.py": "bc729eee7534bb3a1e06472cb3532a5c876501cd5c7bce12821ca7fb1b164c3b",
+    "0006_models.py": "7eb9563739fe56bb39dc5a3381cc267175b051ac66bd2e02f3b09586ffcb07ed",
 }
 
 

@@ -32,6 +32,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tiers": ("keyhall.cli.manage.tiers:tiers", "List the tiers and their limits."),
     "versions": ("keyhall.cli.manage.versions:versions", "List, add and retire model versions."),
     "aliases": ("keyhall.cli.manage.aliases:aliases", "Show and move the names that callers use."),
+    "models": (
+        "keyhall.cli.manage.models.commands:models",
+        "Add, pull and list models that this machine runs.",
+    ),
     "engines": ("keyhall.cli.manage.engines:engines", "Add and list the engines that answer."),
     "accounts": (
         "keyhall.cli.manage.accounts:accounts",

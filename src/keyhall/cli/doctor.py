@@ -235,7 +235,7 @@ async def _hall(config: Config, store: SqlStore) -> list[Finding]:
     own = [(server.host, server.port)]
     engines = Engines(config, url=url_of(server, server.port), own=own)
     try:
-        engines.refresh(await store.list_engines())
+        engines.refresh(await store.list_engines(), await store.list_models())
         findings += [Finding("engines", "warning", note) for note in engines.left_out]
         for name, engine in engines.table.items():
             if name in engines.without_key:

@@ -7,18 +7,30 @@ Progress = Callable[[str, int, int], None]
 
 
 @contextmanager
-def shown(*, is_wanted: bool) -> Iterator[Progress]:
+def shown(*, is_wanted: bool, is_bytes: bool = False) -> Iterator[Progress]:
     """Gives what is called with a word for what is done, how much of it, and of how much."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        ProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
     from rich.progress import Progress as Bar
 
     out = Console(stderr=True)
     if not is_wanted or not out.is_terminal:
         yield lambda _what, _done, _total: None
         return
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
-    with Bar(*columns, TimeElapsedColumn(), console=out, transient=True) as bar:
+    columns: list[ProgressColumn] = [TextColumn("{task.description}"), BarColumn()]
+    if is_bytes:
+        columns += [DownloadColumn(binary_units=True), TimeRemainingColumn()]
+    else:
+        columns += [MofNCompleteColumn(), TimeElapsedColumn()]
+    with Bar(*columns, console=out, transient=True) as bar:
         tasks = {}
 
         def show(what: str, done: int, total: int) -> None:

@@ -10,6 +10,8 @@ Status = Literal["active", "deprecated", "retired"]
 Count = Literal["exact", "estimated"]
 OnDisconnect = Literal["abort", "drain"]
 
+ENGINE_COUNTS = "engine"  # in a tokenizer's place: the engine itself counts prompts
+
 
 @dataclass(frozen=True, slots=True)
 class Price:
@@ -100,8 +102,8 @@ class Catalogue:
             yield self.versions[version]
 
     def tokenizers(self) -> set[str]:
-        """The names of all that count for some version."""
-        return {version.tokenizer for version in self.versions.values()}
+        """The names of all that count for some version, but those whose engine counts."""
+        return {version.tokenizer for version in self.versions.values()} - {ENGINE_COUNTS}
 
 
 def status_at(version: Version, now_us: int) -> Status:
@@ -120,6 +122,12 @@ def unserved(
         if version.engine not in engines and status_at(version, now_us) != "retired":
             lacking.setdefault(version.engine, []).append(version)
     return lacking
+
+
+def needing(catalogue: Catalogue, engine: str, now_us: int) -> list[Version]:
+    """The versions in use that an engine answers for."""
+    mine = [version for version in catalogue.versions.values() if version.engine == engine]
+    return [version for version in mine if status_at(version, now_us) != "retired"]
 
 
 def shutdown_date(version: Version) -> str | None:

@@ -103,6 +103,25 @@ class EngineRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelRecord:
+    """A GGUF file that the operator added: an engine of its own, of the same name."""
+
+    name: str  # the engine's name; also the alias that callers may use
+    path: str  # absolute
+    sha256: str  # 64 hex digits, pinned when it was added
+    size: int  # bytes
+    architecture: str  # as the file says: llama, qwen3
+    parameters: int  # how many weights
+    context: int  # tokens that the model was trained for
+    has_template: bool  # the file has a chat template of its own
+    slots: int  # requests that are answered at once
+    slot_context: int  # tokens of one request, prompt and answer
+    threads: int | None  # None: chosen at start, from the machine
+    shares_prefixes: bool  # the prefix cache may serve one organization what another sent
+    created_at_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class Alias:
     name: str
     version: str

@@ -22,9 +22,9 @@ from keyhall.policy.metering import Usage
 from keyhall.policy.tiers import Tier
 from keyhall.policy.verify.chains import ANCHOR, Anchored, Head
 from keyhall.ports.quotas import Held, Line, Short
-from keyhall.ports.records import Actor, EngineRecord
+from keyhall.ports.records import Actor, EngineRecord, ModelRecord
 from keyhall.ports.store import Change, QuotaUse, StoreAway
-from keyhall.stores import catalogue, grants, keys, migrate, notes, usage
+from keyhall.stores import catalogue, grants, keys, migrate, models, notes, usage
 from keyhall.stores.spending import quotas
 from keyhall.stores.verify import heads
 
@@ -188,6 +188,10 @@ class SqlStore(ABC):
     async def list_engines(self) -> list[EngineRecord]:
         async with self._connection("one") as connection:
             return await catalogue.list_engines(connection)
+
+    async def list_models(self) -> list[ModelRecord]:
+        async with self._connection("one") as connection:
+            return await models.list_models(connection)
 
     async def load_tiers(self) -> dict[str, Tier]:
         """The tiers as the last start declared them."""

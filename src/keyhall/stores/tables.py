@@ -177,6 +177,32 @@ engines = Table(
     _maybe_number("drained_at_us"),  # since when it gets no new requests
 )
 
+# Files that the operator added: each is an engine of its own.
+models = Table(
+    "models",
+    metadata,
+    Column("name", Text, primary_key=True),
+    _text("path"),
+    _text("sha256"),  # 64 hex digits
+    _number("size"),
+    _text("architecture"),
+    _number("parameters"),
+    _number("context"),
+    _number("has_template"),
+    _number("slots"),
+    _number("slot_context"),
+    _maybe_number("threads"),
+    _number("shares_prefixes"),
+    _number("created_at_us"),
+    CheckConstraint("length(sha256) = 64", name="sha256"),
+    CheckConstraint(
+        "size >= 1 AND parameters >= 0 AND context >= 0 AND slots >= 1 AND slot_context >= 1 "
+        "AND threads >= 1",
+        name="amounts",
+    ),
+    CheckConstraint("has_template IN (0, 1) AND shares_prefixes IN (0, 1)", name="flags"),
+)
+
 versions = Table(
     "versions",
     metadata,

@@ -13,7 +13,7 @@ from keyhall.flows.engines.try_engine import Trial, try_engine
 from keyhall.flows.manage import engines as manage
 from keyhall.flows.manage.checks import Invalid, NotFound
 from keyhall.policy.catalogue import status_at
-from keyhall.ports.records import EngineRecord
+from keyhall.ports.records import EngineRecord, ModelRecord
 
 EMBEDDED = "sandbox"
 
@@ -37,15 +37,17 @@ def json_of(engine: EngineRecord) -> dict[str, Any]:
 @engines.command("list")
 @options
 def list_engines(as_json: bool, where: Where) -> None:
-    """List the embedded engine and the upstreams that were added."""
+    """List the embedded engine, the upstreams and the models that were added."""
 
-    async def work(house: House) -> tuple[list[EngineRecord], dict[str, str]]:
-        return await house.store.list_engines(), house.config.environ
+    async def work(house: House) -> tuple[list[EngineRecord], list[ModelRecord], dict[str, str]]:
+        store = house.store
+        return await store.list_engines(), await store.list_models(), house.config.environ
 
-    found, environ = act(where, work)
+    found, models, environ = act(where, work)
     if as_json:
         embedded = {"name": EMBEDDED, "kind": "embedded", "url": None, "key_env": None}
-        show.as_json([embedded, *(json_of(engine) for engine in found)])
+        added = [json_of(engine) for engine in found]
+        show.as_json([embedded, *added, *(_json_of_model(model) for model in models)])
         return
     show.table(
         ("Engine", "Address", "Key from", ""),
@@ -60,8 +62,13 @@ def list_engines(as_json: bool, where: Where) -> None:
                 )
                 for engine in found
             ),
+            *((model.name, f"this machine, {model.path}", "", "") for model in models),
         ],
     )
+
+
+def _json_of_model(model: ModelRecord) -> dict[str, Any]:
+    return {"name": model.name, "kind": "local", "url": None, "key_env": None, "path": model.path}
 
 
 def _key_from(engine: EngineRecord, environ: dict[str, str]) -> str:
@@ -144,7 +151,7 @@ def test(name: str, model: str | None, as_json: bool, where: Where) -> None:
         server = house.config.server
         made = Engines(house.config, url=server.url or f"http://{server.host}:{server.port}")
         try:
-            made.refresh(await house.store.list_engines())
+            made.refresh(await house.store.list_engines(), await house.store.list_models())
             engine = made.table.get(name)
             if engine is None:
                 why = next((note for note in made.left_out if f" {name} " in note), "")

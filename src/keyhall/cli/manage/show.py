@@ -102,12 +102,13 @@ def table(
         click.echo(each.rstrip())  # Rich fills each line up to the table's width.
 
 
-def facts(pairs: Sequence[tuple[str, str]]) -> None:
-    """Names and values below each other; empty values are left out."""
+def facts(pairs: Sequence[tuple[str, str]], width: int = 0) -> None:
+    """Names and values below each other; empty values are left out. `width` is that of names
+    which were shown before."""
     from rich.text import Text
 
     shown = [(name, value) for name, value in pairs if value]
-    width = max(len(name) for name, _ in shown)
+    width = max(width, *(len(name) for name, _ in shown))
     out = console()
     for name, value in shown:
         out.print(Text.assemble((f"{name:{width}}  ", "dim"), value), soft_wrap=True)

@@ -20,7 +20,7 @@ from keyhall.flows.engines import use_upstream
 from keyhall.policy.catalogue import Catalogue, Version, unserved
 from keyhall.policy.secrets import Secret
 from keyhall.ports.engine import Engine
-from keyhall.ports.records import EngineRecord
+from keyhall.ports.records import EngineRecord, ModelRecord
 from keyhall.turn import Turn
 
 SANDBOX = "sandbox"
@@ -111,7 +111,7 @@ class Engines:
                 return engine
         return None
 
-    def refresh(self, records: Sequence[EngineRecord]) -> None:
+    def refresh(self, records: Sequence[EngineRecord], models: Sequence[ModelRecord] = ()) -> None:
         """Make what is new, keep what is the same, let go of what is not wanted any more."""
         self.left_out, self.without_key = [], {}
         self.drained = frozenset(each.name for each in records if each.drained_at_us is not None)

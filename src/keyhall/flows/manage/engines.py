@@ -2,11 +2,14 @@
 
 from dataclasses import replace
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from keyhall.engines.upstream.address import AddressRefused, parse_address
-from keyhall.flows.manage.checks import Invalid, NotFound
-from keyhall.policy.catalogue import status_at
+from keyhall.flows.manage.checks import Invalid, NotFound, Refused
+from keyhall.policy.catalogue import needing
 from keyhall.ports.records import Actor, EngineRecord
 from keyhall.stores import catalogue as rows
+from keyhall.stores import models as model_rows
 from keyhall.stores import notes
 from keyhall.stores.sql import SqlStore
 
@@ -20,7 +23,7 @@ _ENV_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy
 
 async def add(store: SqlStore, engine: EngineRecord, *, actor: Actor, now_us: int) -> EngineRecord:
     """Add an engine; returned with its address as it is understood."""
-    _check_name(engine.name)
+    check_name(engine.name)
     if engine.key_env is not None:
         _check_env(engine.key_env)
     try:
@@ -33,6 +36,8 @@ async def add(store: SqlStore, engine: EngineRecord, *, actor: Actor, now_us: in
                 f"There is an engine {engine.name} already. `keyhall engines remove {engine.name}` "
                 "first, or choose another name."
             )
+        if await model_rows.find_model(connection, engine.name) is not None:
+            raise Invalid(f"There is a model {engine.name} already; choose another name.")
         await rows.add_engine(connection, engine)
         await notes.record(
             connection,
@@ -54,10 +59,8 @@ async def remove(store: SqlStore, name: str, *, actor: Actor, now_us: int) -> En
     async with store.writing() as connection:
         engine = await rows.find_engine(connection, name)
         if engine is None:
-            raise NotFound(f"No engine {name}. `keyhall engines list` shows them.")
-        versions = (await rows.load(connection)).versions.values()
-        mine = [each for each in versions if each.engine == name]
-        using = [each.name for each in mine if status_at(each, now_us) != "retired"]
+            raise await _no_engine(connection, name, "removed")
+        using = [each.name for each in needing(await rows.load(connection), name, now_us)]
         if using:
             raise Invalid(
                 f"{', '.join(using[:5])} would have no engine: "
@@ -75,6 +78,17 @@ async def remove(store: SqlStore, name: str, *, actor: Actor, now_us: int) -> En
             changed="engine",
         )
         return engine
+
+
+async def _no_engine(connection: AsyncConnection, name: str, done: str) -> Refused:
+    if await model_rows.find_model(connection, name) is None:
+        return NotFound(f"No engine {name}. `keyhall engines list` shows them.")
+    if done == "removed":
+        return Invalid(f"{name} is a model: `keyhall models remove {name}`.")
+    return Invalid(
+        f"{name} is a model and cannot be {done}: `keyhall aliases fallback {name} VERSION` says "
+        "who answers while it cannot."
+    )
 
 
 async def drain(store: SqlStore, name: str, *, actor: Actor, now_us: int) -> EngineRecord:
@@ -95,7 +109,7 @@ async def _drained(
     async with store.writing() as connection:
         before = await rows.find_engine(connection, name)
         if before is None:
-            raise NotFound(f"No engine {name}. `keyhall engines list` shows them.")
+            raise await _no_engine(connection, name, "drained")
         if (before.drained_at_us is None) == (at_us is None):
             return before
         after = replace(before, drained_at_us=at_us)
@@ -113,7 +127,7 @@ async def _drained(
         return after
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
     if name in RESERVED:
         raise Invalid(f"The name {name} is taken by Keyhall itself; choose another.")
     if not name or len(name) > NAME_CHARACTERS_MAX or not set(name) <= _NAME_CHARACTERS:

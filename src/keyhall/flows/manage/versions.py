@@ -16,6 +16,7 @@ from keyhall.policy.catalogue import Price, Version, status_at
 from keyhall.policy.keys import ALPHABET
 from keyhall.ports.records import Actor, Alias
 from keyhall.stores import catalogue as rows
+from keyhall.stores import models as model_rows
 from keyhall.stores import notes
 from keyhall.stores.sql import SqlStore
 
@@ -49,6 +50,7 @@ async def add(store: SqlStore, version: Version, *, actor: Actor, now_us: int) -
     _check(version)
     async with store.writing() as connection:
         engines = {EMBEDDED} | {engine.name for engine in await rows.list_engines(connection)}
+        engines |= {model.name for model in await model_rows.list_models(connection)}
         if version.engine not in engines:
             known = ", ".join(sorted(engines))
             raise Invalid(
@@ -139,23 +141,30 @@ async def retire(
 ) -> Version:
     """It refuses from now on and says what to use instead; of a retired one, only that changes."""
     async with store.writing() as connection:
-        before = await _version_by(connection, wanted)
-        if replacement is None:
-            _not_retired(before, now_us)
-        use = await _replacement(connection, before, replacement, now_us)
-        if status_at(before, now_us) == "retired":
-            after = replace(before, replacement=use)
-        else:
-            if use is None:
-                await _not_meant(connection, before)
-            after = replace(
-                before,
-                status="retired",
-                retires_at_us=now_us,
-                deprecated_at_us=before.deprecated_at_us or now_us,
-                replacement=use,
-            )
-        return await _stand(connection, before, after, "version.retire", actor, now_us)
+        return await retire_within(connection, wanted, replacement, actor, now_us)
+
+
+async def retire_within(
+    connection: AsyncConnection, wanted: str, replacement: str | None, actor: Actor, now_us: int
+) -> Version:
+    """`retire` as a part of something larger."""
+    before = await _version_by(connection, wanted)
+    if replacement is None:
+        _not_retired(before, now_us)
+    use = await _replacement(connection, before, replacement, now_us)
+    if status_at(before, now_us) == "retired":
+        after = replace(before, replacement=use)
+    else:
+        if use is None:
+            await _not_meant(connection, before)
+        after = replace(
+            before,
+            status="retired",
+            retires_at_us=now_us,
+            deprecated_at_us=before.deprecated_at_us or now_us,
+            replacement=use,
+        )
+    return await _stand(connection, before, after, "version.retire", actor, now_us)
 
 
 def _not_retired(version: Version, now_us: int) -> None:

@@ -1,0 +1,1 @@
+"""`keyhall models`: its commands, and models in words."""

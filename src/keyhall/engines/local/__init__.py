@@ -1,0 +1,1 @@
+"""Models in files that the operator added, and the processes that answer with them."""

@@ -1,0 +1,1 @@
+"""Models in files: looked at, fetched, added and removed."""

@@ -1,0 +1,98 @@
+"""Model files that tests make: small, of random weights, right in every byte of their header."""
+
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+
+TEMPLATE = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+SPECIAL = ["<|im_start|>", "<|im_end|>", "<|endoftext|>"]
+LAYERS, WIDTH, HEADS, INNER = 2, 64, 4, 128
+
+
+def _letters() -> list[str]:
+    """A token for each byte, written as byte-level BPE writes them."""
+    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in plain]
+    names = {byte: chr(byte) for byte in plain}
+    names |= {byte: chr(256 + number) for number, byte in enumerate(others)}
+    return [names[byte] for byte in range(256)]
+
+
+def make_model(
+    path: Path,
+    *,
+    name: str = "Tiny Test",
+    context: int = 2048,
+    template: str | None = TEMPLATE,
+    architecture: str = "llama",
+    seed: int = 1,
+    kind: str | None = None,
+    **metadata: Any,
+) -> Path:
+    """Write a llama of 116,000 weights that llama.cpp loads and that says nonsense. `metadata` are
+    further whole numbers or texts, by their keys with `__` for a dot."""
+    writer = gguf.GGUFWriter(str(path), architecture)
+    writer.add_name(name)
+    writer.add_license("apache-2.0")
+    if kind is not None:
+        writer.add_type(kind)
+    writer.add_context_length(context)
+    writer.add_embedding_length(WIDTH)
+    writer.add_block_count(LAYERS)
+    writer.add_feed_forward_length(INNER)
+    writer.add_head_count(HEADS)
+    writer.add_head_count_kv(HEADS)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_dimension_count(WIDTH // HEADS)
+    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
+    for key, value in metadata.items():
+        add = writer.add_string if isinstance(value, str) else writer.add_uint32
+        add(key.replace("__", "."), value)
+    merged = ["he", "ll", "th", "\u0120t"]
+    tokens = [*_letters(), *merged, *SPECIAL]
+    ordinary = [gguf.TokenType.NORMAL] * (len(tokens) - len(SPECIAL))
+    writer.add_vocab_size(len(tokens))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list(tokens)
+    writer.add_token_types([*ordinary, *[gguf.TokenType.CONTROL] * len(SPECIAL)])
+    writer.add_token_merges(["h e", "l l", "t h", "\u0120 t"])
+    writer.add_eos_token_id(len(tokens) - 2)
+    writer.add_bos_token_id(len(tokens) - 1)
+    writer.add_add_bos_token(False)
+    if template is not None:
+        writer.add_chat_template(template)
+    _weights(writer, len(tokens), seed)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def _weights(writer: gguf.GGUFWriter, vocabulary: int, seed: int) -> None:
+    drawn = np.random.default_rng(seed)
+
+    def add(name: str, *shape: int) -> None:
+        values = drawn.standard_normal(shape) * 0.1
+        writer.add_tensor(f"{name}.weight", values.astype(np.float32))
+
+    def norm(name: str) -> None:
+        writer.add_tensor(f"{name}.weight", np.ones(WIDTH, np.float32))
+
+    add("token_embd", vocabulary, WIDTH)
+    norm("output_norm")
+    add("output", vocabulary, WIDTH)
+    for layer in range(LAYERS):
+        for name in ("attn_q", "attn_k", "attn_v", "attn_output"):
+            add(f"blk.{layer}.{name}", WIDTH, WIDTH)
+        add(f"blk.{layer}.ffn_gate", INNER, WIDTH)
+        add(f"blk.{layer}.ffn_up", INNER, WIDTH)
+        add(f"blk.{layer}.ffn_down", WIDTH, INNER)
+        norm(f"blk.{layer}.attn_norm")
+        norm(f"blk.{layer}.ffn_norm")
