@@ -56,10 +56,10 @@ class _Body(_Prompt, kw_only=True):
     temperature: float
     top_p: float
     cache_prompt: bool
-    stream: bool = msgspec.field(default_factory=lambda: True)
-    stream_options: StreamOptions = msgspec.field(default_factory=lambda: _INCLUDE_USAGE)
-    top_k: int = msgspec.field(default_factory=int)
-    min_p: float = msgspec.field(default_factory=float)
+    top_k: int
+    min_p: float
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
     n: int | None = None
@@ -70,6 +70,13 @@ class _Body(_Prompt, kw_only=True):
     logit_bias: Any = None
 
 
+def is_streamed(request: ChatRequest) -> bool:
+    """Whether the engine is to stream, whatever its caller wants: only a stream ends the moment
+    its reader leaves, and only there each choice is counted. But log-probabilities of the tokens
+    of one character come in a whole answer only."""
+    return bool(request.stream) or not request.logprobs or request.choices > 1
+
+
 def encode_prompt(request: ChatRequest) -> bytes:
     """The body that is counted. Raises ApiError for what no template can say."""
     return _encode(_Prompt(**_prompt(request)))
@@ -78,8 +85,8 @@ def encode_prompt(request: ChatRequest) -> bytes:
 def encode_call(
     request: ChatRequest, *, output_cap: int, sampling: Sampling, caches_prompt: bool
 ) -> bytes:
-    """The body that is answered, always as a stream: only a stream ends the moment its reader
-    leaves."""
+    """The body that is answered."""
+    streams = is_streamed(request)
     temperature, top_p = request.temperature, request.top_p
     frequency, presence = request.frequency_penalty, request.presence_penalty
     if temperature is None:
@@ -94,7 +101,11 @@ def encode_call(
             top_p=TOP_P if top_p is None else top_p,
             frequency_penalty=sampling.frequency_penalty if frequency is None else frequency,
             presence_penalty=sampling.presence_penalty if presence is None else presence,
+            top_k=0,
+            min_p=0,
             cache_prompt=caches_prompt,
+            stream=True if streams else None,
+            stream_options=_INCLUDE_USAGE if streams else None,
             n=request.n,
             stop=request.stop,
             seed=None if request.seed is None else request.seed % SEEDS,

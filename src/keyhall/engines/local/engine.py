@@ -59,9 +59,10 @@ class LocalEngine:
 
     def start(self, job: Job) -> LocalAnswer:
         request = job.request
+        streams = chat_local.is_streamed(request)
         answer = LocalAnswer(
             request=b"",
-            streams=True,
+            streams=streams,
             choices=request.choices,
             pool=None,
             cleaner=self._cleaner,
