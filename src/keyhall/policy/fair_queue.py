@@ -54,6 +54,15 @@ class FairQueue(Generic[T]):
         self.count += 1
         return "waits"
 
+    def back(self, key: str, item: T, places: int = 1) -> None:
+        """One that went comes back, whatever the bounds: before all others of its key."""
+        mine = self._waiting.get(key)
+        if mine is None:
+            mine = self._waiting[key] = deque()
+            self._served.setdefault(key, self._turn)
+        mine.appendleft((item, places))
+        self.count += 1
+
     def next(self) -> T | None:
         """Who goes now; it then holds its places."""
         if not self.count or not self.is_open:
