@@ -145,7 +145,8 @@ async def _open(
     first = await first_run.prepare(store, peppers, clock.now_us(), os.urandom)
     seen = await store.last_change()  # Before anything is read that may change from here on.
     turn = Turn()
-    engines = Engines(config, url=url, own=own, hop=os.urandom(HOP_BYTES).hex(), turn=turn)
+    hop = os.urandom(HOP_BYTES).hex()
+    engines = Engines(config, url=url, own=own, hop=hop, turn=turn, worker=worker)
     stack.push_async_callback(engines.close)
     engines.refresh(await store.list_engines(), await store.list_models())
     given, wanted = engines.of_environment, config.upstream_model

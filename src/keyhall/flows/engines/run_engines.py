@@ -20,6 +20,7 @@ from keyhall.engines.upstream.engine import UpstreamEngine
 from keyhall.engines.upstream.pool import Sizes
 from keyhall.flows.engines import use_upstream
 from keyhall.flows.engines.aiming import GIVEN
+from keyhall.flows.models.sharing import share_of
 from keyhall.policy.catalogue import Catalogue, Version, unserved
 from keyhall.policy.secrets import Secret
 from keyhall.ports.engine import Engine
@@ -86,8 +87,10 @@ class Engines:
         own: Sequence[Endpoint] = (),
         hop: str = "",
         turn: Turn | None = None,
+        worker: int | None = None,
     ) -> None:
         self._config = config
+        self._worker = worker  # of several; None: the only one
         self._url = url
         self._own = own
         self.hop = hop
@@ -177,7 +180,8 @@ class Engines:
         """Models in files, each in a process of its own. A name that is taken stays so."""
         self._models = {model.name for model in models}
         is_able = importlib.util.find_spec("xllamacpp") is not None
-        for model in models:
+        for added in models:
+            model = share_of(added, self._worker, self._config.server.workers)
             known = self.table.get(model.name)
             if model.name in table:
                 self.left_out.append(
