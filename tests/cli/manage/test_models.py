@@ -168,3 +168,17 @@ def test_a_first_model_prepares_a_folder_that_no_server_has_seen(fresh_keyhall, 
 def test_without_its_engine_installed_that_is_told(keyhall, model_file, monkeypatch) -> None:
     monkeypatch.setattr(files, "can_run", lambda: False)
     assert "pip install 'keyhall[local]'" in keyhall("models", "add", str(model_file))
+
+
+def test_another_version_of_a_model_needs_only_its_name_and_what_differs(
+    keyhall, model_file
+) -> None:
+    keyhall("models", "add", str(model_file))
+    keyhall("versions", "add", "calm-1", "--engine", "tiny-test", "--presence-penalty", "0.5")
+    found = keyhall.json("versions", "show", "calm-1")
+    counted = (found["engine_model"], found["tokenizer"], found["count"])
+    assert counted == ("tiny-test", "engine", "exact")
+    assert (found["max_input_tokens"], found["max_output_tokens"]) == (1536, 512)
+    assert "calm-1" in keyhall("models", "list")
+    said = keyhall.refused("versions", "add", "x-1", "--engine", "sandbox", status=2)
+    assert "--engine-model MODEL" in said

@@ -19,6 +19,7 @@ from keyhall.stores.sql import SqlStore
 SLOTS_MAX = 64  # llama.cpp stops at 256; long before, memory does
 SLOT_CONTEXT_MIN = 256
 THREADS_MAX = 512
+TOKENS = 4096  # in and out, of what is no model in a file
 NAMES_SHOWN = 5
 
 
@@ -105,17 +106,30 @@ def _next_name(known: Catalogue, name: str) -> str:
     return f"{name}-{number}"
 
 
+def most_tokens(
+    model: ModelRecord | None, tokens_in: int | None, tokens_out: int | None
+) -> tuple[int, int]:
+    """The most tokens in and out of a version for which nothing or one of them was said. Of a
+    slot's tokens three quarters may be prompt and a quarter answer, so that both fit whatever is
+    sent."""
+    if model is None:
+        return tokens_in or TOKENS, tokens_out or TOKENS
+    if tokens_in is None:
+        tokens_in = model.slot_context - (tokens_out or max(1, model.slot_context // 4))
+    return max(1, tokens_in), tokens_out or max(1, model.slot_context - tokens_in)
+
+
 def version_of(model: ModelRecord, name: str, now_us: int) -> Version:
-    """A version that answers as the model does by itself. Of a slot's tokens three quarters may
-    be prompt and a quarter answer, so that both fit whatever is sent."""
+    """A version that answers as the model does by itself."""
+    tokens_in, tokens_out = most_tokens(model, None, None)
     return Version(
         number=0,
         name=name,
         engine=model.name,
         engine_model=model.name,
         created_at_us=now_us,
-        max_input_tokens=max(1, model.slot_context * 3 // 4),
-        max_output_tokens=max(1, model.slot_context // 4),
+        max_input_tokens=tokens_in,
+        max_output_tokens=tokens_out,
         tokenizer=ENGINE_COUNTS,
         count="exact",
         price=Price(0, 0),  # It is the operator's own machine that pays.
