@@ -170,9 +170,7 @@ def test_without_its_engine_installed_that_is_told(keyhall, model_file, monkeypa
     assert "pip install 'keyhall[local]'" in keyhall("models", "add", str(model_file))
 
 
-def test_another_version_of_a_model_needs_only_its_name_and_what_differs(
-    keyhall, model_file
-) -> None:
+def test_another_version_of_a_model_needs_only_what_differs(keyhall, model_file) -> None:
     keyhall("models", "add", str(model_file))
     keyhall("versions", "add", "calm-1", "--engine", "tiny-test", "--presence-penalty", "0.5")
     found = keyhall.json("versions", "show", "calm-1")
