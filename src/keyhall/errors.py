@@ -561,6 +561,12 @@ ENGINE_BUSY = _row(
     "Retry after the time in `retry-after`.",
     _SERVER, retry=True,
 )  # fmt: skip
+ENGINE_QUEUE_FULL = _row(
+    "engine_queue_full", 503, "server_error", "server_is_overloaded",
+    "The server is overloaded or not ready yet. The queue of the model is full: {detail}",
+    "Retry after the time in `retry-after`, or send fewer requests at once.",
+    _SERVER, retry=True,
+)  # fmt: skip
 JOURNAL_FULL = _row(
     "journal_full", 503, "server_error", "server_is_overloaded",
     "The server is overloaded or not ready yet. {open} requests are open or not recorded yet, "

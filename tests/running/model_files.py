@@ -10,6 +10,30 @@ TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+# As those of Qwen and Hermes: what llama.cpp takes for calls of tools.
+TOOLS_TEMPLATE = """{%- if tools %}<|im_start|>system
+# Tools
+<tools>{% for tool in tools %}
+{{ tool | tojson }}{% endfor %}
+</tools>
+Answer a call as <tool_call>
+{"name": <function-name>, "arguments": <args-json-object>}
+</tool_call><|im_end|>
+{% endif %}{% for m in messages %}{% if m.role == "assistant" and m.tool_calls -%}
+<|im_start|>assistant
+{{ m.content }}{% for call in m.tool_calls %}
+<tool_call>
+{"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}}
+</tool_call>{% endfor %}<|im_end|>
+{% elif m.role == "tool" %}<|im_start|>user
+<tool_response>
+{{ m.content }}
+</tool_response><|im_end|>
+{% else %}<|im_start|>{{ m.role }}
+{{ m.content }}<|im_end|>
+{% endif %}{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
+{% endif %}"""
+CALL = "<tool_call>"  # is one token, the last before the special ones
 SPECIAL = ["<|im_start|>", "<|im_end|>", "<|endoftext|>"]
 LAYERS, WIDTH, HEADS, INNER = 2, 64, 4, 128
 
@@ -54,8 +78,9 @@ def make_model(
         add = writer.add_string if isinstance(value, str) else writer.add_uint32
         add(key.replace("__", "."), value)
     merged = ["he", "ll", "th", "\u0120t"]
-    tokens = [*_letters(), *merged, *SPECIAL]
-    ordinary = [gguf.TokenType.NORMAL] * (len(tokens) - len(SPECIAL))
+    tokens = [*_letters(), *merged, CALL, *SPECIAL]
+    ordinary = [gguf.TokenType.NORMAL] * (len(tokens) - len(SPECIAL) - 1)
+    ordinary.append(gguf.TokenType.USER_DEFINED)
     writer.add_vocab_size(len(tokens))
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")

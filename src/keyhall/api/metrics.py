@@ -14,6 +14,7 @@ from prometheus_client.core import (
 )
 
 from keyhall import __version__, errors
+from keyhall.engines.local.engine import LocalEngine
 from keyhall.flows.hall import Hall
 from keyhall.flows.observe.tally import LATENCY_BOUNDS_US, Histogram
 from keyhall.policy.breaker import State
@@ -67,6 +68,7 @@ class HallCollector:
             "keyhall_first_byte_seconds", "Admission to an answer's first byte.", tally.first_byte
         )
         yield self._engines()
+        yield from self._local_engines()
         yield from self._at_present()
 
     def _at_present(self) -> Iterable[Metric]:
@@ -109,6 +111,23 @@ class HallCollector:
             for state in get_args(State):
                 states.add_metric([name, state], now == state)
         return states
+
+    def _local_engines(self) -> Iterable[Metric]:
+        """What is known of models in this house only: their slots, queues and lives."""
+        running = GaugeMetricFamily("keyhall_slots_busy", "Slots in use.", labels=["engine"])
+        waiting = GaugeMetricFamily(
+            "keyhall_queue_length", "Requests that wait for a slot.", labels=["engine"]
+        )
+        starts = CounterMetricFamily(
+            "keyhall_engine_starts", "How often a model's process was started.", labels=["engine"]
+        )
+        for name, engine in self._hall.engines.items():
+            if isinstance(engine, LocalEngine):
+                running.add_metric([name], engine.answers.running)
+                waiting.add_metric([name], engine.answers.waiting)
+                starts.add_metric([name], engine.keeper.starts)
+        if running.samples:
+            yield from (running, waiting, starts)
 
 
 def _histogram(name: str, says: str, histogram: Histogram) -> HistogramMetricFamily:

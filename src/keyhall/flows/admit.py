@@ -11,9 +11,10 @@ from keyhall import errors
 from keyhall.errors import ApiError
 from keyhall.flows.authenticate import denied_error, require
 from keyhall.flows.callers import Caller
+from keyhall.flows.engines import count_input
 from keyhall.flows.hall import Hall
 from keyhall.policy import access, catalogue, holds
-from keyhall.policy.catalogue import Price, Version
+from keyhall.policy.catalogue import ENGINE_COUNTS, Price, Version
 from keyhall.policy.limits import Facts, Refused
 from keyhall.policy.tokens import EXACT_FACTOR, Tokenizer, told
 from keyhall.ports.counters import Hold
@@ -24,6 +25,7 @@ from keyhall.wire import chat_count, chat_truncate, headers
 from keyhall.wire.chat import ChatRequest
 
 SANDBOX = "sandbox"
+DEFAULT_ENCODING = "o200k_base"  # of the sandbox
 
 rate_headers = headers.ratelimit_headers
 
@@ -97,6 +99,7 @@ def _as_test(version: Version) -> Version:
         version,
         engine=SANDBOX,
         engine_model=script,
+        tokenizer=DEFAULT_ENCODING if version.tokenizer == ENGINE_COUNTS else version.tokenizer,
         count="exact",
         price=Price(0, 0),
         fingerprint="fp_test" + version.fingerprint[3:],
@@ -119,13 +122,16 @@ async def fit(request: ChatRequest, version: Version, caller: Caller, hall: Hall
     asked = request.asked_cap
     if asked is not None and asked > version.max_output_tokens:
         raise _cap_too_large(request, asked, version)
-    tokenizer = hall.tokenizer(version.tokenizer)
-    count = chat_count.count_plain(request, tokenizer)
-    if count is None:
-        count = await _count_any(request, tokenizer, version.max_input_tokens * EXACT_FACTOR)
-    lines = b""
-    if count > version.max_input_tokens:
-        count, lines = await _shorten(request, version, hall, count)
+    if version.tokenizer == ENGINE_COUNTS:
+        count, lines = await count_input.fit(request, version, caller, hall)
+    else:
+        tokenizer = hall.tokenizer(version.tokenizer)
+        plain = chat_count.count_plain(request, tokenizer)
+        if plain is None:
+            plain = await _count_any(request, tokenizer, version.max_input_tokens * EXACT_FACTOR)
+        count, lines = plain, b""
+        if count > version.max_input_tokens:
+            count, lines = await _shorten(request, version, hall, count)
     effective = caller.effective
     needed = count
     if version.count != "exact":
@@ -144,8 +150,10 @@ async def fit(request: ChatRequest, version: Version, caller: Caller, hall: Hall
     return Fit(count, cap, choices, holds.hold_tokens(needed, choices, cap), lines)
 
 
-async def count(request: ChatRequest, version: Version, hall: Hall) -> int:
+async def count(request: ChatRequest, version: Version, caller: Caller, hall: Hall) -> int:
     """The input as a version counts it: exact up to four times its limit. (Likewise.)"""
+    if version.tokenizer == ENGINE_COUNTS:
+        return await count_input.count(request, version, caller.grant.key_id, hall)
     tokenizer = hall.tokenizer(version.tokenizer)
     plain = chat_count.count_plain(request, tokenizer)
     if plain is not None:
@@ -205,11 +213,7 @@ async def _shorten(
         None, chat_truncate.shorten, request, tokenizer, version.max_input_tokens
     )
     request.messages = kept.messages
-    line = b"x-keyhall-truncated: messages=%d; tokens=%d\r\n" % (
-        kept.dropped_messages,
-        kept.dropped_tokens,
-    )
-    return kept.tokens, line
+    return kept.tokens, headers.truncated_line(kept.dropped_messages, kept.dropped_tokens)
 
 
 def _deprecation(version: Version) -> bytes:

@@ -12,6 +12,7 @@ from keyhall.flows.callers import Caller
 from keyhall.flows.hall import Hall
 from keyhall.flows.outages import fallbacks
 from keyhall.flows.tab import Tab
+from keyhall.policy.catalogue import ENGINE_COUNTS
 from keyhall.policy.metering import Outcome
 from keyhall.ports.engine import Answer
 from keyhall.ports.exchange import ClientLeft, Exchange, KeyRevoked, Stalled, Stopped
@@ -27,7 +28,7 @@ async def complete(exchange: Exchange, hall: Hall) -> None:
     request = chat_read.read(exchange.whole_body or await _late_body(caller, exchange, hall))
     version = admit.choose_version(request.model, caller, exchange, hall)
     engine = hall.engines.get(version.engine)
-    if engine is None or hall.breakers:
+    if engine is None or hall.breakers or version.tokenizer == ENGINE_COUNTS:
         version, engine, fit = await fallbacks.choose(request, version, caller, hall)
     else:
         fit = await admit.fit(request, version, caller, hall)

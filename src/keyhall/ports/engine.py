@@ -5,7 +5,7 @@ an engine, `await` only `Signal`s, other coroutines of ours, or asyncio futures.
 """
 
 from collections.abc import Callable, Generator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -106,6 +106,22 @@ class Engine(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class CountsInput(Protocol):
+    """An engine that counts prompts by its model's own template and tokenizer: for versions whose
+    tokenizer is `ENGINE_COUNTS`."""
+
+    async def count(self, request: ChatRequest, key_id: str) -> int:
+        """The input tokens that an answer to this request will be billed for. Raises ApiError: with
+        ENGINE_REJECTED for what no answer could be given to, else with a row that says when to try
+        again. Never waits long. May run in a task, or in a flow that the lane steps."""
+        ...
+
+    def ahead(self, key_id: str) -> int:
+        """How many requests would be answered before one of this key that came now."""
+        ...
 
 
 EngineTable = dict[str, Engine]

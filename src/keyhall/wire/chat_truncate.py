@@ -66,6 +66,25 @@ def shorten(request: ChatRequest, tokenizer: Tokenizer, limit: int) -> Shortened
     return Shortened(remaining, tokens, dropped_messages, dropped_tokens)
 
 
+class Ways:
+    """The ways to shorten a conversation: without its oldest turn, its two oldest, and so on. For
+    engines that count by themselves, which know nothing of single messages."""
+
+    def __init__(self, messages: list[Message]) -> None:
+        self._messages = messages
+        groups = _groups(messages)
+        self._old = groups[: _last_turn(messages, groups)] if groups else []
+
+    @property
+    def most(self) -> int:
+        """How many turns may go."""
+        return len(self._old)
+
+    def without(self, turns: int) -> list[Message]:
+        gone = {index for group in self._old[:turns] for index in group}
+        return [message for index, message in enumerate(self._messages) if index not in gone]
+
+
 def _groups(messages: Sequence[Message]) -> list[list[int]]:
     """The places of what stays or goes together, oldest first; system messages are in none."""
     groups: list[list[int]] = []

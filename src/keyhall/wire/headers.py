@@ -98,3 +98,8 @@ def retry_headers(wait_us: int) -> tuple[tuple[bytes, bytes], ...]:
     seconds = max(1, -(-wait_us // 1_000_000))
     milliseconds = max(1, -(-wait_us // 1000))
     return ((b"retry-after", b"%d" % seconds), (b"retry-after-ms", b"%d" % milliseconds))
+
+
+def truncated_line(messages: int, tokens: int) -> bytes:
+    """What was left out of a conversation that was too long (R21)."""
+    return b"x-keyhall-truncated: messages=%d; tokens=%d\r\n" % (messages, tokens)

@@ -85,7 +85,8 @@ def test_a_stream_whose_end_comes_after_done_keeps_its_connection(run):
             for _ in range(3):
                 _, done = ask(engine, stream=True)
                 assert content(await done) == "Hello"
-                await asyncio.sleep(0.05)
+                while not engine.pool.idle_connections:
+                    await asyncio.sleep(0.001)
             assert upstream.connections == 1
             await engine.close()
 

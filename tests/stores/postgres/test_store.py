@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from contextlib import suppress
 
 import asyncpg
 import pytest
@@ -307,6 +308,81 @@ def test_i10_a_cancelled_question_leaves_nothing_for_the_next(house) -> None:
 
 
 # --- What is said ---------------------------------------------------------------------------------
+
+
+def open_there(house, postgres) -> int:
+    """How many connections to the house's database the server has."""
+    name = house.url.rpartition("/")[2]
+    asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1"
+    return postgres.ask(lambda line: line.fetchval(asked, name))
+
+
+async def until_none(house, postgres) -> None:
+    """The server notices a closed socket a moment later."""
+    async with asyncio.timeout(5):
+        while await asyncio.to_thread(open_there, house, postgres):
+            await asyncio.sleep(0.01)
+
+
+def test_who_is_in_a_transaction_when_the_store_closes_leaves_no_connection(
+    house, postgres
+) -> None:
+    async def inside():
+        store = await open_store(house.url)
+        has_begun, may_end = asyncio.Event(), asyncio.Event()
+
+        async def read():
+            async with store.reading():
+                has_begun.set()
+                await may_end.wait()
+
+        reading = asyncio.create_task(read())
+        await has_begun.wait()
+        await store.close()
+        may_end.set()
+        await asyncio.wait({reading})
+        with suppress(StoreAway):
+            await reading
+        await until_none(house, postgres)
+
+    asyncio.run(inside())
+
+
+def test_who_asks_a_closed_store_is_refused_and_opens_nothing(house, postgres) -> None:
+    async def inside():
+        store = await open_store(house.url)
+        await store.close()
+        for asked in (
+            store.load_catalogue(),
+            store.find_grant(bytes(32)),
+            store.changes_since(0),
+            store.touch_keys({"key_000000000000": 1}),
+        ):
+            with pytest.raises(StoreAway):
+                await asked
+        await until_none(house, postgres)
+
+    asyncio.run(inside())
+
+
+def test_i10_who_leaves_while_a_connection_is_prepared_leaves_none(house, postgres) -> None:
+    """At every point between the driver's answer and the pool's."""
+
+    async def inside():
+        for turns in range(0, 60, 3):
+            store = PostgresStore(house.url)
+            asking = asyncio.create_task(store.load_catalogue())
+            while not store._opening._preparing and not asking.done():
+                await asyncio.sleep(0)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            asking.cancel()
+            await asyncio.wait({asking})
+            assert not store._opening._preparing
+            await store.close()
+        await until_none(house, postgres)
+
+    asyncio.run(inside())
 
 
 def test_a_user_who_may_not_is_told_so(house, postgres) -> None:

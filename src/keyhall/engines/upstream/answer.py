@@ -29,7 +29,7 @@ class UpstreamAnswer(Call, kw_only=True):
     """Implements `keyhall.ports.engine.Answer` on a call."""
 
     choices: int
-    pool: "Pool"
+    pool: "Pool | None"  # None: it has not come to one yet
     cleaner: Cleaner
     produced: int = 0
     usage: TokenUsage | None = None
@@ -66,7 +66,7 @@ class UpstreamAnswer(Call, kw_only=True):
 
     def close(self) -> None:
         if not self.is_over:
-            if self.connection is None:
+            if self.connection is None and self.pool is not None:
                 self.pool.forget(self)
             self.leave()
 

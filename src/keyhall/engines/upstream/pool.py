@@ -40,8 +40,11 @@ class Pool:
         deadlines: Deadlines | None = None,
         sizes: Sizes | None = None,
         outbox: Outbox | None = None,
+        socket: str | None = None,
     ) -> None:
+        """`socket` is the path of a Unix socket: of the address then only its words are used."""
         self._address = address
+        self._socket = socket
         self._resolver = resolver
         self._ca_file = ca_file
         self._deadlines = deadlines or Deadlines()
@@ -202,6 +205,11 @@ class Pool:
     async def _connect_to_any(self) -> Connection:
         """Try the checked addresses in turn, the last with all the time that is left."""
         loop = asyncio.get_running_loop()
+        if self._socket is not None:
+            _, connection = await loop.create_unix_connection(
+                lambda: Connection(self, self._deadlines), self._socket
+            )
+            return connection
         addresses = await self._resolver.addresses()
         if self._address.is_tls and self._tls is None:
             # Reading a machine's certificates takes tens of milliseconds.

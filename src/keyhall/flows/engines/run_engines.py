@@ -6,11 +6,13 @@ whose address may not be used is left out and said so: it keeps nobody else from
 """
 
 import asyncio
+import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from keyhall import tokenizers
 from keyhall.config import Config
+from keyhall.engines.local.engine import LocalEngine
 from keyhall.engines.sandbox.engine import SandboxEngine
 from keyhall.engines.upstream.address import AddressRefused, Endpoint
 from keyhall.engines.upstream.call import Deadlines
@@ -28,8 +30,12 @@ SANDBOX = "sandbox"
 LEAVING_SECONDS_MIN = 5.0
 LEAVING_SECONDS_MAX = 3_600.0
 _LOOK_SECONDS = 0.25
+LOGS = "models"  # in the data folder: what llama.cpp says
 NAMES_SHOWN = 3  # of versions, in a line about an engine that they lack
 REFUSED = "requests for them get 503"
+
+
+Leaving = UpstreamEngine | LocalEngine  # engines that are let go once their last request is over
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +92,8 @@ class Engines:
         self.hop = hop
         self._outbox = turn.outbox if turn is not None else None
         self._places: dict[str, _Place] = {}
-        self._leaving: dict[UpstreamEngine, asyncio.Task[None]] = {}
+        self._leaving: dict[Leaving, asyncio.Task[None]] = {}
+        self._models: set[str] = set()  # names of those in files
         self.table: Mapping[str, Engine] = {SANDBOX: _sandbox(config, turn)}
         # What the operator should know of the last `refresh`.
         self.left_out: list[str] = []  # a line for each engine
@@ -125,9 +132,10 @@ class Engines:
                 table[name] = self._upstream(name, place)
             except AddressRefused as error:
                 self.left_out.append(f"Engine {name} is left out: {error}.")
+        self._add_local(models, table)
         old, self.table, self._places = self.table, table, places
         for name, engine in old.items():
-            if table.get(name) is not engine and isinstance(engine, UpstreamEngine):
+            if table.get(name) is not engine and isinstance(engine, UpstreamEngine | LocalEngine):
                 task = asyncio.get_running_loop().create_task(self._leave(engine))
                 self._leaving[engine] = task
 
@@ -136,7 +144,8 @@ class Engines:
         found = []
         for engine, versions in sorted(unserved(catalogue, self.table, now_us).items()):
             names = use_upstream.some([_called(each, catalogue) for each in versions], NAMES_SHOWN)
-            found.append(Unserved(engine, names, engine in self._places))
+            is_known = engine in self._places or engine in self._models
+            found.append(Unserved(engine, names, is_known))
         return found
 
     def told(self, catalogue: Catalogue, now_us: int) -> list[str]:
@@ -151,7 +160,7 @@ class Engines:
         for engine in [*self._leaving, *self.table.values()]:
             await engine.close()
 
-    async def _leave(self, engine: UpstreamEngine) -> None:
+    async def _leave(self, engine: "Leaving") -> None:
         """Close an engine once its last request is over."""
         loop = asyncio.get_running_loop()
         begun_at = loop.time()
@@ -160,6 +169,37 @@ class Engines:
             await asyncio.sleep(_LOOK_SECONDS)
         del self._leaving[engine]
         await engine.close()
+
+    def _add_local(self, models: Sequence[ModelRecord], table: dict[str, Engine]) -> None:
+        """Models in files, each in a process of its own. A name that is taken stays so."""
+        self._models = {model.name for model in models}
+        is_able = importlib.util.find_spec("xllamacpp") is not None
+        for model in models:
+            known = self.table.get(model.name)
+            if model.name in table:
+                self.left_out.append(
+                    f"Model {model.name} is left out: another engine has its name."
+                )
+            elif not is_able:
+                self.left_out.append(
+                    f"Model {model.name} is left out: llama.cpp is not installed. "
+                    "`pip install 'keyhall[local]'` installs it."
+                )
+            elif isinstance(known, LocalEngine) and known.record == model:
+                table[model.name] = known
+            else:
+                table[model.name] = engine = self._local(model)
+                engine.begin()
+
+    def _local(self, model: ModelRecord) -> LocalEngine:
+        given = self._config.upstream
+        deadlines = Deadlines(
+            connect=given.connect_seconds,
+            first_byte=given.first_byte_seconds,
+            idle=given.idle_seconds,
+        )
+        log = self._config.data / LOGS / f"{model.name}.log"
+        return LocalEngine(model, log, deadlines=deadlines, outbox=self._outbox)
 
     def _wanted(self, records: Sequence[EngineRecord]) -> dict[str, _Place]:
         config = self._config

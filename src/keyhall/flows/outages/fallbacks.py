@@ -29,9 +29,15 @@ async def choose(
     """The version, its engine and its fit, or those of the first that can answer instead. Raises
     what the version itself is refused with if there is nobody."""
     now_us = hall.clock.now_us()
+    failure: ApiError | None = None
     if _may_ask(version, hall, now_us):
         engine = admit.engine_of(version, hall)
-        return version, engine, await admit.fit(request, version, caller, hall)
+        try:
+            return version, engine, await admit.fit(request, version, caller, hall)
+        except ApiError as error:
+            if error.problem.name not in ILL:
+                raise
+            failure = error  # It counts by itself, and is not there.
     for other in _others(request, version, caller, hall, now_us):
         if _may_ask(other, hall, now_us):
             try:
@@ -40,6 +46,8 @@ async def choose(
                 continue  # It does not fit that one.
             fit.lines += _told(version)
             return other, admit.engine_of(other, hall), fit
+    if failure is not None:
+        raise failure
     raise _left_alone(version, admit.engine_of(version, hall), hall, now_us)
 
 
@@ -119,6 +127,8 @@ class Attempts:
         if failure.problem.name in ILL:
             breakers.failed(tab.engine, now_us)
             return True
+        if failure.problem is errors.ENGINE_QUEUE_FULL:
+            return True  # It works, for others.
         if failure.problem is errors.ENGINE_REJECTED:
             breakers.answered(tab.engine, now_us)  # It works, and has judged the request.
         return False
@@ -144,7 +154,10 @@ class Attempts:
         asked = request.asked_cap
         if asked is not None and asked > other.max_output_tokens:
             return None
-        count = await admit.count(request, other, self._hall)
+        try:
+            count = await admit.count(request, other, self._caller, self._hall)
+        except ApiError:
+            return None  # Its engine counts, and is not there.
         if count > other.max_input_tokens:
             return None
         cap = min(first.output_cap, other.max_output_tokens)

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 
 from keyhall import errors
 from keyhall.errors import ApiError
+from keyhall.flows.engines import count_input
 from keyhall.flows.hall import Hall
 from keyhall.policy import holds
-from keyhall.policy.catalogue import Version
+from keyhall.policy.catalogue import ENGINE_COUNTS, Version
 from keyhall.policy.tiers import Tier
 from keyhall.policy.tokens import EXACT_FACTOR, Tokenizer
 from keyhall.wire import chat_count, chat_read, chat_truncate
 from keyhall.wire.chat import ChatRequest
+
+PLAYGROUND = "playground"  # in a key's place at the gate of an engine that counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,8 @@ async def count(body: bytes, hall: Hall, tier: Tier) -> Counted:
     version = hall.catalogue.find(request.model)
     if version is None:
         raise ApiError(errors.MODEL_UNKNOWN, model=request.model)
+    if version.tokenizer == ENGINE_COUNTS:
+        return await _by_engine(request, version, hall, tier)
     tokenizer = hall.tokenizer(version.tokenizer)
     loop = asyncio.get_running_loop()  # Long conversations take a while: nobody waits for them.
     return await loop.run_in_executor(None, _counted, request, version, tokenizer, tier)
@@ -59,6 +64,41 @@ def _counted(request: ChatRequest, version: Version, tokenizer: Tokenizer, tier:
     fitted: int | None = tokens
     if tokens > limit:
         goes, fitted = _going(request, tokenizer, limit)
+    return _told(request, version, tier, tokens, each, goes, fitted)
+
+
+async def _by_engine(request: ChatRequest, version: Version, hall: Hall, tier: Tier) -> Counted:
+    """A model that counts by itself knows of the whole only: messages have their parts of it by
+    how long they are."""
+    engine = count_input.counting(version, hall)
+    messages = request.messages
+    tokens = await engine.count(request, PLAYGROUND)
+    long = [1 + len(str(message.content or "")) for message in messages]
+    each = [tokens * one // sum(long) for one in long]
+    goes: list[int] | None = []
+    fitted: int | None = tokens
+    if tokens > version.max_input_tokens:
+        try:
+            fitted = await count_input.shorten(request, version, engine, PLAYGROUND)
+        except ApiError as error:
+            if error.problem is not errors.CONTEXT_LENGTH:
+                raise
+            goes = fitted = None
+        else:
+            stay = {id(message) for message in request.messages}
+            goes = [place for place, message in enumerate(messages) if id(message) not in stay]
+    return _told(request, version, tier, tokens, each, goes, fitted)
+
+
+def _told(
+    request: ChatRequest,
+    version: Version,
+    tier: Tier,
+    tokens: int,
+    each: list[int],
+    goes: list[int] | None,
+    fitted: int | None,
+) -> Counted:
     cap = holds.output_cap(
         request.asked_cap,
         version_max=version.max_output_tokens,
@@ -69,7 +109,7 @@ def _counted(request: ChatRequest, version: Version, tokenizer: Tokenizer, tier:
     return Counted(
         version=version.name,
         tokens=tokens,
-        limit=limit,
+        limit=version.max_input_tokens,
         output_cap=cap,
         output_max=version.max_output_tokens,
         each=each,

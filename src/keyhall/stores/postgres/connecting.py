@@ -6,9 +6,11 @@ IDLE_SECONDS. What the server cannot bound, because it is away, callers bound by
 `asyncio.timeout`.
 """
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import unquote, urlsplit
+from weakref import WeakSet
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
@@ -62,6 +64,48 @@ async def connect(url: str) -> asyncpg.Connection:
         connection.terminate()
         raise
     return connection
+
+
+class Opening:
+    """Opens the connections of a pool, and answers for those that the pool forgets: what is lent
+    out while it is disposed of, what its disposal has no time left for, and what was being prepared
+    for a task that was cancelled. Each would stay open for as long as nobody collects it."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._all: WeakSet[asyncpg.Connection] = WeakSet()
+        self._preparing: dict[asyncio.Task[object] | None, asyncpg.Connection] = {}
+        self._is_over = False
+
+    async def open(self) -> asyncpg.Connection:
+        connection = await connect(self._url)
+        if self._is_over:
+            connection.terminate()
+            raise asyncpg.InterfaceError("the store is closed")
+        self._all.add(connection)
+        self._preparing[asyncio.current_task()] = connection
+        return connection
+
+    @contextmanager
+    def for_this_task(self) -> Iterator[None]:
+        """What is opened for this task in here is its own only once `taken` was called."""
+        try:
+            yield
+        finally:
+            connection = self._preparing.pop(asyncio.current_task(), None)
+            if connection is not None:
+                connection.terminate()
+
+    def taken(self) -> None:
+        self._preparing.pop(asyncio.current_task(), None)
+
+    async def close(self) -> None:
+        """Nothing is open any more, and nothing can be opened. Repeatable."""
+        self._is_over = True
+        for connection in self._all:
+            if not connection.is_closed():
+                connection.terminate()
+        await asyncio.sleep(0)  # In the loop's next turn their sockets are closed.
 
 
 @contextmanager

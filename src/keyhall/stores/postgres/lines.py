@@ -36,6 +36,7 @@ class Line:
         self._prepare = prepare
         self._connection: Connection | None = None
         self._turn = asyncio.Lock()
+        self._is_over = False
         self.asking = 0  # how many wait for it, or are answered by it
 
     @property
@@ -79,6 +80,8 @@ class Line:
             try:
                 if self._prepare is not None:
                     await self._prepare(connection)
+                if self._is_over:
+                    raise asyncpg.InterfaceError("the store is closed")
             except BaseException:
                 connection.terminate()
                 raise
@@ -92,12 +95,13 @@ class Line:
             self._connection = None
 
     async def close(self) -> None:
-        """Repeatable. Waits for what is in hand, then stops."""
+        """Repeatable. Waits for what is in hand, then stops: whoever asks later is refused."""
         with suppress(*FAILURES):
             async with asyncio.timeout(CLOSE_SECONDS), self._turn:
                 if self._connection is not None:
                     await self._connection.close()
                     self._connection = None
+        self._is_over = True
         self.drop()
 
 

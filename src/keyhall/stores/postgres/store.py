@@ -31,7 +31,7 @@ from keyhall.stores.postgres.batches import (
 from keyhall.stores.postgres.connecting import (
     LOCK_SECONDS,
     STATEMENT_SECONDS,
-    connect,
+    Opening,
     place,
     translated,
 )
@@ -79,9 +79,10 @@ class PostgresStore(SqlStore):
     """One database for every process that is given its address."""
 
     def __init__(self, url: str) -> None:
+        self._opening = Opening(url)
         engine = create_async_engine(
             "postgresql+asyncpg://",
-            async_creator=lambda: connect(url),
+            async_creator=self._opening.open,
             pool_size=CONNECTIONS_MAX,
             max_overflow=0,
             pool_timeout=_SECONDS["read"],
@@ -101,11 +102,12 @@ class PostgresStore(SqlStore):
     async def _connection(
         self, begin: Begin, seconds: float | None = None
     ) -> AsyncIterator[AsyncConnection]:
-        with translated():
+        with translated(), self._opening.for_this_task():
             async with (
                 asyncio.timeout(seconds or _SECONDS[begin]),
                 self._engine.connect() as connection,
             ):
+                self._opening.taken()
                 await connection.execution_options(**_OPTIONS[begin])
                 async with connection.begin():
                     if begin == "write":
@@ -209,6 +211,7 @@ class PostgresStore(SqlStore):
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await super().close()
+        await self._opening.close()
 
 
 async def _allow(connection: AsyncConnection, seconds: float | None) -> None:
