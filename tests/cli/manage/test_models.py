@@ -27,7 +27,7 @@ def test_a_file_is_shown_added_and_told_how_to_be_called(keyhall, model_file) ->
         f"File          {model_file} (470 kB)",
         "Says          Tiny Test",
         "Architecture  llama",
-        "Parameters    115,904",
+        "Parameters    116,032",
         "Quantization  F32, 32.0 bits a weight",
         "Context       2,048 tokens trained",
         "Template      yes",
@@ -40,6 +40,7 @@ def test_a_file_is_shown_added_and_told_how_to_be_called(keyhall, model_file) ->
         "`keyhall aliases move v1 tiny-test` lets v1 answer from it.",
     ):
         assert words in said
+    assert "added the model" in keyhall("audit")
     assert "v1 now means tiny-test-1" in keyhall("aliases", "move", "v1", "tiny-test")
 
 
