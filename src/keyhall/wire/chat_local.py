@@ -70,13 +70,6 @@ class _Body(_Prompt, kw_only=True):
     logit_bias: Any = None
 
 
-def is_streamed(request: ChatRequest) -> bool:
-    """Whether the engine is to stream, whatever its caller wants: only a stream ends the moment
-    its reader leaves, and only there each choice is counted. But log-probabilities of the tokens
-    of one character come in a whole answer only."""
-    return bool(request.stream) or not request.logprobs or request.choices > 1
-
-
 def encode_prompt(request: ChatRequest) -> bytes:
     """The body that is counted. Raises ApiError for what no template can say."""
     return _encode(_Prompt(**_prompt(request)))
@@ -85,8 +78,8 @@ def encode_prompt(request: ChatRequest) -> bytes:
 def encode_call(
     request: ChatRequest, *, output_cap: int, sampling: Sampling, caches_prompt: bool
 ) -> bytes:
-    """The body that is answered."""
-    streams = is_streamed(request)
+    """The body that is answered, always as a stream: only a stream ends the moment its reader
+    leaves, and only there each choice is counted."""
     temperature, top_p = request.temperature, request.top_p
     frequency, presence = request.frequency_penalty, request.presence_penalty
     if temperature is None:
@@ -104,8 +97,8 @@ def encode_call(
             top_k=0,
             min_p=0,
             cache_prompt=caches_prompt,
-            stream=True if streams else None,
-            stream_options=_INCLUDE_USAGE if streams else None,
+            stream=True,
+            stream_options=_INCLUDE_USAGE,
             n=request.n,
             stop=request.stop,
             seed=None if request.seed is None else request.seed % SEEDS,

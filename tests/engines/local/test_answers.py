@@ -27,6 +27,7 @@ TOOL = {
 }
 OTHER = {"type": "function", "function": {"name": "other", "parameters": {"type": "object"}}}
 ON = {"262": -100, "263": -100}  # It does not end by itself.
+LETTERS = {str(letter): 50 for letter in b"abcdefgh"}
 # Of `<tool_call>` and a line feed: a call has begun, and what follows is as its grammar says.
 BIAS = {"260": 100, "10": 99}
 
@@ -115,7 +116,7 @@ def test_log_probabilities_have_as_many_alternatives_as_were_asked_for(
     async def story():
         async with a_model(model_path, log) as model:
             return [
-                await model.ask(request(seed=1, logit_bias=ON, logprobs=True, **fields), cap=8)
+                await model.ask(request(seed=1, logit_bias=LETTERS, logprobs=True, **fields), cap=8)
                 for fields in ({}, {"top_logprobs": 3})
             ]
 

@@ -4,12 +4,11 @@ Its tokens are known: while it runs, as many as there were events, each at least
 as many as the engine counted, over all choices.
 """
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from keyhall.engines.upstream.answer import UpstreamAnswer
 from keyhall.errors import ApiError
-from keyhall.wire.chat import Choice, Chunk, ChunkChoice, Completion, TokenUsage
+from keyhall.wire.chat import Chunk, Completion, TokenUsage
 from keyhall.wire.chat_gather import Gatherer
 
 if TYPE_CHECKING:
@@ -24,18 +23,14 @@ class LocalAnswer(UpstreamAnswer, kw_only=True):
     since: float = 0.0  # when it came to the gate
 
     async def whole(self) -> Completion:
-        if not self.streams:
-            completion = await super().whole()
-            self.produced = self.usage.completion_tokens if self.usage is not None else 1
-            if not self.shows_alternatives:
-                cut_alternatives(completion.choices)
-            return completion
         gathered = Gatherer(self.choices)
         while chunks := await self.chunks():
             gathered.feed(chunks)
         return gathered.completion(self.usage)
 
     def end(self, failure: ApiError | None = None) -> None:
+        if failure is not None and not self.is_accepted and self.gate.again(self):
+            return  # The process is gone, and never had it: it waits for the next.
         super().end(failure)
         self.gate.over(self)
 
@@ -50,8 +45,7 @@ class LocalAnswer(UpstreamAnswer, kw_only=True):
     def _decode(self, data: bytes) -> list[Chunk]:
         chunks = super()._decode(data)
         if not self.shows_alternatives:
-            for chunk in chunks:
-                cut_alternatives(chunk.choices)
+            _cut_alternatives(chunks)
         if self._is_done and self.usage is not None:
             self.produced = self.usage.completion_tokens
         return chunks
@@ -66,9 +60,10 @@ class LocalAnswer(UpstreamAnswer, kw_only=True):
             seen.total_tokens = seen.prompt_tokens + seen.completion_tokens
 
 
-def cut_alternatives(choices: Sequence[Choice] | Sequence[ChunkChoice]) -> None:
+def _cut_alternatives(chunks: list[Chunk]) -> None:
     """The engine gives at least one."""
-    for choice in choices:
-        if choice.logprobs is not None and choice.logprobs.content:
-            for each in choice.logprobs.content:
-                each.top_logprobs = []
+    for chunk in chunks:
+        for choice in chunk.choices:
+            if choice.logprobs is not None and choice.logprobs.content:
+                for each in choice.logprobs.content:
+                    each.top_logprobs = []

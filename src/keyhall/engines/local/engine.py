@@ -59,10 +59,9 @@ class LocalEngine:
 
     def start(self, job: Job) -> LocalAnswer:
         request = job.request
-        streams = chat_local.is_streamed(request)
         answer = LocalAnswer(
             request=b"",
-            streams=streams,
+            streams=True,
             choices=request.choices,
             pool=None,
             cleaner=self._cleaner,
@@ -96,6 +95,8 @@ class LocalEngine:
             await call.until_over()
         finally:
             call.close()
+        if call.failure is not None and not call.status:
+            raise self._unready()
         return read_count(call, self._cleaner)
 
     def ahead(self, key_id: str) -> int:
@@ -158,6 +159,7 @@ class LocalEngine:
         """Every few seconds, and after each end of the process: nobody waits for ever."""
         if self._link is not None:
             self.answers.turn_away(waited_too_long, WAIT_SECONDS_MAX)
+            self.answers.open()  # If it was closed since a connection failed: it lives.
         else:
             self.answers.turn_away(self._unready, 0 if self.keeper.is_refused else DOWN_SECONDS)
 

@@ -78,6 +78,16 @@ class Gate(Generic[W]):
         self._queue.done(item.key, item.choices)
         self._pump()
 
+    def again(self, item: W) -> bool:
+        """It went in vain: nobody was there. It waits once more, before all others of its key, and
+        nobody goes until the gate is opened again. False if it had not gone."""
+        if self._running.pop(id(item), None) is None:
+            return False
+        self._queue.done(item.key, item.choices)
+        self._queue.is_open = False
+        self._queue.back(item.key, item, item.choices)
+        return True
+
     def open(self) -> None:
         """Let those go that there are slots for."""
         self._queue.is_open = True
