@@ -35,10 +35,10 @@ EXPLAIN = || { echo "Installing failed, see $(VENV)/install.log: $$(tail -n 1 $(
 help: ## Print these words.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-install: $(VENV)/.keyhall ## Make .venv with what Keyhall needs to run.
+install: $(VENV)/.keyhall $(VENV)/.local ## Make .venv with what Keyhall needs to run.
 	@echo "Ready: $(BIN)/keyhall"
 
-serve: $(VENV)/.keyhall ## Start Keyhall; the first start makes a key. ARGS="--port 9000 …" are passed on.
+serve: $(VENV)/.keyhall $(VENV)/.local ## Start Keyhall; the first start makes a key. ARGS="--port 9000 …" are passed on.
 	@exec $(BIN)/keyhall serve $(ARGS)
 
 test: install-dev ## Run every test that takes seconds. ARGS="-k word" are passed to pytest.
@@ -85,8 +85,9 @@ lock: install-dev ## Resolve the requirements again. ARGS=--upgrade takes the ne
 	@$(BIN)/python -m uv --version >/dev/null 2>&1 || $(PIP) uv 2>/dev/null
 	@$(LOCK) pyproject.toml -o requirements/core.txt $(ARGS)
 	@$(LOCK) requirements/build.in -c requirements/core.txt -o requirements/build.txt $(ARGS)
+	@$(LOCK) requirements/local.in -c requirements/core.txt -o requirements/local.txt $(ARGS)
 	@$(LOCK) pyproject.toml --group dev -c requirements/core.txt -c requirements/build.txt \
-		-o requirements/dev.txt $(ARGS)
+		-c requirements/local.txt -o requirements/dev.txt $(ARGS)
 
 # --universal: one file for every platform and Python. Neither file names an index or a host.
 LOCK = $(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 \
@@ -127,6 +128,14 @@ $(VENV)/.core: $(VENV)/.made requirements/core.txt requirements/build.txt
 $(VENV)/.keyhall: $(VENV)/.core pyproject.toml src/keyhall/__init__.py
 	@echo "Installing Keyhall itself"
 	@$(PIP) --no-deps --no-build-isolation --editable . >$(VENV)/install.log 2>&1 $(EXPLAIN)
+	@touch $@
+
+# Wheels of llama.cpp exist for the usual machines; on any other, all else works.
+$(VENV)/.local: $(VENV)/.core requirements/local.txt
+	@echo "Installing what serves models in files (requirements/local.txt)"
+	@$(PIP) --require-hashes --no-deps --only-binary :all: -r requirements/local.txt \
+		>$(VENV)/install.log 2>&1 || echo "There is no llama.cpp for this machine:" \
+		"models in files cannot be served, everything else can." >&2
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.keyhall requirements/dev.txt

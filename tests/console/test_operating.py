@@ -7,12 +7,15 @@ from contextlib import asynccontextmanager
 import msgspec
 import pytest
 from console_data import done, elsewhere, facts, used
+from hall_inside import TESTER
 from tiny_upstream import TinyUpstream
 
 from keyhall.config import Upstream
 from keyhall.config.alerts import Alerts
+from keyhall.flows.models import manage as models
 from keyhall.policy.limits import Limits
 from keyhall.policy.tiers import Tier
+from keyhall.ports.records import ModelRecord
 from keyhall.stores import catalogue as rows
 from keyhall.stores import keys, organizations
 from keyhall.stores.accounts.tables import asks
@@ -383,6 +386,23 @@ def test_a_test_of_an_engine_that_is_away_says_what_to_do(hall):
         assert await hall.browser.send("/engines/none/test", model="x") == 404
         assert await hall.browser.send("/engines/none/remove") == 404
         assert await hall.browser.send("/engines/sandbox/drain") == 400
+
+    hall(story)
+
+
+def test_a_model_is_among_the_engines_with_its_file_and_is_removed_elsewhere(hall):
+    async def story(hall):
+        model = ModelRecord(
+            *("tiny", "/models/tiny.gguf", "ab" * 32, 1, "llama", 1, 2048, True),
+            *(4, 2048, None, False, hall.server.clock.now_us()),
+        )
+        store, now_us = hall.server.house.store, hall.server.clock.now_us()
+        await models.add(store, model, actor=TESTER, now_us=now_us)
+        await hall.browser.visit("/engines")
+        assert facts(hall.browser)["File"] == "/models/tiny.gguf"
+        assert "tiny-1" in hall.browser.text
+        assert await hall.browser.send("/engines/tiny/remove") == 400
+        assert "keyhall models remove tiny" in hall.browser.text
 
     hall(story)
 

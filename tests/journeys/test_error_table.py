@@ -20,7 +20,9 @@ import pytest
 from command_line import keyhall
 from hall_inside import TESTER, Inside, open_inside
 from hall_process import free_port
+from local_models import record_of
 from made_quotas import make_quota
+from model_files import make_model
 from plain_http import Reply, chat, encode
 
 from keyhall import errors
@@ -28,8 +30,10 @@ from keyhall.clock import ManualClock
 from keyhall.config import Upstream
 from keyhall.counters.redis.address import Address
 from keyhall.counters.redis.counters import RedisCounters
+from keyhall.engines.local.engine import LocalEngine
 from keyhall.errors import Problem
 from keyhall.flows.manage import keys, organizations
+from keyhall.flows.models.manage import add as add_model
 from keyhall.lane.state import BODIES_BYTES_MAX, Deadlines
 from keyhall.policy.limits import Limits
 from keyhall.policy.metering import Endpoint
@@ -338,6 +342,20 @@ sends(errors.ENGINE_FAILED, chat("Hi.", "sandbox/cut-mid-stream"))
 sends(errors.ENGINE_REJECTED, chat("Hi.", "up-rejects-1"))
 sends(errors.ENGINE_BUSY, chat("Hi.", "up-busy-1"))
 sends(errors.ENGINE_TIMEOUT, chat("Hi.", "up-silent-1"))
+
+
+@raises(errors.ENGINE_QUEUE_FULL)
+async def more_wait_than_there_is_room_for(inside: Inside) -> Reply:
+    file = make_model(inside.data / "tiny.gguf")
+    await add_model(inside.house.store, record_of(file), actor=TESTER, now_us=0)
+    while not isinstance(engine := inside.hall.engines.get("tiny"), LocalEngine):
+        await asyncio.sleep(0.01)
+    await engine.keeper.settled(10)
+    while inside.hall.catalogue.find("tiny") is None:
+        await asyncio.sleep(0.01)
+    engine.answers.close()
+    engine.answers._queue.most = 0
+    return await ask(inside, await key_of(inside), chat("Hi.", "tiny", max_tokens=5))
 
 
 @raises(errors.INTERNAL)

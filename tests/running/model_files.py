@@ -34,6 +34,7 @@ Answer a call as <tool_call>
 {% endif %}{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
 {% endif %}"""
 CALL = "<tool_call>"  # is one token, the last before the special ones
+MERGED = ["he", "ll", "th", "\u0120t"]
 SPECIAL = ["<|im_start|>", "<|im_end|>", "<|endoftext|>"]
 LAYERS, WIDTH, HEADS, INNER = 2, 64, 4, 128
 
@@ -77,8 +78,7 @@ def make_model(
     for key, value in metadata.items():
         add = writer.add_string if isinstance(value, str) else writer.add_uint32
         add(key.replace("__", "."), value)
-    merged = ["he", "ll", "th", "\u0120t"]
-    tokens = [*_letters(), *merged, CALL, *SPECIAL]
+    tokens = [*_letters(), *MERGED, CALL, *SPECIAL]
     ordinary = [gguf.TokenType.NORMAL] * (len(tokens) - len(SPECIAL) - 1)
     ordinary.append(gguf.TokenType.USER_DEFINED)
     writer.add_vocab_size(len(tokens))

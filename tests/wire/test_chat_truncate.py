@@ -12,7 +12,7 @@ from keyhall.errors import CONTEXT_LENGTH, ApiError
 from keyhall.policy.tokens import Tokenizer
 from keyhall.wire.chat import ChatRequest, Message
 from keyhall.wire.chat_count import count_message, count_request
-from keyhall.wire.chat_truncate import shorten
+from keyhall.wire.chat_truncate import Ways, shorten
 
 # Ten words are ten tokens, and a message with them 14: easy to add up.
 TEN = "one two three four five six seven eight nine ten"
@@ -189,3 +189,16 @@ def check_groups(
 
 def counted(messages: list[Message], tokenizer: Tokenizer) -> int:
     return count_request(ChatRequest(model="v1", messages=messages), tokenizer)
+
+
+def test_r21_ways_to_shorten_leave_out_whole_turns_and_keep_what_must_stay() -> None:
+    roles = ("system", "user", "assistant", "tool", "user", "assistant", "user")
+    messages = [Message(role, role) for role in roles]
+    ways = Ways(messages)
+    assert ways.most == 4
+    assert ways.without(0) == messages
+    assert ways.without(2) == [messages[0], *messages[4:]]
+    assert ways.without(4) == [messages[0], messages[6]]
+    only = [Message("system", "alone")]
+    assert Ways(only).most == 0
+    assert Ways(only).without(0) == only

@@ -127,3 +127,7 @@ def test_browsers_are_told_to_use_tls_alone_where_a_name_is_reached_over_it(url,
     told = dict(headers.for_browsers(url))
     assert told.pop(b"x-content-type-options") == b"nosniff"
     assert (b"strict-transport-security" in told) is is_only_tls
+
+
+def test_r21_what_was_left_out_is_told_in_one_line() -> None:
+    assert headers.truncated_line(3, 512) == b"x-keyhall-truncated: messages=3; tokens=512\r\n"

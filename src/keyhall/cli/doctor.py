@@ -238,7 +238,7 @@ async def _hall(config: Config, store: SqlStore) -> list[Finding]:
     own = [(server.host, server.port)]
     engines = Engines(config, url=url_of(server, server.port), own=own)
     try:
-        engines.refresh(await store.list_engines(), await store.list_models())
+        engines.refresh(await store.list_engines())  # Models would be loaded a second time.
         findings += [Finding("engines", "warning", note) for note in engines.left_out]
         for name, engine in engines.table.items():
             if name in engines.without_key:
@@ -247,9 +247,12 @@ async def _hall(config: Config, store: SqlStore) -> list[Finding]:
                 findings.append(await _engine(name, engine.check))
     finally:
         await engines.close()
-    findings += models(await store.list_models())
+    added = await store.list_models()
+    findings += models(added)
     catalogue = await store.load_catalogue()
-    return findings + versions(catalogue, engines.unserved(catalogue, now_us), now_us)
+    names = {model.name for model in added}
+    lacking = [each for each in engines.unserved(catalogue, now_us) if each.engine not in names]
+    return findings + versions(catalogue, lacking, now_us)
 
 
 async def _pepper(config: Config, store: SqlStore) -> Finding:

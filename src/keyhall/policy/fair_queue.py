@@ -1,10 +1,11 @@
 """Whose turn it is where few can be served at once: nobody waits behind the crowd of another.
 
 Whoever comes says for whom (a key) and how many places are needed. Free places go to the key that
-holds the fewest at that moment; of several, to the one that was served the longest ago; within a
-key in the order in which its requests came. So a key that waits with one request beside a key with
-a thousand is next, and two that both have work share the places by halves. A request that needs
-several places keeps those that come free until it has them: the narrow do not starve the wide.
+holds the fewest at that moment; of several, to the one that was served the longest ago, or has
+waited the longest for its first time; within a key in the order in which its requests came. So a
+key that waits with one request beside a key with a thousand is next, and two that both have work
+share the places by halves. A request that needs several places keeps those that come free until it
+has them: the narrow do not starve the wide.
 
 What waits is bounded, for each key and for all: one key cannot fill the queue for the others, since
 a key may have no more than its part of it.
@@ -22,7 +23,7 @@ class FairQueue(Generic[T]):
     """Say `enter`; then, once for each that went, `done`, or `leave` for one that waits no longer.
     After either ask `next` until it gives None."""
 
-    __slots__ = ("_held", "_served", "_turn", "_waiting", "count", "free", "is_open", "most",
+    __slots__ = ("_held", "_since", "_turn", "_waiting", "count", "free", "is_open", "most",
                  "most_of_key", "places")  # fmt: skip
 
     def __init__(self, places: int, *, most: int, most_of_key: int) -> None:
@@ -34,7 +35,8 @@ class FairQueue(Generic[T]):
         self.is_open = True  # closed, everybody waits
         self._waiting: OrderedDict[str, deque[tuple[T, int]]] = OrderedDict()
         self._held: dict[str, int] = {}  # places by key
-        self._served: dict[str, int] = {}  # when a waiting key was last served, in turns
+        # When each key that waits or holds was last served or began to wait, in half turns.
+        self._since: dict[str, int] = {}
         self._turn = 0
 
     def enter(self, key: str, item: T, places: int = 1) -> Entered:
@@ -46,8 +48,7 @@ class FairQueue(Generic[T]):
             return "full"
         mine = self._waiting.get(key)
         if mine is None:
-            mine = self._waiting[key] = deque()
-            self._served.setdefault(key, self._turn)
+            mine = self._begin(key)
         elif len(mine) >= self.most_of_key:
             return "key_full"
         mine.append((item, places))
@@ -58,8 +59,7 @@ class FairQueue(Generic[T]):
         """One that went comes back, whatever the bounds: before all others of its key."""
         mine = self._waiting.get(key)
         if mine is None:
-            mine = self._waiting[key] = deque()
-            self._served.setdefault(key, self._turn)
+            mine = self._begin(key)
         mine.appendleft((item, places))
         self.count += 1
 
@@ -74,10 +74,8 @@ class FairQueue(Generic[T]):
             return None
         mine.popleft()
         self.count -= 1
-        self._turn += 1
-        self._served[key] = self._turn
         if not mine:
-            self._forget(key)
+            del self._waiting[key]
         self._take(key, places)
         return item
 
@@ -89,6 +87,7 @@ class FairQueue(Generic[T]):
                 del self._waiting[key][at]
                 self.count -= 1
                 if not self._waiting[key]:
+                    del self._waiting[key]
                     self._forget(key)
                 return True
         return False
@@ -101,6 +100,7 @@ class FairQueue(Generic[T]):
             self._held[key] = held
         else:
             self._held.pop(key, None)
+            self._forget(key)
 
     def ahead(self, key: str) -> int:
         """How many would go before one of this key that came now; 0: it would go at once, or as
@@ -114,12 +114,19 @@ class FairQueue(Generic[T]):
         return [(key, item) for key, each in self._waiting.items() for item, _ in each]
 
     def _rank(self, key: str) -> tuple[int, int]:
-        return self._held.get(key, 0), self._served[key]
+        return self._held.get(key, 0), self._since[key]
+
+    def _begin(self, key: str) -> deque[tuple[T, int]]:
+        self._since.setdefault(key, 2 * self._turn)  # Before whoever was served in this turn.
+        mine = self._waiting[key] = deque()
+        return mine
 
     def _take(self, key: str, places: int) -> None:
+        self._turn += 1
+        self._since[key] = 2 * self._turn + 1
         self.free -= places
         self._held[key] = self._held.get(key, 0) + places
 
     def _forget(self, key: str) -> None:
-        del self._waiting[key]
-        del self._served[key]
+        if key not in self._waiting and key not in self._held:
+            self._since.pop(key, None)

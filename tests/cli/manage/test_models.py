@@ -27,7 +27,7 @@ def test_a_file_is_shown_added_and_told_how_to_be_called(keyhall, model_file) ->
         f"File          {model_file} (470 kB)",
         "Says          Tiny Test",
         "Architecture  llama",
-        "Parameters    115,904",
+        "Parameters    116,032",
         "Quantization  F32, 32.0 bits a weight",
         "Context       2,048 tokens trained",
         "Template      yes",
@@ -37,9 +37,10 @@ def test_a_file_is_shown_added_and_told_how_to_be_called(keyhall, model_file) ->
         f"SHA-256       {digest}",
         "Added tiny-test, and its version tiny-test-1.",
         '"model": "tiny-test"',
-        "`keyhall aliases move v1 tiny-test` lets v1 answer from it.",
+        "v1 and keyhall-v1 now mean v1-tiny-test-1 (before: v1-sandbox-1).",
     ):
         assert words in said
+    assert "added the model" in keyhall("audit")
     assert "v1 now means tiny-test-1" in keyhall("aliases", "move", "v1", "tiny-test")
 
 
@@ -68,7 +69,8 @@ def test_what_was_added_is_listed_and_shown_with_how_its_file_does(keyhall, mode
     assert "No models yet" in keyhall("models", "list")
     keyhall("models", "add", str(model_file))
     assert keyhall("models", "list").splitlines()[1].split() == [
-        *("tiny-test", str(model_file), "470", "kB", "llama", "2,048", "4", "tiny-test-1", "ok")
+        *("tiny-test", str(model_file), "470", "kB", "llama", "2,048", "4"),
+        *("tiny-test-1,", "v1-tiny-test-1,", "v1.1-tiny-test-1", "ok"),
     ]
     said = keyhall("models", "show", "tiny-test", "--verify")
     assert "State         ok" in said
@@ -130,7 +132,9 @@ def test_a_model_is_removed_with_what_needs_it(keyhall, model_file) -> None:
     said = keyhall.refused("models", "remove", "tiny-test", "--use", "v1", "--delete-file")
     assert "was not pulled, so it is yours to delete" in said
     said = keyhall("models", "remove", "tiny-test", "--use", "v1")
-    assert "Retired tiny-test-1: callers are told to use v1." in said
+    assert (
+        "Retired tiny-test-1, v1-tiny-test-1, v1.1-tiny-test-1: callers are told to use v1." in said
+    )
     assert "That holds for tiny-test, v1.1 too" in said
     assert f"Its file stays: {model_file}" in said
     assert model_file.exists()
@@ -168,3 +172,16 @@ def test_a_first_model_prepares_a_folder_that_no_server_has_seen(fresh_keyhall, 
 def test_without_its_engine_installed_that_is_told(keyhall, model_file, monkeypatch) -> None:
     monkeypatch.setattr(files, "can_run", lambda: False)
     assert "pip install 'keyhall[local]'" in keyhall("models", "add", str(model_file))
+
+
+def test_another_version_of_a_model_needs_only_what_differs(keyhall, model_file) -> None:
+    keyhall("models", "add", str(model_file))
+    keyhall("versions", "add", "calm-1", "--engine", "tiny-test", "--presence-penalty", "0.5")
+    found = keyhall.json("versions", "show", "calm-1")
+    counted = (found["engine_model"], found["tokenizer"], found["count"])
+    digest = hashlib.sha256(model_file.read_bytes()).hexdigest()
+    assert counted == (f"tiny-test@{digest[:12]}", "engine", "exact")
+    assert (found["max_input_tokens"], found["max_output_tokens"]) == (1536, 512)
+    assert "calm-1" in keyhall("models", "list")
+    said = keyhall.refused("versions", "add", "x-1", "--engine", "sandbox", status=2)
+    assert "--engine-model MODEL" in said

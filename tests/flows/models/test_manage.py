@@ -8,7 +8,8 @@ import pytest
 from keyhall.flows.manage import engines, versions
 from keyhall.flows.manage.checks import Invalid, NotFound
 from keyhall.flows.models import manage
-from keyhall.policy.catalogue import ENGINE_COUNTS, Price
+from keyhall.flows.models.versions import most_tokens
+from keyhall.policy.catalogue import ENGINE_COUNTS, Price, Version
 from keyhall.ports.records import EngineRecord, ModelRecord
 from keyhall.stores import notes
 
@@ -135,15 +136,33 @@ def test_names_of_models_engines_versions_and_aliases_are_told_apart(house) -> N
     house.run(work)
 
 
-def test_another_version_may_answer_from_a_model(house) -> None:
+def test_another_version_may_answer_from_a_model_which_counts_for_it(house) -> None:
     async def work(store):
-        added = await add(store, model(house), house)
-        other = replace(added.version, name="tiny-calm", fingerprint="")
-        await versions.add(store, other, **by(house))
-        return await manage.list_all(store, house.now_us)
+        await add(store, model(house), house)
+        other = Version(0, "calm", "tiny", "x", house.now_us, count="estimated")
+        with pytest.raises(Invalid, match="4,096 out do not fit: a request to tiny has 2,048"):
+            await versions.add(store, other, **by(house))
+        fitting = replace(other, max_input_tokens=2000, max_output_tokens=48, fingerprint="")
+        made = await versions.add(store, fitting, **by(house))
+        return made, await manage.list_all(store, house.now_us)
 
-    ((_, used),) = house.run(work)
-    assert [version.name for version in used] == ["tiny-1", "tiny-calm"]
+    made, ((_, used),) = house.run(work)
+    assert (made.engine_model, made.tokenizer, made.count) == (
+        "tiny@abababababab",
+        ENGINE_COUNTS,
+        "exact",
+    )
+    assert made.fingerprint == replace(made, fingerprint="").fingerprint
+    assert [version.name for version in used] == ["tiny-1", "calm"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [((None, None), (1536, 512)), ((1000, None), (1000, 1048)), ((None, 48), (2000, 48))],
+)
+def test_what_was_not_said_is_the_rest_of_a_slot(sqlite_house, asked, found) -> None:
+    assert most_tokens(model(sqlite_house), *asked) == found
+    assert most_tokens(None, None, 7) == (4096, 7)
 
 
 def test_a_model_is_removed_when_no_version_needs_it(house) -> None:

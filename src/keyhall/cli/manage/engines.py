@@ -1,5 +1,6 @@
 """`keyhall engines`: the servers that answer. Keys of upstreams stay in the environment."""
 
+import logging
 from dataclasses import asdict
 from typing import Any
 
@@ -9,13 +10,14 @@ from keyhall.cli.manage import show, words
 from keyhall.cli.manage.open import House, Where, act, options
 from keyhall.cli.options import fail
 from keyhall.flows.engines.run_engines import Engines
-from keyhall.flows.engines.try_engine import Trial, try_engine
+from keyhall.flows.engines.try_engine import SECONDS_MAX, Trial, try_engine
 from keyhall.flows.manage import engines as manage
 from keyhall.flows.manage.checks import Invalid, NotFound
 from keyhall.policy.catalogue import status_at
 from keyhall.ports.records import EngineRecord, ModelRecord
 
 EMBEDDED = "sandbox"
+LOADING_SECONDS = 600.0  # Large files on slow disks take minutes.
 
 
 @click.group()
@@ -147,27 +149,38 @@ def resume(name: str, as_json: bool, where: Where) -> None:
 def test(name: str, model: str | None, as_json: bool, where: Where) -> None:
     """Make one live call of a few tokens, with its timings. An upstream may charge it."""
 
-    async def work(house: House) -> Trial:
-        server = house.config.server
-        made = Engines(house.config, url=server.url or f"http://{server.host}:{server.port}")
-        try:
-            made.refresh(await house.store.list_engines(), await house.store.list_models())
-            engine = made.table.get(name)
-            if engine is None:
-                why = next((note for note in made.left_out if f" {name} " in note), "")
-                raise NotFound(f"No engine {name}. {why or '`keyhall engines list` shows them.'}")
-            wanted = model or await _a_model(house, name)
-            return await try_engine(house.store, engine, wanted, **house.by)
-        finally:
-            await made.close()
+    trial = act(where, lambda house: tried(house, name, model))
+    tell(trial, as_json=as_json)
 
-    trial = act(where, work)
+
+async def tried(house: House, name: str, model: str | None) -> Trial:
+    """One live call of an engine that is made for it. Of models only the one that is meant is
+    loaded; beside a running server, a second time."""
+    logging.getLogger("keyhall").addHandler(logging.NullHandler())  # The trial says it, in words.
+    server = house.config.server
+    models = [each for each in await house.store.list_models() if each.name == name]
+    made = Engines(house.config, url=server.url or f"http://{server.host}:{server.port}")
+    try:
+        made.refresh(await house.store.list_engines(), models)
+        engine = made.table.get(name)
+        if engine is None:
+            why = next((note for note in made.left_out if f" {name} " in note), "")
+            raise NotFound(f"No engine {name}. {why or '`keyhall engines list` shows them.'}")
+        wanted = model or (name if models else await _a_model(house, name))
+        seconds = LOADING_SECONDS if models else SECONDS_MAX
+        return await try_engine(house.store, engine, wanted, seconds=seconds, **house.by)
+    finally:
+        await made.close()
+
+
+def tell(trial: Trial, *, as_json: bool, connected: str = "Connect") -> None:
+    """How far it came, and status 1 if not to the end."""
     if as_json:
         show.as_json(asdict(trial) | {"is_well": trial.is_well})
     elif trial.connect_us is not None or trial.is_well:
         show.facts(
             (
-                ("Connect", _millis(trial.connect_us)),
+                (connected, _millis(trial.connect_us)),
                 ("First byte", _millis(trial.first_byte_us)),
                 ("Whole answer", _millis(trial.total_us)),
                 ("Said", trial.text),

@@ -9,6 +9,7 @@ from keyhall.cli.manage import show, words
 from keyhall.cli.manage.open import House, Where, act, options
 from keyhall.cli.manage.operate.compare import compare
 from keyhall.flows.manage import versions as manage
+from keyhall.flows.models.versions import most_tokens
 from keyhall.policy.catalogue import (
     SETTINGS,
     Catalogue,
@@ -196,9 +197,9 @@ def _sampling_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @versions.command()
 @click.argument("name")
 @click.option("--engine", required=True, help="`keyhall engines list` shows them.")
-@click.option("--engine-model", metavar="MODEL", required=True, help="What the engine calls it.")
-@click.option("--max-input", default=4096, show_default=True, help="Most tokens in.")
-@click.option("--max-output", default=4096, show_default=True, help="Most tokens out.")
+@click.option("--engine-model", metavar="MODEL", help="What the engine calls it.")
+@click.option("--max-input", type=int, help="Most tokens in.  [4096; what fits into a model]")
+@click.option("--max-output", type=int, help="Most tokens out.  [4096; what fits into a model]")
 @_sampling_options
 @click.option("--tokenizer", type=click.Choice(TOKENIZERS), default=TOKENIZERS[0],
               show_default=True, help="What counts its tokens.")  # fmt: skip
@@ -218,7 +219,7 @@ def _sampling_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def add(
     name: str,
     engine: str,
-    engine_model: str,
+    engine_model: str | None,
     as_json: bool,
     where: Where,
     **given: Any,
@@ -228,20 +229,28 @@ def add(
     Temperature, top p and the frequency and presence penalties are defaults for requests that do
     not say. The settings after them are no part of OpenAI's protocol and go with every request to
     the engine, which must know them.
+
+    A model in a file (`keyhall models`) counts its own tokens: say no tokenizer.
     """
     sampling = Sampling(**{name: given[name] for name in SETTINGS})
     price = _price((given["price_in"], given["price_out"]))
 
     async def work(house: House) -> Version:
+        model = next(
+            (each for each in await house.store.list_models() if each.name == engine), None
+        )
+        if model is None and not engine_model:
+            raise click.UsageError("Say what the engine calls the model: --engine-model MODEL.")
+        most_in, most_out = most_tokens(model, given["max_input"], given["max_output"])
         version = Version(
             number=0,
             name=name,
             engine=engine,
-            engine_model=engine_model,
+            engine_model=engine_model or engine,
             created_at_us=house.now_us,
             sampling=sampling,
-            max_input_tokens=given["max_input"],
-            max_output_tokens=given["max_output"],
+            max_input_tokens=most_in,
+            max_output_tokens=most_out,
             tokenizer=given["tokenizer"],
             count=given["count"],
             on_disconnect=given["on_disconnect"],

@@ -1,6 +1,7 @@
 """Try an engine: one live call with its timings, for the operator who wants to know now.
 
-A connection of its own shows how long connecting takes; then a completion of a few tokens goes the
+A connection of its own shows how long connecting takes, and a model in a file how long loading
+takes; then a completion of a few tokens goes the
 way that requests go. It is bounded, counts in nobody's limits and in no ledger, and an upstream
 may charge its few tokens.
 """
@@ -13,6 +14,7 @@ from typing import Literal
 
 import msgspec
 
+from keyhall.engines.local.engine import LocalEngine
 from keyhall.engines.upstream.address import AddressRefused
 from keyhall.engines.upstream.engine import UpstreamEngine
 from keyhall.errors import ApiError
@@ -33,13 +35,15 @@ PROMPT = "Say hello."
 SHOWN_CHARACTERS = 200
 _BODY = {"messages": [{"role": "user", "content": PROMPT}], "stream": True}
 
-Step = Literal["connecting", "waiting for the first byte", "reading the answer", "done"]
+Step = Literal[
+    "connecting", "loading the model", "waiting for the first byte", "reading the answer", "done"
+]
 
 
 @dataclass(slots=True)
 class Trial:
     """How far it came, and when. Times are microseconds from its start, None where it did not
-    come so far; an embedded engine has nothing to connect to."""
+    come so far; an embedded engine has nothing to connect to, a model in a file is loaded."""
 
     engine: str
     model: str
@@ -68,6 +72,10 @@ class Tried:
     total_us: int | None
 
 
+class NotLoaded(Exception):
+    """A model in a file that does not run; the message says why."""
+
+
 async def attempt(engine: Engine, model: str, seconds: float = SECONDS_MAX) -> Trial:
     """One call. Never raises for what the engine does."""
     if not model.strip() or len(model) > checks.NAME_CHARACTERS_MAX * 2:
@@ -80,6 +88,9 @@ async def attempt(engine: Engine, model: str, seconds: float = SECONDS_MAX) -> T
     except TimeoutError:
         trial.problem = f"It took longer than {seconds:g} s."
         trial.advice = "Look at the engine's own load, or at what lies between it and this server."
+    except NotLoaded as error:
+        trial.problem = f"It does not run: {error}."
+        trial.advice = f"`keyhall models show {engine.name} --verify` looks at its file."
     except AddressRefused as error:
         trial.problem = f"Its address may not be used: {error}."
         trial.advice = "Remove the engine and add it with another address."
@@ -108,6 +119,13 @@ async def _connect(engine: Engine, trial: Trial) -> None:
     if isinstance(engine, UpstreamEngine):
         began = asyncio.get_running_loop().time()
         await engine.pool.probe()
+        trial.connect_us = _us(began)
+    elif isinstance(engine, LocalEngine):
+        trial.step = "loading the model"
+        began = asyncio.get_running_loop().time()
+        while (trouble := await engine.check()) is not None:
+            if not engine.keeper.is_starting:
+                raise NotLoaded(trouble.rstrip("."))
         trial.connect_us = _us(began)
     trial.step = "waiting for the first byte"
 
@@ -141,10 +159,16 @@ def _read(chunks: list[Chunk], trial: Trial) -> None:
 
 
 async def try_engine(
-    store: SqlStore, engine: Engine, model: str, *, actor: Actor, now_us: int
+    store: SqlStore,
+    engine: Engine,
+    model: str,
+    *,
+    actor: Actor,
+    now_us: int,
+    seconds: float = SECONDS_MAX,
 ) -> Trial:
     """`attempt`, with its witness in the audit: it costs an upstream's tokens."""
-    trial = await attempt(engine, model)
+    trial = await attempt(engine, model, seconds)
     told = Tried(
         trial.model,
         trial.is_well,

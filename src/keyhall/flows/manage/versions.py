@@ -12,9 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyhall.flows.manage import checks
 from keyhall.flows.manage.checks import Invalid, NotFound
-from keyhall.policy.catalogue import SETTINGS, Price, Version, status_at
+from keyhall.flows.models.versions import called
+from keyhall.policy.catalogue import ENGINE_COUNTS, SETTINGS, Price, Version, status_at
 from keyhall.policy.keys import ALPHABET
-from keyhall.ports.records import Actor, Alias
+from keyhall.ports.records import Actor, Alias, ModelRecord
 from keyhall.stores import catalogue as rows
 from keyhall.stores import models as model_rows
 from keyhall.stores import notes
@@ -49,8 +50,9 @@ async def add(store: SqlStore, version: Version, *, actor: Actor, now_us: int) -
     """Store a new record; its number is given by the store."""
     _check(version)
     async with store.writing() as connection:
-        engines = {EMBEDDED} | {engine.name for engine in await rows.list_engines(connection)}
-        engines |= {model.name for model in await model_rows.list_models(connection)}
+        models = {model.name: model for model in await model_rows.list_models(connection)}
+        engines = {EMBEDDED, *models}
+        engines |= {engine.name for engine in await rows.list_engines(connection)}
         if version.engine not in engines:
             known = ", ".join(sorted(engines))
             raise Invalid(
@@ -58,7 +60,27 @@ async def add(store: SqlStore, version: Version, *, actor: Actor, now_us: int) -
                 "`keyhall engines add NAME --url URL` adds one."
             )
         await _free_name(connection, version.name)
+        if version.engine in models:
+            version = _of_model(version, models[version.engine])
         return await rows.enter_version(connection, version, actor, now_us)
+
+
+def _of_model(version: Version, model: ModelRecord) -> Version:
+    """As a model in a file can answer it: it counts its own prompts, whatever was said, and a
+    request has the tokens of one slot."""
+    wanted = version.max_input_tokens + version.max_output_tokens
+    if wanted > model.slot_context:
+        raise Invalid(
+            f"{version.max_input_tokens:,} tokens in and {version.max_output_tokens:,} out do not "
+            f"fit: a request to {model.name} has {model.slot_context:,} for both."
+        )
+    return replace(
+        version,
+        engine_model=called(model),
+        tokenizer=ENGINE_COUNTS,
+        count="exact",
+        fingerprint="",
+    )
 
 
 async def _free_name(connection: AsyncConnection, name: str) -> None:

@@ -30,6 +30,8 @@ SAYS: dict[str, str] = {
     "class.resume": "resumed a class of",
     "credit.add": "added credit to",
     "credit.take": "took credit back from",
+    "model.add": "added the model",
+    "model.remove": "removed the model",
     "engine.add": "added the engine",
     "engine.drain": "drained the engine",
     "engine.remove": "removed the engine",

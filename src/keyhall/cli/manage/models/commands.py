@@ -6,11 +6,12 @@ from typing import Unpack
 
 import click
 
-from keyhall.cli.manage import show
+from keyhall.cli.manage import engines, show
 from keyhall.cli.manage.models import adding, text
 from keyhall.cli.manage.models.pull import FOLDER, pull
 from keyhall.cli.manage.open import House, Where, act, options
 from keyhall.cli.progress import shown
+from keyhall.flows.engines.try_engine import Trial
 from keyhall.flows.models import files, manage
 from keyhall.flows.models.files import State
 from keyhall.flows.models.manage import Removed
@@ -125,6 +126,22 @@ def show_model(name: str, verify: bool, as_json: bool, where: Where) -> None:
 
 async def _hash(model: ModelRecord, progress: files.Progress) -> str:
     return files.hash_of(Path(model.path), progress)
+
+
+@models.command()
+@click.argument("name")
+@options
+def test(name: str, as_json: bool, where: Where) -> None:
+    """Load a model as the server does, and let it answer a few tokens, with timings.
+
+    Beside a running server this is a second copy of it in memory.
+    """
+
+    async def work(house: House) -> Trial:
+        await manage.find(house.store, name, house.now_us)
+        return await engines.tried(house, name, name)
+
+    engines.tell(act(where, work), as_json=as_json, connected="Load")
 
 
 @models.command()

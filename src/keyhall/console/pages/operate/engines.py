@@ -12,10 +12,11 @@ from keyhall.engines.upstream.engine import UpstreamEngine
 from keyhall.flows.engines.try_engine import SECONDS_MAX, Trial, try_engine
 from keyhall.flows.manage import engines as manage
 from keyhall.flows.manage.checks import NotFound, Refused
-from keyhall.policy.catalogue import Catalogue, status_at
+from keyhall.policy.catalogue import Catalogue, needing
 from keyhall.ports.engine import Engine
-from keyhall.ports.records import EngineRecord
+from keyhall.ports.records import EngineRecord, ModelRecord
 from keyhall.stores import catalogue as rows
+from keyhall.stores import models as model_rows
 from keyhall.stores.operate import traffic
 from keyhall.stores.operate.traffic import Failures
 
@@ -24,13 +25,16 @@ LATELY_US = 15 * 60_000_000
 TAKEN_UP_US = 5_000_000  # an engine that was added is used within a second or so
 
 
+Record = EngineRecord | ModelRecord
+
+
 @dataclass(frozen=True, slots=True)
 class Shown:
     """An engine as it is added, and as it does in this process."""
 
     name: str
-    kind: str  # embedded, added, environment
-    url: str
+    kind: str  # embedded, added, environment, model
+    url: str  # of a model, where its file is
     key_env: str | None
     has_key: bool
     drained_at_us: int | None
@@ -48,7 +52,9 @@ async def show(ask: Ask) -> Response:
 async def _page(ask: Ask, error: Refused | None = None, trial: Trial | None = None) -> Response:
     hall = ask.console.hall
     async with ask.store.reading() as connection:
-        records = {each.name: each for each in await rows.list_engines(connection)}
+        added: list[Record] = [*await rows.list_engines(connection)]
+        added += await model_rows.list_models(connection)
+        records = {each.name: each for each in added}
         catalogue = await rows.load(connection)
         names = [SANDBOX, *sorted({*records, *hall.engines} - {SANDBOX})]
         shown = [
@@ -69,29 +75,26 @@ async def _shown(
     ask: Ask,
     connection: AsyncConnection,
     name: str,
-    record: EngineRecord | None,
+    record: Record | None,
     catalogue: Catalogue,
 ) -> Shown:
     engine = ask.console.hall.engines.get(name)
-    mine = [
-        each
-        for each in catalogue.versions.values()
-        if each.engine == name and status_at(each, ask.now_us) != "retired"
-    ]
+    mine = needing(catalogue, name, ask.now_us)
     versions = tuple(each.name for each in mine)
     lately = await traffic.failures_of(connection, versions, ask.now_us - LATELY_US)
     environ = ask.console.config.environ
     state, says = _health(ask, name, engine, record)
-    url = record.url if record else ""
+    added = record if isinstance(record, EngineRecord) else None
+    url = added.url if added else record.path if isinstance(record, ModelRecord) else ""
     if not url and isinstance(engine, UpstreamEngine):
         url = str(engine.address)
     return Shown(
         name=name,
-        kind="embedded" if name == SANDBOX else "added" if record else "environment",
+        kind=_kind(name, record),
         url=url,
-        key_env=record.key_env if record else None,
-        has_key=bool(record and record.key_env and environ.get(record.key_env)),
-        drained_at_us=record.drained_at_us if record else None,
+        key_env=added.key_env if added else None,
+        has_key=bool(added and added.key_env and environ.get(added.key_env)),
+        drained_at_us=added.drained_at_us if added else None,
         state=state,
         says=says,
         versions=versions,
@@ -100,16 +103,20 @@ async def _shown(
     )
 
 
-def _health(
-    ask: Ask, name: str, engine: Engine | None, record: EngineRecord | None
-) -> tuple[str, str]:
+def _kind(name: str, record: Record | None) -> str:
+    if isinstance(record, ModelRecord):
+        return "model"
+    return "embedded" if name == SANDBOX else "added" if record else "environment"
+
+
+def _health(ask: Ask, name: str, engine: Engine | None, record: Record | None) -> tuple[str, str]:
     """What this process knows without asking the engine anything."""
     breakers = ask.console.hall.breakers
     if engine is None:
         if record is not None and ask.now_us - record.created_at_us < TAKEN_UP_US:
             return "warn", "Just added: the server takes it up in a moment. Load this page again."
         return "bad", "This server cannot use it: its start said why, and so does `keyhall doctor`."
-    if record is not None and record.drained_at_us is not None:
+    if isinstance(record, EngineRecord) and record.drained_at_us is not None:
         return "warn", "Drained: no new requests go to it; fallbacks answer where there are some."
     trouble = breakers.trouble(engine, ask.now_us)
     if trouble is not None:
