@@ -132,9 +132,7 @@ def test_a_model_is_removed_with_what_needs_it(keyhall, model_file) -> None:
     said = keyhall.refused("models", "remove", "tiny-test", "--use", "v1", "--delete-file")
     assert "was not pulled, so it is yours to delete" in said
     said = keyhall("models", "remove", "tiny-test", "--use", "v1")
-    assert (
-        "Retired tiny-test-1, v1-tiny-test-1, v1.1-tiny-test-1: callers are told to use v1." in said
-    )
+    assert "Retired tiny-test-1, v1-tiny-test-1, v1.1-tiny-test-1: callers are told" in said
     assert "That holds for tiny-test, v1.1 too" in said
     assert f"Its file stays: {model_file}" in said
     assert model_file.exists()
