@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 
 from keyhall.policy.catalogue import (
+    ENGINE_COUNTS,
     LATER,
     SETTINGS,
     Catalogue,
     Price,
     Sampling,
     Version,
+    needing,
     shutdown_date,
     status_at,
     unserved,
@@ -74,8 +76,9 @@ def test_every_setting_is_told_in_its_order() -> None:
 
 def test_every_tokenizer_that_some_version_names_is_known_beforehand() -> None:
     other = replace(VERSION, name="old-1", tokenizer="cl100k_base")
-    catalogue = Catalogue({VERSION.name: VERSION, other.name: other}, {})
-    assert catalogue.tokenizers() == {"o200k_base", "cl100k_base"}
+    counted = replace(VERSION, name="tiny-1", tokenizer=ENGINE_COUNTS)  # by the engine itself
+    versions = {each.name: each for each in (VERSION, other, counted)}
+    assert Catalogue(versions, {}).tokenizers() == {"o200k_base", "cl100k_base"}
 
 
 @pytest.mark.parametrize(
@@ -115,6 +118,9 @@ def test_versions_whose_engine_is_not_there_are_found_unless_they_are_retired() 
     assert unserved(catalogue, {"a"}, NOON_US - 1) == {"b": versions[1:]}
     assert unserved(catalogue, {"a"}, NOON_US) == {"b": [versions[1]]}
     assert unserved(catalogue, {"a", "b"}, NOON_US) == {}
+    assert needing(catalogue, "b", NOON_US - 1) == versions[1:]
+    assert needing(catalogue, "b", NOON_US) == [versions[1]]
+    assert needing(catalogue, "c", NOON_US) == []
 
 
 def test_the_day_of_the_shutdown_is_told_in_utc() -> None:

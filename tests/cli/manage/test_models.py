@@ -74,7 +74,7 @@ def test_what_was_added_is_listed_and_shown_with_how_its_file_does(keyhall, mode
     ]
     said = keyhall("models", "show", "tiny-test", "--verify")
     assert "State         ok" in said
-    assert "Prefix cache  each organization's own" in said
+    assert "Prefix cache  none: nothing is kept of prompts" in said
     assert "SHA-256 is still the one that was pinned" in said
     model_file.rename(model_file.with_suffix(".away"))
     assert "file missing" in keyhall("models", "list")

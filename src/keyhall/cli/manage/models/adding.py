@@ -42,8 +42,8 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--share-prefixes",
             is_flag=True,
-            help="One organization's cached prompts may serve another: faster; who measures times "
-            "can guess what was asked before.",
+            help="Keep what was computed of prompts, for all organizations: faster where prompts "
+            "begin alike; who measures times can guess what others asked.",
         ),
         click.option("--threads", type=int, help="Of the processor.  [as the machine has]"),
         click.option(

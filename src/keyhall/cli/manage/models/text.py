@@ -105,7 +105,9 @@ def json_of(model: ModelRecord, state: State, versions: list[Version]) -> dict[s
 
 
 def describe(model: ModelRecord, state: State, versions: list[Version]) -> None:
-    shared = "shared by organizations" if model.shares_prefixes else "each organization's own"
+    shared = (
+        "for all organizations" if model.shares_prefixes else "none: nothing is kept of prompts"
+    )
     show.facts(
         (
             ("Name", model.name),
