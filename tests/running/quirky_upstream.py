@@ -48,6 +48,7 @@ class Product:
     first: Json | None = field(default_factory=lambda: {"role": "assistant", "content": ""})
     thoughts: str = ""  # the field that it thinks in
     has_usage: bool = True  # and sends it
+    usage_of_one: bool = False  # it is that of one choice; streamed, one comes behind each
     chunk_usage: bool = False  # `usage: null` in every chunk
     says_done: bool = True
     many: bool = True  # it knows `n`
@@ -95,6 +96,7 @@ PRODUCTS = {
         first={"role": "assistant", "content": None},
         thoughts="reasoning_content",
         between=": ping\n\n",
+        usage_of_one=True,
         failures={
             "loading": Failure(
                 503,
@@ -406,10 +408,12 @@ class QuirkyUpstream(TinyUpstream):
         else:
             deltas += [{"content": piece} for piece in PIECES]
         events = [self._chunk(at, delta, None) for delta in deltas for at in range(count)]
-        events += [self._chunk(at, {}, finish) for at in range(count)]
-        if product.has_usage and request.get("stream_options", {}).get("include_usage"):
-            last = self._head("chat.completion.chunk") | {"choices": [], "usage": product.usage}
-            events.append(_event(last))
+        last = _event(self._head("chat.completion.chunk") | {"choices": [], "usage": product.usage})
+        tells = product.has_usage and request.get("stream_options", {}).get("include_usage")
+        for at in range(count):
+            events.append(self._chunk(at, {}, finish))
+            if tells and (product.usage_of_one or at == count - 1):
+                events.append(last)
         return [*events, _DONE] if product.says_done else events
 
     def _call_parts(self, names: list[str]) -> list[Json]:

@@ -127,6 +127,22 @@ def test_r12_usage_whose_two_counts_are_whole_is_taken_whatever_else_is_odd_abou
         assert whole({**USUAL_ANSWER, "usage": usage | more}).usage == expected
 
 
+def test_r12_usage_beside_timings_is_that_of_one_choice():
+    """llama.cpp's; of an answer with one choice it is that of all."""
+    timings = {"predicted_n": 1}
+    usual = USUAL_ANSWER["choices"][0]
+    for choice in (usual, {"message": {"content": "Hi"}}):
+        one = whole({**USUAL_ANSWER, "choices": [choice], "timings": timings})
+        two = whole({**USUAL_ANSWER, "choices": [choice, choice], "timings": timings})
+        assert one.usage
+        assert two.usage is None
+        assert b"timings" not in chat_write.encode_completion(one)
+    usage = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
+    assert chat_answer.is_of_one(chunk({"choices": [], "usage": usage, "timings": timings}))
+    assert not chat_answer.is_of_one(chunk({"choices": [], "usage": usage}))
+    assert not chat_answer.is_of_one(chunk({"choices": None, "usage": usage}))
+
+
 @pytest.mark.parametrize("choices", [None, []])
 def test_choices_may_be_missing(choices: Any):
     assert chunk({"choices": choices}).choices == []

@@ -80,10 +80,12 @@ class _Chunk(Chunk):
     """A usual chunk. `error` is known so that a chunk which has one is not taken for usual."""
 
     error: None | UnsetType = UNSET
+    timings: msgspec.Raw | UnsetType = UNSET  # llama.cpp's: see `is_of_one`
 
 
 class _Completion(Completion):
     error: None | UnsetType = UNSET
+    timings: msgspec.Raw | UnsetType = UNSET
 
 
 _decode_chunk = msgspec.json.Decoder(_Chunk).decode
@@ -122,7 +124,17 @@ def read_completion(body: bytes) -> Completion:
         return _read_odd_completion(body)
     if not completion.choices:
         raise BadAnswer("it has no choices")
+    if completion.timings is not UNSET:
+        completion.timings = UNSET
+        if len(completion.choices) > 1:
+            completion.usage = None  # It is that of the first alone.
     return completion
+
+
+def is_of_one(chunk: Chunk) -> bool:
+    """Whether the usage in a chunk is that of one choice, not of all: llama.cpp sends one behind
+    each choice. The timings beside it are of that choice too, and tell it."""
+    return isinstance(chunk, _Chunk) and chunk.timings is not UNSET
 
 
 # --- Answers of another form ----------------------------------------------------------------------
@@ -148,7 +160,8 @@ def _read_odd_completion(body: bytes) -> Completion:
     choices = [_choice(item, at) for at, item in enumerate(_choices(value))]
     if not choices:
         raise BadAnswer("it has no choices")
-    return Completion(choices=choices, usage=_usage(value.get("usage")))
+    is_of_first = len(choices) > 1 and "timings" in value
+    return Completion(choices=choices, usage=None if is_of_first else _usage(value.get("usage")))
 
 
 def _parse(data: bytes) -> dict[str, Any]:

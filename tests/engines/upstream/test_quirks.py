@@ -192,6 +192,25 @@ def test_several_choices_come_from_a_server_that_knows_them(house, product):
     asyncio.run(story())
 
 
+def test_r12_a_count_of_one_choice_never_passes_for_that_of_all(house):
+    """llama.cpp tells the tokens of single choices: streamed they are added up; whole, those of the
+    others are not told at all, and ours is said to be an estimate."""
+
+    async def story():
+        async with asked(house, "llama-server") as (_, client, server):
+            whole = await ask(client, n=2)
+            assert whole.usage.completion_tokens > USAGE["completion_tokens"]
+            assert not whole.model_extra
+            texts, _, _, usage = await read(client, n=2)
+            assert texts == {0: TEXT, 1: TEXT}
+            assert usage.prompt_tokens == USAGE["prompt_tokens"]
+            assert usage.completion_tokens == 2 * USAGE["completion_tokens"]
+            sources = [row["usage_source"] for row in await server.usage()]
+            assert sources == [UsageSource.ESTIMATED, UsageSource.ENGINE]
+
+    asyncio.run(story())
+
+
 def test_a_server_that_closes_kept_connections_without_a_word_costs_no_request(house):
     async def story():
         async with asked(house, "ray-serve") as (_, client, server):

@@ -36,6 +36,7 @@ class UpstreamAnswer(Call, kw_only=True):
     _decoder: sse.Decoder | None = None
     _finished: set[int] = msgspec.field(default_factory=set)  # choices that said why they ended
     _is_done: bool = False
+    _of_one: tuple[TokenUsage, ...] = ()  # of single choices, where a server tells it so
 
     @property
     def is_finished(self) -> bool:
@@ -85,7 +86,10 @@ class UpstreamAnswer(Call, kw_only=True):
         chunks: list[Chunk] = []
         for chunk in read:
             if chunk.usage:
-                self._saw_usage(chunk.usage)
+                if self.choices > 1 and chat_answer.is_of_one(chunk):
+                    self._saw_usage_of_one(chunk.usage)
+                else:
+                    self._saw_usage(chunk.usage)
                 chunk.usage = UNSET
             choices = chunk.choices
             if choices:
@@ -162,6 +166,14 @@ class UpstreamAnswer(Call, kw_only=True):
         """Of several, the last that can be true is kept; whether it is, the flow judges (R12)."""
         if self.usage is None or (usage.prompt_tokens >= 0 and usage.completion_tokens >= 0):
             self.usage = usage
+
+    def _saw_usage_of_one(self, usage: TokenUsage) -> None:
+        """The sum counts, once every choice has told its own: before, there is none."""
+        self._of_one += (usage,)
+        if len(self._of_one) == self.choices:
+            produced = sum(each.completion_tokens for each in self._of_one)
+            prompt = usage.prompt_tokens
+            self._saw_usage(TokenUsage(prompt, produced, prompt + produced))
 
     def _stop(self, failure: ApiError | None) -> None:
         """No more is read. After `[DONE]` the connection may be kept, after a failure never."""
