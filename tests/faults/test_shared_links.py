@@ -87,6 +87,13 @@ class Place:
         """The status for a key that was never given to anybody."""
         return self.status_of(mint("live", os.urandom(ENTROPY_BYTES)).text.reveal())
 
+    def knows(self, unseen: str) -> bool:
+        """Whether it tells keys that it has not seen apart again, rather than being away."""
+        found = (self.stranger(), self.status_of(unseen))
+        assert found[0] in (401, AWAY), found
+        assert found[1] in (200, AWAY), found
+        return found == (401, 200)
+
     def returns(self) -> None:
         def is_back() -> bool:
             if look(self.server, "/readyz")["degraded"]:
@@ -212,7 +219,8 @@ def test_i7_i8_whatever_a_network_does_known_keys_go_on_and_all_returns_by_itsel
         IS_ILL[link](place, toxic, unseen)
     place.returns()
     place.compare(crowd, after)
-    assert (place.stranger(), place.status_of(unseen)) == (401, 200)
+    # A look-up or Redis may still be late on a busy machine: then a 503 says so, and nothing else.
+    until(lambda: place.knows(unseen), "who comes for the first time is still told to come again")
     after = place.last_row()
     crowd = place.crowd()
     assert all(sent.reply and sent.reply.status == 200 for sent, _ in crowd), crowd
