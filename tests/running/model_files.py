@@ -36,7 +36,7 @@ Answer a call as <tool_call>
 CALL = "<tool_call>"  # is one token, the last before the special ones
 MERGED = ["he", "ll", "th", "\u0120t"]
 SPECIAL = ["<|im_start|>", "<|im_end|>", "<|endoftext|>"]
-LAYERS, WIDTH, HEADS, INNER = 2, 64, 4, 128
+LAYERS, WIDTH, HEADS = 2, 64, 4
 
 
 def _letters() -> list[str]:
@@ -57,9 +57,12 @@ def make_model(
     architecture: str = "llama",
     seed: int = 1,
     kind: str | None = None,
+    layers: int = LAYERS,
+    width: int = WIDTH,
     **metadata: Any,
 ) -> Path:
-    """Write a llama of 116,000 weights that llama.cpp loads and that says nonsense. `metadata` are
+    """Write a llama that llama.cpp loads and that says nonsense, of 116,000 weights unless it is to
+    be larger. `metadata` are
     further whole numbers or texts, by their keys with `__` for a dot."""
     writer = gguf.GGUFWriter(str(path), architecture)
     writer.add_name(name)
@@ -67,13 +70,13 @@ def make_model(
     if kind is not None:
         writer.add_type(kind)
     writer.add_context_length(context)
-    writer.add_embedding_length(WIDTH)
-    writer.add_block_count(LAYERS)
-    writer.add_feed_forward_length(INNER)
+    writer.add_embedding_length(width)
+    writer.add_block_count(layers)
+    writer.add_feed_forward_length(2 * width)
     writer.add_head_count(HEADS)
     writer.add_head_count_kv(HEADS)
     writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_rope_dimension_count(WIDTH // HEADS)
+    writer.add_rope_dimension_count(width // HEADS)
     writer.add_file_type(gguf.LlamaFileType.ALL_F32)
     for key, value in metadata.items():
         add = writer.add_string if isinstance(value, str) else writer.add_uint32
@@ -92,7 +95,7 @@ def make_model(
     writer.add_add_bos_token(False)
     if template is not None:
         writer.add_chat_template(template)
-    _weights(writer, len(tokens), seed)
+    _weights(writer, len(tokens), seed, layers, width)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -100,7 +103,7 @@ def make_model(
     return path
 
 
-def _weights(writer: gguf.GGUFWriter, vocabulary: int, seed: int) -> None:
+def _weights(writer: gguf.GGUFWriter, vocabulary: int, seed: int, layers: int, width: int) -> None:
     drawn = np.random.default_rng(seed)
 
     def add(name: str, *shape: int) -> None:
@@ -108,16 +111,16 @@ def _weights(writer: gguf.GGUFWriter, vocabulary: int, seed: int) -> None:
         writer.add_tensor(f"{name}.weight", values.astype(np.float32))
 
     def norm(name: str) -> None:
-        writer.add_tensor(f"{name}.weight", np.ones(WIDTH, np.float32))
+        writer.add_tensor(f"{name}.weight", np.ones(width, np.float32))
 
-    add("token_embd", vocabulary, WIDTH)
+    add("token_embd", vocabulary, width)
     norm("output_norm")
-    add("output", vocabulary, WIDTH)
-    for layer in range(LAYERS):
+    add("output", vocabulary, width)
+    for layer in range(layers):
         for name in ("attn_q", "attn_k", "attn_v", "attn_output"):
-            add(f"blk.{layer}.{name}", WIDTH, WIDTH)
-        add(f"blk.{layer}.ffn_gate", INNER, WIDTH)
-        add(f"blk.{layer}.ffn_up", INNER, WIDTH)
-        add(f"blk.{layer}.ffn_down", WIDTH, INNER)
+            add(f"blk.{layer}.{name}", width, width)
+        add(f"blk.{layer}.ffn_gate", 2 * width, width)
+        add(f"blk.{layer}.ffn_up", 2 * width, width)
+        add(f"blk.{layer}.ffn_down", width, 2 * width)
         norm(f"blk.{layer}.attn_norm")
         norm(f"blk.{layer}.ffn_norm")

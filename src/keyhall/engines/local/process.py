@@ -100,10 +100,11 @@ async def start(record: ModelRecord, log: Path, known: Mark | None) -> Process:
 
 
 def threads_of_machine() -> int:
-    """As many as there are processors for us."""
+    """One less than there are processors for us: that one is Keyhall's. Threads wait for each other
+    many times in each token, so that one that has no processor holds up all."""
     if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
+        return max(1, len(os.sched_getaffinity(0)) - 1)
+    return max(1, (os.cpu_count() or 1) - 1)
 
 
 async def _ready(process: asyncio.subprocess.Process, wanted: Wanted) -> Ready:
