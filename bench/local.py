@@ -111,7 +111,12 @@ def cpu_us(pid: int) -> float:
 
 async def run(folder: Path, rounds: int, seconds: float) -> dict:
     file = make_model(
-        folder / "model.gguf", template=TOOLS_TEMPLATE, context=8192, layers=8, width=320
+        folder / "model.gguf",
+        template=TOOLS_TEMPLATE,
+        context=8192,
+        layers=8,
+        width=320,
+        calls=True,
     )
     threads = processes.threads_of_machine()
     record = ModelRecord(
