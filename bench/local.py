@@ -31,7 +31,8 @@ from keyhall.ports.records import ModelRecord
 SLOTS = 4
 CLIENTS = (1, 4)
 TOKENS = 128
-ON = {"262": -100, "263": -100}  # It does not end by itself.
+# Only letters, so that each token is an event: of random bytes most wait for others.
+ON = {str(letter): 50 for letter in b"abcdefghijklmnopqrstuvwxyz"}
 PROMPT = "Tell me all about keys, tokens and limits, in any order that you like. " * 3
 DEMANDS = {"share": 0.90, "event_us": 40.0, "first_ms": 5.0}
 
