@@ -31,7 +31,8 @@ from keyhall.ports.records import ModelRecord
 SLOTS = 4
 CLIENTS = (1, 4)
 TOKENS = 128
-ON = {"262": -100, "263": -100}  # It does not end by itself.
+# Only letters, so that each token is an event: of random bytes most wait for others.
+ON = {str(letter): 50 for letter in b"abcdefghijklmnopqrstuvwxyz"}
 PROMPT = "Tell me all about keys, tokens and limits, in any order that you like. " * 3
 DEMANDS = {"share": 0.90, "event_us": 40.0, "first_ms": 5.0}
 
@@ -111,7 +112,12 @@ def cpu_us(pid: int) -> float:
 
 async def run(folder: Path, rounds: int, seconds: float) -> dict:
     file = make_model(
-        folder / "model.gguf", template=TOOLS_TEMPLATE, context=8192, layers=8, width=320
+        folder / "model.gguf",
+        template=TOOLS_TEMPLATE,
+        context=8192,
+        layers=8,
+        width=320,
+        calls=True,
     )
     threads = processes.threads_of_machine()
     record = ModelRecord(

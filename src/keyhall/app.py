@@ -145,8 +145,7 @@ async def _open(
     first = await first_run.prepare(store, peppers, clock.now_us(), os.urandom)
     seen = await store.last_change()  # Before anything is read that may change from here on.
     turn = Turn()
-    hop = os.urandom(HOP_BYTES).hex()
-    engines = Engines(config, url=url, own=own, hop=hop, turn=turn, worker=worker)
+    engines = engines_of(config, url, own, turn, worker)
     stack.push_async_callback(engines.close)
     engines.refresh(await store.list_engines(), await store.list_models())
     given, wanted = engines.of_environment, config.upstream_model
@@ -189,6 +188,13 @@ async def _open(
     house.lane_state.start()
     stack.callback(house.lane_state.stop)
     return house
+
+
+def engines_of(
+    config: Config, url: str, own: Sequence[Endpoint], turn: Turn, worker: int | None
+) -> Engines:
+    hop = os.urandom(HOP_BYTES).hex()
+    return Engines(config, url=url, own=own, hop=hop, turn=turn, worker=worker)
 
 
 def as_configured(config: Config, clock: AdjustableClock) -> dict[str, Any]:

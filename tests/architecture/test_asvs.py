@@ -100,6 +100,8 @@ CRYPTOGRAPHY = {"hmac", "hashlib", "ssl", "cryptography", "argon2", "pyotp"}
 RUNS = {"eval", "exec", "compile", "__import__"}
 RUNS_METHODS = {"from_string", "system", "popen", "md5", "sha1", "new"}
 RUNS_MODULES = {"pickle", "marshal", "shelve", "subprocess", "yaml", "xml", "lxml", "ctypes"}
+# How a process gives up what it may do, which Python has no words for.
+ALLOWED_MODULES = {"engines/local/confine.py": {"ctypes"}}
 ALLOWED = {("counters/redis/scripts.py", "hashlib.sha1")}  # how Redis names a script
 
 
@@ -132,7 +134,7 @@ def test_nothing_runs_what_came_from_elsewhere() -> None:
     """No code of strings, no shell, no pickles, no XML, no templates but those of files; and no
     hash that is broken."""
     for name, tree in modules():
-        assert not imported(tree) & RUNS_MODULES, name
+        assert not imported(tree) & RUNS_MODULES - ALLOWED_MODULES.get(name, set()), name
         for node in ast.walk(tree):
             if not isinstance(node, ast.Call):
                 continue

@@ -6,8 +6,8 @@ import heapq
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyhall.policy.backoff import MOST_SECONDS, restart_seconds
-from keyhall.policy.fair_queue import FairQueue
+from keyhall.policy.engines.backoff import MOST_SECONDS, restart_seconds
+from keyhall.policy.engines.fair_queue import FairQueue
 
 KEYS = st.sampled_from("abcd")
 ARRIVALS = st.lists(st.tuples(KEYS, st.integers(1, 4), st.integers(1, 5)), max_size=60)

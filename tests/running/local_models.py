@@ -44,7 +44,7 @@ def record_of(path: Path, **changes: Any) -> ModelRecord:
 
 
 def tiny_model(folder: Path) -> Path:
-    return make_model(folder / "tiny.gguf", template=TOOLS_TEMPLATE, context=8192)
+    return make_model(folder / "tiny.gguf", template=TOOLS_TEMPLATE, context=8192, calls=True)
 
 
 def request(content: str = "Say something.", **fields: Any) -> ChatRequest:

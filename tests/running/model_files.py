@@ -59,11 +59,12 @@ def make_model(
     kind: str | None = None,
     layers: int = LAYERS,
     width: int = WIDTH,
+    calls: bool = False,
     **metadata: Any,
 ) -> Path:
     """Write a llama that llama.cpp loads and that says nonsense, of 116,000 weights unless it is to
-    be larger. `metadata` are
-    further whole numbers or texts, by their keys with `__` for a dot."""
+    be larger; with `calls` there is a token for calls of tools. `metadata` are further whole
+    numbers or texts, by their keys with `__` for a dot."""
     writer = gguf.GGUFWriter(str(path), architecture)
     writer.add_name(name)
     writer.add_license("apache-2.0")
@@ -81,9 +82,10 @@ def make_model(
     for key, value in metadata.items():
         add = writer.add_string if isinstance(value, str) else writer.add_uint32
         add(key.replace("__", "."), value)
-    tokens = [*_letters(), *MERGED, CALL, *SPECIAL]
-    ordinary = [gguf.TokenType.NORMAL] * (len(tokens) - len(SPECIAL) - 1)
-    ordinary.append(gguf.TokenType.USER_DEFINED)
+    tokens = [*_letters(), *MERGED, *([CALL] if calls else []), *SPECIAL]
+    ordinary = [gguf.TokenType.NORMAL] * (len(tokens) - len(SPECIAL))
+    if calls:
+        ordinary[-1] = gguf.TokenType.USER_DEFINED
     writer.add_vocab_size(len(tokens))
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from keyhall.errors import ApiError
-from keyhall.policy.catalogue import Sampling
+from keyhall.policy.catalogue import LATER, Sampling
 from keyhall.wire import chat_local, chat_read
 
 TOOLS = [
@@ -36,6 +36,7 @@ def test_what_decides_an_answer_is_always_said() -> None:
         "top_p": 1.0,
         "top_k": 0,
         "min_p": 0.0,
+        "repeat_last_n": 64,
         "cache_prompt": False,
         "stream": True,
         "stream_options": {"include_usage": True},
@@ -57,6 +58,13 @@ def test_r8_a_request_goes_before_the_versions_sampling() -> None:
     assert [body[name] for name in names] == [0.5, 0.6, 0.7, 0.8]
     body = told(request(**dict.fromkeys(names, 0)), sampling)
     assert [body[name] for name in names] == [0, 0, 0, 0]
+
+
+def test_r8_what_a_version_has_against_repetition_goes_along() -> None:
+    later = {name: number for number, name in enumerate(LATER, 1)}
+    body = told(request(), Sampling(**later))
+    called = {"repetition_penalty": "repeat_penalty"}
+    assert {name: body[called.get(name, name)] for name in LATER} == later
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 a whole answer.
 
 Everything that decides an answer is said, so that nothing hangs on a default of the engine's: as in
-OpenAI's API, sampling is by temperature and `top_p` alone. Only messages with text and tool calls
-go on, in the forms that chat templates know.
+OpenAI's API, sampling is by temperature and `top_p` alone, unless the version says more. Only
+messages with text and tool calls go on, in the forms that chat templates know.
 """
 
 from typing import Any
@@ -27,6 +27,7 @@ from keyhall.wire.chat import (
 
 TEMPERATURE = 1.0
 TOP_P = 1.0
+LOOKED_BACK = 64  # tokens that penalties look at, the prompt's too
 SEEDS = 2**32 - 1  # The engine's seeds have 32 bits; the last of them means "draw one".
 
 _encode = msgspec.json.Encoder().encode
@@ -58,6 +59,12 @@ class _Body(_Prompt, kw_only=True):
     cache_prompt: bool
     top_k: int
     min_p: float
+    repeat_last_n: int
+    repeat_penalty: float | None = None
+    dry_multiplier: float | None = None
+    dry_base: float | None = None
+    dry_allowed_length: int | None = None
+    dry_penalty_last_n: int | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     frequency_penalty: float | None = None
@@ -82,6 +89,7 @@ def encode_call(
     leaves, and only there each choice is counted."""
     temperature, top_p = request.temperature, request.top_p
     frequency, presence = request.frequency_penalty, request.presence_penalty
+    back = sampling.repeat_last_n
     if temperature is None:
         temperature = sampling.temperature
     if top_p is None:
@@ -94,8 +102,14 @@ def encode_call(
             top_p=TOP_P if top_p is None else top_p,
             frequency_penalty=sampling.frequency_penalty if frequency is None else frequency,
             presence_penalty=sampling.presence_penalty if presence is None else presence,
-            top_k=0,
-            min_p=0,
+            top_k=sampling.top_k or 0,
+            min_p=sampling.min_p or 0,
+            repeat_last_n=LOOKED_BACK if back is None else back,
+            repeat_penalty=sampling.repetition_penalty,
+            dry_multiplier=sampling.dry_multiplier,
+            dry_base=sampling.dry_base,
+            dry_allowed_length=sampling.dry_allowed_length,
+            dry_penalty_last_n=sampling.dry_penalty_last_n,
             cache_prompt=caches_prompt,
             stream=True,
             stream_options=_INCLUDE_USAGE,

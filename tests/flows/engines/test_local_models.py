@@ -148,21 +148,17 @@ def test_i17_while_the_model_is_away_nothing_is_held_and_others_answer_instead(s
 
 def test_r5_a_client_that_leaves_while_it_waits_is_charged_nothing(story) -> None:
     async def work(hall):
-        lines, asked = [], []
-        bodies = [
-            chat("Long.", "tiny", stream=True, logit_bias=ON, max_tokens=500),
-            chat("Hi.", "tiny"),
-        ]
-        for body, of_the_gate in zip(bodies, ("running", "waiting"), strict=True):
-            lines.append(await hall.inside.line())
-            asked.append(asyncio.ensure_future(lines[-1].ask(hall.key, body)))
-            while not getattr(hall.engine.answers, of_the_gate):
-                await asyncio.sleep(0.001)
-        for line in reversed(lines):  # First the one that waits.
-            line.abort()
-            while hall.engine.answers.waiting:
-                await asyncio.sleep(0.001)
-        await asyncio.gather(*asked, return_exceptions=True)
+        running, waiting = await hall.inside.line(), await hall.inside.line()
+        long = chat("Long.", "tiny", stream=True, logit_bias=ON, max_tokens=500)
+        await (await running.send(hall.key, long)).until(1)
+        asked = asyncio.ensure_future(waiting.ask(hall.key, chat("Hi.", "tiny")))
+        while not hall.engine.answers.waiting:
+            await asyncio.sleep(0.001)
+        waiting.abort()
+        while hall.engine.answers.waiting:
+            await asyncio.sleep(0.001)
+        running.abort()
+        await asyncio.gather(asked, return_exceptions=True)
         await hall.inside.until_open(0)
         return await hall.inside.usage()
 

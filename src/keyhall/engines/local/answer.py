@@ -32,6 +32,8 @@ class LocalAnswer(UpstreamAnswer, kw_only=True):
         if failure is not None and not self.is_accepted and self.gate.again(self):
             return  # The process is gone, and never had it: it waits for the next.
         super().end(failure)
+        if failure is not None and self.is_accepted:
+            self.gate.doubt()
         self.gate.over(self)
 
     def leave(self) -> None:

@@ -5,6 +5,7 @@ many go as the model has slots, fairly by key; those that go are calls of the up
 the process's socket. `keeper.py` starts the process and starts it again.
 """
 
+import asyncio
 from pathlib import Path
 
 from keyhall.engines.local.answer import LocalAnswer
@@ -23,6 +24,7 @@ from keyhall.wire.chat import ChatRequest
 
 CHECK_SECONDS = 2.0  # A start that is on its way is given so long before it is told of.
 COUNTS_AT_ONCE = 4
+DOUBT_SECONDS = 0.2
 DOWN_SECONDS = 10.0  # What waits when a process ends is given so long for the next to be there.
 
 
@@ -46,8 +48,8 @@ class LocalEngine:
         self._deadlines = deadlines or Deadlines()
         self._outbox = outbox or Outbox()
         self._cleaner = faults.Cleaner("", "localhost")
-        self.answers: Gate[LocalAnswer] = Gate(record.slots, self._begin_answer)
-        self.counts: Gate[CountCall] = Gate(COUNTS_AT_ONCE, self._begin_count)
+        self.answers: Gate[LocalAnswer] = Gate(record.slots, self._begin_answer, self._doubt)
+        self.counts: Gate[CountCall] = Gate(COUNTS_AT_ONCE, self._begin_count, self._doubt)
         self.keeper = Keeper(record, log, self._opened, self._closed, self._tick, hang_seconds)
 
     def __repr__(self) -> str:
@@ -140,6 +142,15 @@ class LocalEngine:
         call.request = link.counting(call.body)
         link.counts.start(call)
 
+    def _doubt(self) -> None:
+        """A connection failed: if the process has ended, that is known by then."""
+        asyncio.get_running_loop().call_later(DOUBT_SECONDS, self._believe, self._link)
+
+    def _believe(self, link: Link | None) -> None:
+        if link is not None and link is self._link:
+            self.answers.open()
+            self.counts.open()
+
     def _opened(self, socket: str, token: str) -> Link:
         self._link = Link(socket, token, self.record.slots, self._deadlines, self._outbox)
         self.answers.open()
@@ -159,7 +170,6 @@ class LocalEngine:
         """Every few seconds, and after each end of the process: nobody waits for ever."""
         if self._link is not None:
             self.answers.turn_away(waited_too_long, WAIT_SECONDS_MAX)
-            self.answers.open()  # If it was closed since a connection failed: it lives.
         else:
             self.answers.turn_away(self._unready, 0 if self.keeper.is_refused else DOWN_SECONDS)
 

@@ -1,6 +1,6 @@
 """The gate before a model's slots: who goes, who waits, who is turned away.
 
-The rule is `policy/fair_queue`.
+The rule is `policy/engines/fair_queue`.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from typing import Generic, Protocol, TypeVar
 from keyhall import errors
 from keyhall.engines.upstream import faults
 from keyhall.errors import ApiError
-from keyhall.policy.fair_queue import FairQueue
+from keyhall.policy.engines.fair_queue import FairQueue
 
 WAITING_MAX = 1_024
 WAITING_OF_KEY_MAX = 128  # An eighth: it takes eight keys to fill a queue.
@@ -34,12 +34,14 @@ W = TypeVar("W", bound=Waits)
 
 
 class Gate(Generic[W]):
-    """`begin` is called with each that may go. Belongs to one event loop."""
+    """`begin` is called with each that may go, `doubted` when one came back in vain or failed: it
+    opens the gate again if the other side lives. Belongs to one event loop."""
 
     def __init__(
         self,
         slots: int,
         begin: Callable[[W], None],
+        doubted: Callable[[], None],
         *,
         most: int = WAITING_MAX,
         most_of_key: int = WAITING_OF_KEY_MAX,
@@ -47,6 +49,7 @@ class Gate(Generic[W]):
         self._queue: FairQueue[W] = FairQueue(slots, most=most, most_of_key=most_of_key)
         self._queue.is_open = False
         self._begin = begin
+        self._doubted = doubted
         self._running: dict[int, float] = {}  # since when, by identity
         self._mean_seconds = 1.0
         self.most_waited = 0.0
@@ -79,14 +82,20 @@ class Gate(Generic[W]):
         self._pump()
 
     def again(self, item: W) -> bool:
-        """It went in vain: nobody was there. It waits once more, before all others of its key, and
-        nobody goes until the gate is opened again. False if it had not gone."""
+        """It went in vain: nobody was there. It waits once more, before all others of its key.
+        False if it had not gone."""
         if self._running.pop(id(item), None) is None:
             return False
         self._queue.done(item.key, item.choices)
-        self._queue.is_open = False
+        self.doubt()
         self._queue.back(item.key, item, item.choices)
         return True
+
+    def doubt(self) -> None:
+        """A process that dies closes its connections first: whoever went now would be lost too."""
+        if self._queue.is_open:
+            self._queue.is_open = False
+            self._doubted()
 
     def open(self) -> None:
         """Let those go that there are slots for."""

@@ -1,8 +1,9 @@
 """Keeps a model's process alive: starts it, watches it, starts it again.
 
-The first restart is at once, each further one later (`policy/backoff`). A file that is not what was
-added, or that llama.cpp cannot load, is looked at again only when it has changed. A process that
-hangs is ended: it answers on a connection of its own only between two steps of the model.
+The first restart is at once, each further one later (`policy/engines/backoff`). A file that is not
+what was added, or that llama.cpp cannot load, is looked at again only when it has changed. A
+process that hangs is ended: it answers on a connection of its own only between two steps of the
+model.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from keyhall.engines.local.child import mark_of
 from keyhall.engines.local.link import Link
 from keyhall.engines.local.process import Mark, Process, StartFailed
 from keyhall.engines.upstream.call import Call
-from keyhall.policy.backoff import STEADY_SECONDS, restart_seconds
+from keyhall.policy.engines.backoff import STEADY_SECONDS, restart_seconds
 from keyhall.ports.records import ModelRecord
 
 # A step takes seconds on a slow machine, so that an answer may be late without anything being ill.
