@@ -27,7 +27,7 @@ def test_a_file_is_shown_added_and_told_how_to_be_called(keyhall, model_file) ->
         f"File          {model_file} (470 kB)",
         "Says          Tiny Test",
         "Architecture  llama",
-        "Parameters    116,032",
+        "Parameters    115,904",
         "Quantization  F32, 32.0 bits a weight",
         "Context       2,048 tokens trained",
         "Template      yes",

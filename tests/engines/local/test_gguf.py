@@ -64,7 +64,7 @@ def test_what_a_file_says_is_read_as_its_writer_meant_it(tiny) -> None:
     assert (found.version, found.architecture, found.name) == (3, "llama", "Tiny Test")
     assert (found.license, found.kind, found.parts) == ("apache-2.0", "model", 1)
     assert (found.context, found.template, found.tokenizer) == (2048, TEMPLATE, "gpt2")
-    assert found.vocabulary == 256 + len(MERGED) + 1 + len(SPECIAL)
+    assert found.vocabulary == 256 + len(MERGED) + len(SPECIAL)
     assert found.expected_size == len(tiny)
     assert (found.quantization, found.bits_per_weight) == ("F32", 32)
     # Two layers, four heads of 16 numbers for keys and values, two bytes each.
