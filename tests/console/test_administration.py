@@ -7,6 +7,7 @@ import json
 import pytest
 from console_data import done, elsewhere, facts, projects_of, used
 
+from keyhall.console.pages.organization.audit import PAGE
 from keyhall.flows.manage import organizations, quotas
 from keyhall.ports.records import Actor
 from keyhall.stores.tables import audit
@@ -368,10 +369,10 @@ def test_filters_and_pages_of_the_audit_stand_in_the_address(hall):
                 now_us=hall.now_us,
             )
         await browser.visit("/audit?who=root")
-        assert len(browser.page.select("table.acts > tbody > tr")) == 50
+        assert len(browser.page.select("table.acts > tbody > tr")) == PAGE
         older = browser.page.find("a", string="Older")["href"]
         await browser.visit(older)
-        assert len(browser.page.select("table.acts > tbody > tr")) == 5
+        assert len(browser.page.select("table.acts > tbody > tr")) == 55 - PAGE
         assert await browser.visit("/audit?who=nobody-like-that") == 200
         assert "No act is like that" in browser.text
         assert await browser.visit("/audit?since=soon") == 400
