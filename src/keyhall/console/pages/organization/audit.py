@@ -22,7 +22,7 @@ from keyhall.ports.records import AuditRow
 from keyhall.stores.operate import acts
 from keyhall.stores.operate.acts import Wanted
 
-PAGE = 30  # With more, a page of long acts would be larger than 100 kB.
+PAGE = 50
 EXPORTED_MAX = 20_000
 SOUGHT_MAX = 200  # characters
 DAY_US = 86_400_000_000
