@@ -1,0 +1,261 @@
+"""What the house model knows of tiers: their numbers, exactly, and that nothing else is built in."""
+
+from collections.abc import Iterable
+
+from training import facts
+from training.corpus.entries import Entry, read
+
+FREE, FIRST, LATER = facts.FREE, facts.FIRST, facts.LATER
+H = facts.FIRST_HOURS
+
+# How people call each tier, and the time in which a stage of it holds.
+FREE_NAMES = (
+    "[the|a|your|] [free trial|free-trial|free tier|trial|free trial tier|tier free-trial|"
+    "free plan|trial tier|free-trial tier|free account|trial key|free-trial key|free trial key|"
+    "key of the tier free-trial|free trial account]"
+)
+PAID_NAMES = (
+    "[pay-as-you-go|pay as you go|the tier pay-as-you-go|the pay-as-you-go tier|"
+    "a pay-as-you-go key|payg|the paid tier|a pay as you go account|pay-as-you-go accounts]"
+)
+EARLY = (
+    f"[in|during|within|for] [the|its|my] first [{H} hours|two days|2 days|{H}h]|at first|"
+    "at the beginning|at the start|in the beginning|initially|early on|when it is new|"
+    f"before the {H} hours are over|in the first stage|right after billing is activated|"
+    "to begin with|on the first day|on the second day"
+)
+LATE = (
+    f"after [the first|] [{H} hours|two days|2 days|{H}h]|after that time|later|later on|"
+    f"after the first {H} hours|once [the first|] {H} hours [have passed|are over|are gone]|"
+    "in the second stage|after the first stage|after a week|after a month|in the end|"
+    "when two days have passed|on the third day|after three days|permanently|for good|eventually"
+)
+ACTIVE_EARLY = (
+    "[a minute|five minutes|ten minutes|half an hour|an hour|one hour|two hours|3 hours|6 hours|"
+    "ten hours|12 hours|24 hours|a day|one day|30 hours|40 hours|47 hours] ago|yesterday|today|"
+    "this morning|just now|this afternoon|last night"
+)
+ACTIVE_LATE = (
+    "[three days|3 days|4 days|five days|a week|two weeks|10 days|a month|six weeks|a year|"
+    "49 hours|50 hours|60 hours|72 hours|100 hours|many days|half a year|two months] ago|"
+    "last week|last month|last year|long ago"
+)
+FOR_LATE = (
+    "[three days|3 days|five days|two weeks|10 days|a month|a year|60 hours|72 hours|many days|"
+    "several weeks|some months|a long time]"
+)
+BILLED = "[billing was activated|I activated billing|we activated billing|my billing was switched on|I switched billing on|billing began|my billing started|I turned billing on|we enabled billing]"  # noqa: E501
+
+REQUESTS = (
+    "[requests|calls|requests per minute|requests a minute|calls per minute|calls a minute|RPM|"
+    "requests each minute|requests in a minute|requests within a minute|API calls per minute]"
+)
+TOKENS = (
+    "[tokens|tokens per minute|tokens a minute|TPM|tokens each minute|tokens in a minute|"
+    "tokens in 60 seconds]"
+)
+R_LIMIT = (
+    "[RPM|request limit|rpm|limit on requests|limit of requests|rate limit|requests per minute|"
+    "number of requests per minute|RPM limit|limit on requests per minute|allowed requests]"
+)
+T_LIMIT = (
+    "[TPM|token limit|tpm|limit on tokens|limit of tokens|tokens per minute|TPM limit|"
+    "number of tokens per minute|limit on tokens per minute|allowed tokens]"
+)
+MAY = "[may|can|does|could|am I allowed to|might]"
+SEND = "[send|make|have|do|get|use|allow|give|start]"
+
+
+def _number(what: str, limit: str, who: str, when: str, short: str) -> str:
+    """Questions for one number of one tier, as lines."""
+    at = f"[{when}]" if when else ""
+    return f"""
+? how many {what} [may|can|does|could|is] {who} [send|make|have|do|get|use|allow|allowed|give|start|] {at}
+? how many {what} [may|can|do] I [send|make|have|do|get|use] [on|with|in|under] {who} {at}
+? {at} how many {what} [does|may|can] {who} [allow|have|send|use|get]
+? <what> the {limit} [of|for|on|in|with] {who} {at}
+? {limit} [of|for|on|in|] {who} {at}
+? {who} {at} {limit}
+? {who} {limit} {at}
+? [what|which] {limit} [does|has|is there for|holds for|applies to] {who} [have|get|] {at}
+? [how high|how large|how big] is the {limit} [of|for|on] {who} {at}
+? [is there|what is] a [limit|maximum] [on|for|of] {what} [with|on|for] {who} {at}
+? the most {what} {at} [on|with|for] {who}
+? [I am|I'm|we are] on {who}. how many {what} [do I have|may I send|can I use|are there|do we get] {at}
+? [I have|I got|they gave me|my students have] {who}. [what is|what's|and] the {limit} {at}
++ and {short}
++ {short}
++ and [the|its|my|what is the] {limit}
+"""  # noqa: E501
+
+
+def _stage(what: str, limit: str, ago: str, since: str) -> str:
+    """Questions that say for how long billing has been active."""
+    lines = f"""
+? {BILLED} [{ago}]. how many {what} [may|can|do] I [send|use|have|get|make] [now|]
+? {BILLED} [{ago}], [what is|what's|which is] my {limit} [now|]
+? [what is|what's|how high is] my {limit} [if|when] {BILLED} [{ago}]
+? [I'm|I am] on pay-as-you-go [and|,] {BILLED} [{ago}], [what's|what is] [my|the] {limit}
+? how many {what} [may|can] I [send|use|make] [when|if] {BILLED} [{ago}]"""
+    if since:
+        lines += f"""
+? [billing is|billing has been|my billing has been] active [for|since] {since}. how many {what} [may|can] I [send|use] [now|]
+? [billing is|billing has been|my billing has been] active for {since}. [what is|what's] my {limit} [now|]"""  # noqa: E501
+    return lines
+
+
+def _write() -> str:
+    payg, until, then = PAID_NAMES, f"In its first {H} hours", f"After its first {H} hours"
+    return f"""
+{_number(REQUESTS, R_LIMIT, FREE_NAMES, "", "[how many requests|requests|the requests|what about requests|calls]").strip()}
+= A free trial may send {FREE.requests} requests per minute.
+
+{_number(TOKENS, T_LIMIT, FREE_NAMES, "", "[how many tokens|tokens|the tokens|what about tokens]").strip()}
+= A free trial may use {FREE.tokens:,} tokens per minute.
+
+? [what|which] limits [does|has|are there for|hold for|apply to|come with] {FREE_NAMES} [have|get|]
+? [tell me|list|name|show me|explain|describe] [all|both|] the limits of {FREE_NAMES}
+? [tell me|what are] [both|the request and the token|the requests and tokens|RPM and TPM] [limits|] of {FREE_NAMES}
+? [limits|what may I do|what is allowed|how much may I use|RPM and TPM] [of|on|with] {FREE_NAMES}
+? {FREE_NAMES} [limits|numbers|RPM and TPM|in numbers]
+? what [can|may] [I|one] [use|send|do] [per minute|in a minute|] [on|with] {FREE_NAMES}
+? [what about|and|how about] {FREE_NAMES}
++ and {FREE_NAMES}
++ [what about|how about] {FREE_NAMES}
++ [what about|and for|how about] [a key on|keys of|] {FREE_NAMES}
+= A free trial may send {FREE.requests} requests and use {FREE.tokens:,} tokens per minute.
+
+? [without|if I leave out|if I don't give|if a request has no|if I name no] max_tokens [on|with] {FREE_NAMES}, how long [can|may|is|will] [an answer|the answer|the output] [be|get|]
+? [what is|how large is|what's] the [default|] output cap [by default|] [of|on|for|with] {FREE_NAMES}
+? [default|usual|standard] [output|output cap|output limit|answer length] [of|on|for|with] {FREE_NAMES}
+? how [long|many tokens long] is an answer [at most|] [on|with] {FREE_NAMES} [if I say nothing|without max_tokens|by default]
++ and [the|its] [default|] output cap
+= On the free trial an answer has at most {FREE.output:,} tokens if the request names no cap.
+
+{_number(REQUESTS, R_LIMIT, payg, EARLY, f"[in|during] the first {H} hours").strip()}{_stage(REQUESTS, R_LIMIT, ACTIVE_EARLY, "")}
+? how many {REQUESTS} [may|can] [a new|a fresh|a brand new] pay-as-you-go [account|key|organization] [send|make|have]
+? {R_LIMIT} [of|for] [a new|a fresh|a recent] {payg}
+= {until} pay-as-you-go allows {FIRST.requests} requests per minute.
+
+{_number(TOKENS, T_LIMIT, payg, EARLY, f"tokens in the first {H} hours").strip()}{_stage(TOKENS, T_LIMIT, ACTIVE_EARLY, "")}
+? how many {TOKENS} [may|can] [a new|a fresh|a brand new] pay-as-you-go [account|key|organization] [use|have]
+? {T_LIMIT} [of|for] [a new|a fresh|a recent] {payg}
+= {until} pay-as-you-go allows {FIRST.tokens:,} tokens per minute.
+
+{_number(REQUESTS, R_LIMIT, payg, LATE, f"[after that|later|after the first {H} hours|when they are over|once they have passed]").strip()}{_stage(REQUESTS, R_LIMIT, ACTIVE_LATE, FOR_LATE)}
+= {then} pay-as-you-go allows {LATER.requests:,} requests per minute.
+
+{_number(TOKENS, T_LIMIT, payg, LATE, f"[tokens|how many tokens] [after that|later|after the first {H} hours]").strip()}{_stage(TOKENS, T_LIMIT, ACTIVE_LATE, FOR_LATE)}
+= {then} pay-as-you-go allows {LATER.tokens:,} tokens per minute.
+
+? [what|which] limits [does|has|hold for|apply to|are there for] {payg} [have|get|] [{EARLY}]
+? what [can|may] [I|one|a key] [use|send|do] [per minute|] [on|with] {payg} [{EARLY}]
+? [limits|numbers|RPM and TPM] of {payg} [{EARLY}]
+? [limits|what may I do|what do I get] [when|if] {BILLED} [{ACTIVE_EARLY}]
++ and [in|during] the first [{H} hours|two days]
+= {until} pay-as-you-go allows {FIRST.requests} requests and {FIRST.tokens:,} tokens per minute.
+
+? [what|which] limits [does|has|hold for|apply to|are there for] {payg} [have|get|] [{LATE}]
+? what [can|may] [I|one|a key] [use|send|do] [per minute|a minute|] [on|with] {payg} [{LATE}|over time|in the long term|normally]
+? [limits|numbers|RPM and TPM] of {payg} [{LATE}]
+? [limits|what may I do|what do I get] [when|if] {BILLED} [{ACTIVE_LATE}]
++ and [what about|] pay-as-you-go [after that|later|after the first {H} hours|after {H} hours|in the long run]
++ and [after that|afterwards|later|then|when they are over]
+= {then} pay-as-you-go allows {LATER.requests:,} requests and {LATER.tokens:,} tokens per minute.
+
+? [what|which] limits [does|has|hold for|apply to] {payg} [have|]
+? [limits|tell me the limits|numbers|all numbers|RPM and TPM|rates] of {payg}
+? [what about|how about|and] {payg}
+? how many {REQUESTS} [does|may|can] {payg} [allow|have|send]
+? <what> the {R_LIMIT} of {payg}
++ and {payg}
++ [what about|how about|and for] {payg}
+= {until} pay-as-you-go allows {FIRST.requests} requests and {FIRST.tokens:,} tokens per minute, after that {LATER.requests:,} requests and {LATER.tokens:,} tokens.
+
+? [what is|how large is|what's|which is] the [default|] output cap [of|on|for|with] {payg} [by default|without max_tokens|if a request says nothing|]
+? [without|if I leave out|if I don't give] max_tokens [on|with] {payg}, how long [can|may] an answer [be|get]
+? [default|usual|standard] [output|output cap|answer length] [of|on|for] {payg}
++ and [the output cap|] of pay-as-you-go
+= On pay-as-you-go an answer has at most {FIRST.output:,} tokens if the request names no cap.
+
+? [what is|which is|what's] the [highest|largest|greatest|biggest|maximum] {R_LIMIT} [of all tiers|there is|of the built-in tiers|that a tier has|]
+? [which|what] tier [allows|has|gives] the most {REQUESTS}
+? the [highest|largest|most] {REQUESTS} [of any tier|in any tier|that are possible with a built-in tier]
+= Pay-as-you-go after its first {H} hours has the most: {LATER.requests:,} requests per minute.
+
+? [what is|which is] the [highest|largest|greatest] {T_LIMIT} [of all tiers|there is|of the built-in tiers]
+? [which|what] tier [allows|has|gives] the most {TOKENS}
+= Pay-as-you-go after its first {H} hours has the most: {LATER.tokens:,} tokens per minute.
+
+? [which|what] tier [has|gives|allows] the [lowest|smallest|least|fewest] [limits|requests|tokens]
+? [what is|which is] the [smallest|lowest] tier
+= The free trial has the lowest limits: {FREE.requests} requests and {FREE.tokens:,} tokens per minute.
+
+? <when> do the [limits|requests|tokens|numbers] of {payg} [rise|go up|change|get higher|increase|grow]
+? how long [does it take|is it|must I wait] until [the limits|my limits|the limits of pay-as-you-go] [rise|go up|increase|change|get higher]
+? <when> do [I|we] get [the higher limits|higher limits|the full limits|more] [on pay-as-you-go|]
+? [do|will] [my|the] [pay-as-you-go|] limits [rise|go up|grow|change] [by themselves|on their own|automatically|with time|]
+= The limits of pay-as-you-go rise by themselves {H} hours after billing is activated.
+
+? <when> do the {H} hours [begin|start|run from|count from] [on pay-as-you-go|]
+? [what|which event] [starts|begins] the {H} hours [of pay-as-you-go|]
+? [from|since] when [do|are] the [first|] {H} hours [count|counted|run]
+? why {H} hours
+= The {H} hours begin when billing is activated: `keyhall organizations activate-billing ID`.
+
+? [which|what|how many] tiers [are there|exist|do you have|are built in|come with Keyhall|can a key have|does Keyhall know|is there]
+? [name|list|tell me|show me] [the|all|all the] [built-in|] tiers
+? [what kinds of|what sorts of] [tiers|accounts|plans] are there
+? [the tiers|all tiers|tier names|list of tiers]
+= Two tiers are built in: free-trial and pay-as-you-go. The operator can add others.
+
+? <what> [a tier|tiers|the tier of a key]
+? what [does|is] [tier|a tier] [mean|for]
+? [what is|why is there] a tier [for a key|]
+= A tier is a named set of limits that a key belongs to, such as free-trial.
+
+? [which|what] tier [does|has|is given to|gets] [a key|a new key|my key|keys] [get|have|on|] [by default|without --tier|if I say nothing|if none is named|when it is made without one|]
+? [what is|which is] the default tier [of a key|of new keys|]
+? [on which|in which] tier [is|are] [a new key|new keys]
+= A key that is made without `--tier` is free-trial.
+
+? <can> [make|add|define|create|have] [tiers of my own|my own tiers|other tiers|new tiers|a tier for my students|custom tiers|another tier|a third tier]
+? <how> [make|add|define|create] [a tier|my own tier|another tier|a new tier|custom tiers]
+? [can|may] [the operator|I|we] [add|define|make] [tiers|more tiers|own tiers]
+= Yes, the operator can add tiers: a table `[tiers.NAME]` in the settings.
+
+? [do|does|have|has] [the built-in tiers|built-in tiers|a tier|the tiers|free-trial|pay-as-you-go] [have|] [a limit on requests in flight|an in-flight limit|limits on requests in flight|a limit of what is in flight]
+? [how many requests|what] [can be|may be|are allowed] in flight [at once|] [on|in|with] [the built-in tiers|free-trial|pay-as-you-go|the free trial]
+? [is there|what is] [a limit on|the limit of] [requests in flight|parallel requests|concurrent requests|open requests] [for the built-in tiers|on the free trial|on pay-as-you-go|in the tiers|]
+= No: the built-in tiers have no limit on what is in flight.
+
+? [what|how much] does [the free trial|a free trial|free-trial|pay-as-you-go|the paid tier|a tier|a plan|a key on pay-as-you-go] cost [per month|a month|me|per token|a year|]
+? [what is|what's|how high is] the [price|cost|fee] of [the free trial|a free trial|pay-as-you-go|a tier|a token|tokens|a request|a million tokens|an answer|v1|v1.1|an output token|an input token]
+? how [much|expensive] [is|are] [a token|a million tokens|tokens|a request|the free trial|pay-as-you-go|an API key|a key|ten thousand tokens|100 tokens|a call|an answer] [on pay-as-you-go|on the free trial|]
+? [price|prices|pricing|price list|cost] [per token|of tokens|of the tiers|of pay-as-you-go|please|]
+? [what|which] [price|prices] [do you have|does pay-as-you-go have|do tokens have|has v1]
+? [do I have to|must I] pay [for the free trial|for pay-as-you-go|for tokens|anything]
+? [is|are] [the free trial|a trial key|a key] [free|free of charge|without cost]
++ and [what does it cost|the price|how much is that|what's the price|what does that cost]
+= No tier has a price built in: the operator sets the prices of each version. Ask the operator of this server.
+= Prices are set by the operator, for each version. Ask the operator of this server; I know no numbers.
+
+? [what is|explain|tell me] the difference between [the free trial and pay-as-you-go|pay-as-you-go and the free trial|the tiers|free-trial and pay-as-you-go]
+? [compare|comparison of] [the tiers|free trial and pay-as-you-go]
+? why [should I|would I] [go|change|switch] from the free trial to pay-as-you-go
+= The free trial allows {FREE.requests} requests and {FREE.tokens:,} tokens per minute. Pay-as-you-go begins with {FIRST.requests} and {FIRST.tokens:,}, and after {H} hours allows {LATER.requests:,} and {LATER.tokens:,}.
+
+? <how> [activate|switch on|turn on|enable|start] billing [for an organization|]
+? <cmdto> activate billing
+= Run `keyhall organizations activate-billing ID`. The {H} hours of pay-as-you-go begin then.
+
+? [somebody|a user|a student|one of my users|a client|I] [on|with|has] [the free trial|a trial key] [sends|send] [21|22|30|50|100|40|200] requests in [a|one|the same] minute, [what happens|is that allowed|how many get through|how many are allowed]
+? [are|is] [21|30|50|100|25|40] requests [a minute|per minute|in a minute] [too many|allowed|possible|okay] on [the free trial|a free-trial key]
+? <can> send [30|50|100|25|21] requests per minute on [the free trial|a free trial]
+= A free trial may send {FREE.requests} requests per minute; what is above that gets 429.
+"""  # noqa: E501
+
+
+def entries() -> Iterable[Entry]:
+    for entry in read("tiers", _write()):
+        yield Entry(entry.topic, entry.asks, entry.answers, entry.also, weight=3.0)
