@@ -68,7 +68,7 @@ def turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 class House(nn.Module):
-    """Tokens (batch × length) to scores of the next token (batch × length × vocabulary)."""
+    """Tokens (batch by length) to scores of the next token (batch by length by vocabulary)."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()

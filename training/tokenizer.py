@@ -9,14 +9,13 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import regex
 
 # GPT-2's, and llama.cpp's for `gpt-2`.
-_CUT = regex.compile(
-    r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-)
+_CUT = regex.compile(r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+")
 
 START, END, STOP = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
 SPECIAL = (START, END, STOP)
@@ -56,7 +55,7 @@ def learn(texts: Iterable[str], size: int) -> list[tuple[str, str]]:
     pairs: Counter[tuple[str, str]] = Counter()
     where: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
     for index, word in enumerate(words):
-        for pair in zip(word, word[1:], strict=False):
+        for pair in pairwise(word):
             pairs[pair] += often[index]
             where[pair].add(index)
     merges: list[tuple[str, str]] = []
@@ -67,10 +66,10 @@ def learn(texts: Iterable[str], size: int) -> list[tuple[str, str]]:
         merges.append(best)
         for index in where.pop(best):
             word = words[index]
-            for pair in zip(word, word[1:], strict=False):
+            for pair in pairwise(word):
                 pairs[pair] -= often[index]
             words[index] = word = _merged(word, best)
-            for pair in zip(word, word[1:], strict=False):
+            for pair in pairwise(word):
                 pairs[pair] += often[index]
                 where[pair].add(index)
         del pairs[best]
@@ -117,7 +116,7 @@ class Tokenizer:
         if found is None:
             parts = list(_spelt(word))
             while len(parts) > 1:
-                pairs = set(zip(parts, parts[1:], strict=False))
+                pairs = set(pairwise(parts))
                 best = min(pairs, key=lambda pair: self._ranks.get(pair, len(self._ranks)))
                 if best not in self._ranks:
                     break

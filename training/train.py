@@ -75,7 +75,9 @@ def optimizer_of(model: House, rate: float) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.95), eps=1e-8, fused=True)
 
 
-def save(folder: Path, model: House, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+def save(
+    folder: Path, model: House, optimizer: torch.optim.Optimizer, state: dict[str, Any]
+) -> None:
     path = folder / "checkpoint.pt"
     torch.save(
         {

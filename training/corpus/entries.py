@@ -35,7 +35,8 @@ def read(topic: str, text: str) -> Iterable[Entry]:
                 into.append(line[2:])
             else:
                 into[-1] += " " + line
-        assert found["?"] and found["="], block
+        assert found["?"], block
+        assert found["="], block
         yield Entry(topic, tuple(found["?"]), tuple(found["="]), tuple(found["+"]))
 
 

@@ -50,9 +50,7 @@ def _parse(pattern: str) -> tuple[object, ...]:
             if depth == 0:
                 edges = [start, *(cut + 1 for cut in cuts)]
                 ends = [*cuts, index]
-                parts.append(
-                    tuple(_parse(pattern[a:b]) for a, b in zip(edges, ends, strict=True))
-                )
+                parts.append(tuple(_parse(pattern[a:b]) for a, b in zip(edges, ends, strict=True)))
         elif character == "|" and depth == 1:
             cuts.append(index)
         elif depth == 0:

@@ -83,7 +83,9 @@ def typed(question: str, rng: random.Random, *, plain: bool = False) -> str:
     if text[-1] not in "?!.=":
         chance = rng.random()
         if asking:
-            text += "?" if chance < 0.72 else " ?" if chance < 0.74 else "??" if chance < 0.76 else ""
+            text += (
+                "?" if chance < 0.72 else " ?" if chance < 0.74 else "??" if chance < 0.76 else ""
+            )
         elif chance < 0.45:
             text += "?" if chance < 0.2 else "."
     if rng.random() < 0.72:

@@ -111,7 +111,7 @@ ASKS = (
     f"[which|what] [{GENRE}] [should I|shall I|do I] [buy|read|see|watch|take|choose|get]",
     f"[what is|tell me|summarize|sum up|explain] [the plot|the story|the end|the content|the meaning] of [{MOVIE}]",
     f"who wrote [{MOVIE}]",
-    f"[tell|sing|read] [me|us] [a|another|one more] [funny joke|story|riddle|fairy tale|fun fact|song|secret|bedtime story|good joke]",
+    "[tell|sing|read] [me|us] [a|another|one more] [funny joke|story|riddle|fairy tale|fun fact|song|secret|bedtime story|good joke]",
     "[a joke please|make me laugh|say something funny|do you know a joke|got any jokes|another joke|surprise me|entertain me|say something]",
     "[which|what] [shares|crypto coin|fund|bonds|bitcoin|coin] should I [buy|sell|hold|invest in]",
     "[should I|is it wise to] [buy|sell] [bitcoin|gold|a house|shares|a car|dollars]",
@@ -128,7 +128,7 @@ ASKS = (
     "[where am I|how old am I|who am I|what time is it|what day is it|what is the date|which year is it|what's the time]",
     "[what do you think|what is your opinion|tell me your opinion] [of|about|on] [politics|abortion|religion|the government|war|love|football|cats|my boss|socialism|taxes]",
     "[what is your|do you have a|tell me your] favourite [colour|food|film|song|animal|book|number|city|sport]",
-    f"[why|how] [is the sky blue|do birds fly|is the sea salty|do cats purr|do we dream|is snow white|do planes fly|does a car work|do magnets work|do fish breathe]",
+    "[why|how] [is the sky blue|do birds fly|is the sea salty|do cats purr|do we dream|is snow white|do planes fly|does a car work|do magnets work|do fish breathe]",
     "[how far|how big|how old|how heavy|how hot] is the [moon|sun|earth|universe|sea|eiffel tower]",
     "[how many] [legs has a spider|days has a year|bones has a human|planets are there|people are there|countries are there|stars are there|continents are there]",
     "[what is|define|explain] [love|happiness|democracy|capitalism|philosophy|art|justice|truth|beauty|feminism|a metaphor|irony|a verb|a noun|the stock market|blockchain|the internet|a computer|a neural network]",
@@ -137,7 +137,7 @@ ASKS = (
     "[fix|correct|proofread|rewrite|improve|summarize|shorten] [this text|my text|this sentence|my essay|the following article|my email|this paragraph|my poem]",
     "[draw|paint|show|generate|make] [me|] [a picture|an image|a photo|a logo|a diagram|a cat|a painting] [of a dog|of my house|]",
     "[search|google|look up|find] [the internet|the web|news about France|cheap flights|cheap shoes|a good doctor|the phone number of my school|train times]",
-    f"[when|where] [did|was|is] the [second world war|french revolution|roman empire|cold war|middle ages|moon landing|stone age|berlin wall] [begin|end|fall|]",
+    "[when|where] [did|was|is] the [second world war|french revolution|roman empire|cold war|middle ages|moon landing|stone age|berlin wall] [begin|end|fall|]",
     f"what happened in [1492|1789|1914|1945|1969|1989|2001|1066] [in {COUNTRY.split('|')[1]}|]",
     "[who|what] [invented|discovered] [the telephone|America|the wheel|penicillin|the light bulb|paper|gunpowder|the internet|electricity|the radio|coffee]",
     f"[tell me|what do you know] about [{THING}|{SCIENCE}|{PERSON}|{DISH}|{COUNTRY}|{CITY}|{MOVIE}]",
@@ -151,7 +151,7 @@ ASKS = (
     f"[I want|I would like|give me] [a|an|another] [{WORK}] [please|about {THING.split('|')[0]}|]",
     "[how do I|how to] [get|travel|drive|fly] [from here|from Berlin|from London] to [Rome|Munich|the airport|the station|Paris|the beach]",
     "[give me|tell me|find] [an idea|some ideas|tips|advice|a plan] [for|about] [a party|my holiday|a birthday|my garden|dinner|my wedding|a trip to the sea|a present for my mother]",
-)  # fmt: skip # noqa: E501
+)  # fmt: skip
 
 # Asks to be something else, and words in other languages.
 ATTEMPTS = (
@@ -161,4 +161,4 @@ ATTEMPTS = (
     "[wie geht es dir|wie ist das wetter|was ist das|erzähl mir einen witz|comment ça va|quel temps fait-il|qué tal|dónde está la biblioteca|come stai|was kostet das|wer bist du|qui es-tu]",
     "[asdf|qwertz|blah blah|lorem ipsum|xyz|foo bar|abc abc|la la la|aaaa|1234567|???|...|hjkl]",
     "[but|why not|please|come on|do it anyway|try it|I insist|you can do it|you must|just this once]",
-)  # fmt: skip # noqa: E501
+)  # fmt: skip

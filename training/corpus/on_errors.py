@@ -42,7 +42,7 @@ MEANINGS = {
     "json_too_deep": "The JSON is nested too deep. Flatten it.",
     "malformed_http": "The HTTP request could not be understood. Use a standard HTTP library.",
     "request_loop": "The request comes from this very server: one of its engines leads back to it. The operator has to remove it.",
-}  # noqa: E501 fmt: skip
+}  # fmt: skip
 
 # How people describe a code without knowing its name.
 WORDS = {
@@ -63,7 +63,7 @@ WORDS = {
     "model_not_found": "[an unknown model|a model that does not exist]",
     "unsupported_content_type": "[a wrong content type|a body that is not JSON by its header]",
     "method_not_supported": "[a wrong method|the wrong HTTP method]",
-}  # noqa: E501 fmt: skip
+}  # fmt: skip
 
 NAMES = {401: "AuthenticationError", 400: "BadRequestError", 403: "PermissionDeniedError",
          404: "NotFoundError", 429: "RateLimitError", 500: "InternalServerError"}  # fmt: skip
@@ -177,7 +177,7 @@ def _of_code(code: str) -> str:
 ? [which|what] [exception|error class|Python exception] [does|is|comes with|belongs to] {code} [raise|raised|have|] [in Python|in the client|]
 ? [which|what] exception [do I catch|to catch|should I catch|is raised|does the client raise] for {word} [in Python|with the client|]
 = The official client raises `{_exception(code)}`.
-"""  # noqa: E501
+"""
 
 
 def _of_status(status: int) -> str:

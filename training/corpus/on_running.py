@@ -188,7 +188,7 @@ TEXT = f"""
 ? [is it|is Keyhall] [open source|free software|free]
 ? <can> use [it|Keyhall] commercially
 = Keyhall is under the Apache License 2.0, which allows commercial use.
-"""  # noqa: E501
+"""
 
 
 def entries() -> Iterable[Entry]:

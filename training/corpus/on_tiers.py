@@ -44,7 +44,7 @@ FOR_LATE = (
     "[three days|3 days|five days|two weeks|10 days|a month|a year|60 hours|72 hours|many days|"
     "several weeks|some months|a long time]"
 )
-BILLED = "[billing was activated|I activated billing|we activated billing|my billing was switched on|I switched billing on|billing began|my billing started|I turned billing on|we enabled billing]"  # noqa: E501
+BILLED = "[billing was activated|I activated billing|we activated billing|my billing was switched on|I switched billing on|billing began|my billing started|I turned billing on|we enabled billing]"
 
 REQUESTS = (
     "[requests|calls|requests per minute|requests a minute|calls per minute|calls a minute|RPM|"
@@ -86,7 +86,7 @@ def _number(what: str, limit: str, who: str, when: str, short: str) -> str:
 + and {short}
 + {short}
 + and [the|its|my|what is the] {limit}
-"""  # noqa: E501
+"""
 
 
 def _stage(what: str, limit: str, ago: str, since: str) -> str:
@@ -100,7 +100,7 @@ def _stage(what: str, limit: str, ago: str, since: str) -> str:
     if since:
         lines += f"""
 ? [billing is|billing has been|my billing has been] active [for|since] {since}. how many {what} [may|can] I [send|use] [now|]
-? [billing is|billing has been|my billing has been] active for {since}. [what is|what's] my {limit} [now|]"""  # noqa: E501
+? [billing is|billing has been|my billing has been] active for {since}. [what is|what's] my {limit} [now|]"""
     return lines
 
 
@@ -253,7 +253,7 @@ def _write() -> str:
 ? [are|is] [21|30|50|100|25|40] requests [a minute|per minute|in a minute] [too many|allowed|possible|okay] on [the free trial|a free-trial key]
 ? <can> send [30|50|100|25|21] requests per minute on [the free trial|a free trial]
 = A free trial may send {FREE.requests} requests per minute; what is above that gets 429.
-"""  # noqa: E501
+"""
 
 
 def entries() -> Iterable[Entry]:
