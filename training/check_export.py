@@ -8,7 +8,7 @@ from training.model import House
 from training.server import Served
 from training.tokenizer import Tokenizer
 
-SAMPLES = 40
+SAMPLES = 25
 STRANGE = (
     "Grüße, 世界! 40,000  tokens\n\n\tand 'it's' <|im_end|>",
     "½ ² ٣ x_y-z 12345",

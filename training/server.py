@@ -20,10 +20,11 @@ class Served:
         parameters.use_jinja = True
         parameters.ui = False
         parameters.warmup = False
+        parameters.verbosity = 0
         parameters.port = 0  # the system chooses a free one
         self._server = xllamacpp.Server(parameters)
         host, _, port = self._server.listening_address.removeprefix("http://").rpartition(":")
-        self._connection = http.client.HTTPConnection(host, int(port), timeout=120)
+        self._address = (host, int(port))
 
     def __enter__(self) -> "Served":
         return self
@@ -34,14 +35,17 @@ class Served:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._connection.close()
         del self._server
 
     def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        content = json.dumps(body)
-        self._connection.request("POST", path, content, {"Content-Type": "application/json"})
-        answer = self._connection.getresponse()
-        found: dict[str, Any] = json.loads(answer.read())
+        connection = http.client.HTTPConnection(*self._address, timeout=120)
+        try:
+            headers = {"Content-Type": "application/json"}
+            connection.request("POST", path, json.dumps(body), headers)
+            answer = connection.getresponse()
+            found: dict[str, Any] = json.loads(answer.read())
+        finally:
+            connection.close()
         if answer.status != 200:
             raise RuntimeError(f"{path}: {answer.status} {found}")
         return found
