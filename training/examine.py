@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from training import dev
 from training.exam import QUESTIONS, TOPICS, Grade, Question, grade
 
 RESULTS = Path(__file__).parent / "results"
@@ -40,9 +41,9 @@ def messages(question: Question) -> list[dict[str, str]]:
     ]
 
 
-def sit(ask: Ask, parameters: dict[str, Any]) -> list[Sat]:
+def sit(ask: Ask, questions: tuple[Question, ...], parameters: dict[str, Any]) -> list[Sat]:
     found = []
-    for question in QUESTIONS:
+    for question in questions:
         answer, finished = ask(messages(question), parameters)
         found.append(Sat(question, answer, finished, grade(question, answer, finished=finished)))
     return found
@@ -73,7 +74,8 @@ def summary(sat: list[Sat]) -> dict[str, Any]:
     topics = {}
     for topic in TOPICS:
         of = [each for each in sat if each.question.topic == topic]
-        topics[topic] = {"asked": len(of), "right": sum(each.grade.right for each in of)}
+        if of:
+            topics[topic] = {"asked": len(of), "right": sum(each.grade.right for each in of)}
     return {
         "asked": len(sat),
         "right": sum(each.grade.right for each in sat),
@@ -107,6 +109,7 @@ def main() -> None:
     parser.add_argument("--temperature", type=float, default=0.0)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--write", help="name of the file in training/results/")
+    parser.add_argument("--dev", action="store_true", help="ask the questions of dev.py instead")
     parser.add_argument("--answers", action="store_true", help="print each answer that is wrong")
     arguments = parser.parse_args()
     results = hold(arguments)
@@ -122,10 +125,11 @@ def main() -> None:
 def hold(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """One summary per seed."""
     results = []
+    questions = dev.QUESTIONS if arguments.dev else QUESTIONS
 
     def sittings(ask: Ask) -> None:
         for seed in range(1, arguments.seeds + 1):
-            sat = sit(ask, {"temperature": arguments.temperature, "seed": seed})
+            sat = sit(ask, questions, {"temperature": arguments.temperature, "seed": seed})
             results.append(summary(sat))
             if arguments.answers:
                 for each in (each for each in sat if not each.grade.right):

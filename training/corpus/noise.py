@@ -62,6 +62,53 @@ def typo(word: str, rng: random.Random) -> str:
     return word[:at] + rng.choice(_NEAR.get(word[at].lower(), "e")) + word[at + 1 :]
 
 
+# Words that people leave out who type as into a search box.
+_SMALL = frozenset(
+    [
+        "a",
+        "an",
+        "the",
+        "is",
+        "are",
+        "do",
+        "does",
+        "did",
+        "i",
+        "can",
+        "could",
+        "may",
+        "my",
+        "me",
+        "it",
+        "its",
+        "of",
+        "to",
+        "for",
+        "in",
+        "on",
+        "at",
+        "with",
+        "by",
+        "be",
+        "will",
+        "would",
+        "should",
+        "you",
+        "your",
+        "please",
+        "there",
+        "that",
+        "this",
+    ]
+)
+
+
+def _terse(text: str, rng: random.Random) -> str:
+    words = text.split(" ")
+    kept = [word for word in words if word.lower() not in _SMALL or rng.random() < 0.3]
+    return " ".join(kept) if len(kept) >= 2 else text
+
+
 def _alike(text: str, rng: random.Random) -> str:
     words = text.split(" ")
     for index, word in enumerate(words):
@@ -76,6 +123,8 @@ def typed(question: str, rng: random.Random, *, plain: bool = False) -> str:
     asking = text.split(" ")[0].lower() in _ASKING
     if not plain:
         text = _alike(text, rng)
+        if rng.random() < 0.07:
+            text = _terse(text, rng)
         if rng.random() < 0.12:
             text = rng.choice(_OPENERS) + (text[0].lower() + text[1:])
         if rng.random() < 0.06:

@@ -84,32 +84,45 @@ TEXT = """
 ? [what is|what's|describe|show me] [in|the form of|the shape of|the format of|inside] [an error|errors|an error object|the error body|error answers]
 ? what does an error [look like|contain|consist of]
 ? [how are|how do] errors [sent|look|formatted]
+? what does [the|an] error [JSON|body|object|message|response|answer] [look like|contain|have|hold]
+? [error|errors] [JSON|object|format|structure|body|shape|fields]
+? [fields|keys|parts|members] [of|in] [an error|an error object|the error JSON|errors]
 = An error is an object with `message`, `type`, `param` and `code`, in OpenAI's own shape.
 
 ? [I send|there is|what if I send|what about a request with] no key, [which status|what status|what] [do I get|comes]
 ? [which|what] status [comes|do I get] [without a key|when the key is missing|if I forget the key|when I send no Authorization header]
 ? [status|error] [for|of] [a missing key|a request without a key|no key]
 ? I forgot the Authorization header [, what comes|]
+? [call|calls|request|requests] without [a key|an API key|Authorization|authentication|any key] [, which status|, what happens|status|]
+? [no|missing|forgotten] [API key|key|Authorization header|credentials] [, which status|status|, what comes|]
 = You get 401: set `OPENAI_API_KEY`, or send `Authorization: Bearer` and the key.
 
 ? [which|what] status [comes|do I get|is it] [when|if|for] [my JSON is broken|the JSON is wrong|the body is not JSON|the body cannot be parsed|invalid JSON|malformed JSON]
 ? [broken|invalid|malformed] JSON [status|error|in the body|]
 ? [I sent|my program sends] [broken|bad|invalid] JSON [, what happens|]
+? [wrong|bad|ill-formed|unparsable|truncated] JSON [, which status|status|, what comes|, which code|]
+? [the body|my body|my request] is [no|not|broken] JSON [, what status|, what happens|]
 = You get 400: the body could not be parsed. Send one JSON object as UTF-8.
 
 ? [are|do] [tokens|I] [charged|pay|billed] [when|if] [an engine fails|the engine fails|the upstream fails|the model fails|it fails] [before it says anything|before the first token|at once|]
 ? [does|will] [a failed engine|a 502|a 504|an engine failure] cost [tokens|me something|money|]
 ? what [does|is] [a failed request|a failure of the engine] [cost|charged]
+? [the engine|the model|the upstream] [crashed|failed|died|broke] [before|without] [answering|an answer|the first byte|a word] [, do I pay|, is it charged|, what does it cost|]
+? [who pays|do I pay|is anything charged|cost] [for|of|when there is|at] [a failed engine|an engine failure|engine errors|a 502]
 = No: if the engine fails before its first byte, the tokens are given back and nothing is charged.
 
 ? [I get|there is|what about|my program gets] [a 500|status 500|an internal error|an internal server error] [, what now|. What should I do|, what do I do|]
 ? what [should|can] I [tell|send|give|say to] the operator [about|after|when I get] a 500
 ? what [helps|do you need] [to find|to look into] [a fault|an error 500]
+? [internal server error|status 500|500 error|server error 500|error 500] [, what now|, what do I do|, help|]
+? [report|tell|send] [a bug|a fault|a 500|an internal error] [to the operator|, what do I send|, how|, to whom]
 = Retry; if it stays, give the request id (`x-request-id`) to the operator.
 
 ? <where> [read|find|see|look up] [about errors|all errors|the list of errors|error codes|what an error means|about an error]
 ? [is there|where is] [a list|a table|documentation] of [errors|error codes|all errors]
 ? [list|table|documentation] of [errors|all error codes]
+? [explanation|explanations|meaning|reference|overview|catalogue] of [all|the|every] [errors|error codes|codes|refusals]
+? [what do|where is told what] [error codes|the codes|errors] mean
 = On the page Errors of the documentation (`/docs/errors`): every refusal, what it means and what to do.
 
 ? [should|may|can|does it help if|must] I [retry|try again] [after|on|with] [insufficient_quota|a used-up quota|quota errors|an exhausted quota]
@@ -119,6 +132,8 @@ TEXT = """
 ? [should|may|can|does it help if] I [retry|try again] [after|on] [a 429|rate_limit_exceeded|a 503|server_is_overloaded|a 502]
 ? [which|what] errors [may|should|can] I retry
 ? [when|is it] [worth it|useful] to retry [an error|]
+? [retry|retrying|try again] [after|on|with] [429|503|502|an error|errors] [, good idea|, allowed|, when|]
+? [is it|would it be] [okay|right|good|wise] to [retry|try again|repeat the request] [after a 429|after a 503|after an error]
 = Yes, wait as long as `retry-after` or `retry-after-ms` says, then try again. With `x-should-retry: false` do not.
 
 ? [which|what] [header|field] has the request id

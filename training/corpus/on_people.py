@@ -11,6 +11,9 @@ TEXT = f"""
 ? <what> [the set-up link|the setup link]
 ? [first account|first user|first login]
 ? <how> [sign in|log in] for the first time
+? [who|how] [becomes|do I become|does one become] [the operator|the first user|the admin|operator]
+? [there is|I have] no account yet [, how do I make one|, what now|]
+? [create|make|open|register] the [first|very first|initial] [account|user|operator]
 = The first start prints a set-up link: whoever opens it first makes the first account, the operator's. `keyhall accounts set-up-link` prints a new one.
 
 ? <who> [may|can] [sign up|make an account|register|get an account] [by default|]
@@ -18,6 +21,9 @@ TEXT = f"""
 ? <how> [sign up|register|make an account|get an account]
 ? [sign-up|registration] [default|rules|settings]
 ? what does sign_up [auto|mean]
+? [can|may|could] [others|strangers|people|anyone|my friends|students] [just|] [register|sign up|make an account] [themselves|on my server|]
+? [open|closed|free|public] [sign-up|registration]
+? [invitation|invitations|an invitation] [needed|required|only|] [to sign up|]
 = By default everybody where only this machine can ask, else those who were invited. The setting `[console] sign_up` decides.
 
 ? how long [must|should|has] [a password|my password|passwords|the password] [be|to be] [at least|]
@@ -25,12 +31,18 @@ TEXT = f"""
 ? [rules|requirements] for [passwords|a password]
 ? <many> characters [needs|must have|has] a password [at least|have|]
 ? [which|what] passwords are [allowed|refused|too short]
+? [my|the|is my] password [too short|is too short|was refused|is refused|not accepted] [, why|]
+? [short|long|good|valid|secure] password
+? [password|passwords] [length|rules|rule|minimum|requirements|]
 = A password has at least {facts.PASSWORD_MIN} characters and at most {facts.PASSWORD_MAX}. Four words will do.
 
 ? [which|what] roles [are there|exist|has an organization|can a member have|do you have|can somebody have|does Keyhall know]
 ? [name|list|explain] [the|all|] roles
 ? [roles|list of roles] [in an organization|of members|]
 ? <what> [a role|roles|the roles in an organization]
+? [roles|role|the roles] [?|list|names|in Keyhall|]
+? [kinds|sorts|types] of [members|people|users|roles] [in an organization|]
+? [which|what] [rights|roles|permissions] [can|do] [members|people|users] [have|get]
 = Owner, admin, member, reviewer, billing and reader. Operators run the whole server.
 
 ? what [may|can] [an owner|owners|an admin|admins] do
@@ -72,6 +84,8 @@ TEXT = f"""
 ? <what> [the console|the web console|the web interface]
 ? [is there|where is] [a web interface|a page|a GUI|a dashboard|the console|a user interface]
 ? what can I do [in|on] the console
+? [GUI|UI|web page|web pages|website|interface] [for people|of Keyhall|]
+? [click|clicking|buttons|mouse] instead of [commands|the command line|typing]
 = The console is the pages for people, at the same address as the API: keys, usage, limits, the playground, documentation and more.
 
 ? <what> [the playground|a playground]
@@ -81,6 +95,8 @@ TEXT = f"""
 ? <where> [is|find] [the documentation|documentation|the docs|more]
 ? [documentation|docs|manual|help]
 ? <where> [read|learn] [more|about Keyhall]
+? [where|how] [do I|can I] [learn|read|find] [more|everything|out more|details]
+? [guide|guides|tutorial|reference|handbook]
 = The documentation is at `/docs` of this server.
 
 ? <what> [a project|projects|an organization|organizations]

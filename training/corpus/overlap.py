@@ -39,6 +39,8 @@ class Apart:
 
 
 def from_exam() -> Apart:
+    """Apart from the exam, and from the questions to develop with."""
+    from training import dev
     from training.exam import QUESTIONS
 
-    return Apart(question.asked for question in QUESTIONS)
+    return Apart(question.asked for question in (*QUESTIONS, *dev.QUESTIONS))
