@@ -75,7 +75,42 @@ MOVIE = (
 )
 NUMBER = "12|7|34|56|81|99|123|15|23|42|64|250|1,000|18|27|5|13|360|48|77|3|11|19|512|29"
 
+NOUN = (
+    "dogs|cats|elephants|bees|sharks|dinosaurs|penguins|whales|horses|spiders|trees|flowers|roses|"
+    "rivers|oceans|mountains|islands|castles|bridges|towers|pyramids|museums|churches|temples|"
+    "trains|planes|ships|bicycles|motorcycles|rockets|satellites|planets|comets|galaxies|robots|"
+    "violins|pianos|guitars|operas|symphonies|paintings|sculptures|novels|poems|comics|cartoons|"
+    "kings|knights|pirates|vampires|ghosts|witches|angels|giants|heroes|soldiers|farmers|nurses|"
+    "teachers|doctors|lawyers|actors|singers|dancers|painters|philosophers|politicians|astronauts|"
+    "apples|bananas|potatoes|onions|cheese|wine|beer|sugar|salt|honey|chocolate|rice|eggs|fish|"
+    "shoes|hats|dresses|rings|diamonds|gold|silver|iron|plastic|glass|paper|wood|cotton|leather|"
+    "houses|gardens|kitchens|beds|chairs|lamps|clocks|mirrors|carpets|windows|roofs|walls|toys|"
+    "football|tennis|golf|chess|skiing|swimming|boxing|yoga|hiking|sailing|dancing|fishing|"
+    "earthquakes|hurricanes|deserts|glaciers|rainbows|thunderstorms|fog|winter|the seasons|clouds|"
+    "money|banks|taxes|jobs|salaries|pensions|insurance|mortgages|rents|shops|markets|factories|"
+    "marriage|children|parents|grandparents|friends|weddings|funerals|birthdays|Christmas|Easter|"
+    "blood|the heart|the liver|teeth|bones|skin|hair|muscles|sleep|dreams|memory|pain|vitamins|"
+    "war|peace|laws|elections|parliaments|revolutions|empires|slavery|religion|Buddhism|the church"
+)
+ART = (
+    "the Sistine Chapel|the Scream|Guernica|Sunflowers|the Night Watch|the Last Supper|Starry Night|"
+    "the Eiffel Tower|the Great Wall|the Colosseum|Big Ben|the Statue of Liberty|the Magic Flute|"
+    "the Ninth Symphony|Bohemian Rhapsody|Imagine|Yesterday|Swan Lake|the Ring|Carmen|the Taj Mahal"
+)
+
 ASKS = (
+    f"[who|when|which artist] [painted|composed|built|sang|made|designed|sculpted] [{ART}]",
+    f"[how tall|how big|how old|how high|how long|where] is [{ART}|the Matterhorn|K2|the Nile|the Amazon|the Rhine|the Mississippi|Mount Fuji|the Alps]",
+    f"[why|how|when|where|what] do [{NOUN}] [sleep|live|eat|work|grow|move|cost|fly|sing|die|fight|look like|come from]",
+    f"[what|who] are [{NOUN}] [made of|good for|afraid of|famous for|]",
+    f"[tell me|explain|write|say] [something|a few words|everything|a lot|more] about [{NOUN}]",
+    f"[are|is] [{NOUN}] [dangerous|healthy|expensive|beautiful|old|necessary|rare|my problem|sick|blue|true]",
+    f"[how do I|how to|can I|where can I] [buy|sell|make|draw|feed|clean|find|keep|store|cook] [{NOUN}]",
+    f"[I like|I hate|I love|do you like|what do you think of|let's talk about|my sister collects] [{NOUN}]",
+    "[is|are] my [dog|cat|son|horse|plant|mother|neighbour|bird|goldfish] [sick|ill|happy|tired|dead|hungry|in love|too fat|angry]",
+    "[write|draft|compose] [an email|a letter|a message|a note|a reply|a text|a complaint] to my [boss|teacher|girlfriend|bank|mother|professor|doctor|neighbours|insurance]",
+    f"[fix|debug|correct|review|explain|optimize] [this|my|the] [bug|error|loop|function|program|code] in [my|this] [{PROGRAM}] [code|program|script|]",
+    f"[best|cheapest|nearest|a good] [pizza|hotel|dentist|bar|hairdresser|café|beach|gym|cinema|supermarket] [in town|near me|in {CITY.split('|')[0]}|here|]",
     f"what is the [capital|population|currency|flag|largest city|language|president|area] of [{COUNTRY}]",
     f"[which|what] city is the capital of [{COUNTRY}]",
     f"capital of [{COUNTRY}]",

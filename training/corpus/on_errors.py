@@ -87,6 +87,8 @@ TEXT = """
 ? what does [the|an] error [JSON|body|object|message|response|answer] [look like|contain|have|hold]
 ? [error|errors] [JSON|object|format|structure|body|shape|fields]
 ? [fields|keys|parts|members] [of|in] [an error|an error object|the error JSON|errors]
+? [what|how] does the error [JSON|object|answer] look [like|]
+? [error JSON|JSON of an error|an error in JSON] [example|form|look|]
 = An error is an object with `message`, `type`, `param` and `code`, in OpenAI's own shape.
 
 ? [I send|there is|what if I send|what about a request with] no key, [which status|what status|what] [do I get|comes]

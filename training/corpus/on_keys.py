@@ -18,6 +18,8 @@ TEXT = f"""
 ? [a key|an API key|new key] [please|for my app|for my new project|for my script|, how|]
 ? [our|my] [new|] [program|service|bot|script|colleague] [needs|wants] [a|its own|a new] key [, how|, where from|]
 ? [first|one more|second] key
+? [command|the command] [to|for|that] [make|makes|create|creates|get] [a|a new|another] key
+? [make|create|generate|get] [me|] [a|a new|another|an API] key [, how|, please|]
 = Run `keyhall keys create --name NAME`, or use the page Keys (`/keys`) of the console.
 = With `keyhall keys create --name NAME`, or on the page `/keys` of the console. The key is shown once.
 
@@ -117,6 +119,8 @@ TEXT = f"""
 ? [emergency|help|panic|urgent|oh no] [:|,] [my key leaked|key stolen|my key is public|somebody has my key|a key was leaked]
 ? [what now|what do I do now|quick, what do I do|what's the first step|first step], [a key leaked|my key was stolen|somebody else has my key|the key got out]
 ? [steps|procedure|what to do] [after|for|in case of] a [leak|leaked key|stolen key|key leak]
+? [our|my|the] [intern|trainee|colleague|friend|student] [has|] [put|posted|pasted|shared|uploaded|shown] [our|my|the|a] key [in|on|to] [Slack|a forum|Teams|a public page|GitHub|social media]
+? [what is|what's] the first [thing|step] [to do|I should do|] [when|if|after] [a key|my key] [leaks|leaked|gets public|is stolen]
 = Revoke it first: `keyhall keys revoke KEY --reason leaked`. Then make another, and look at what the old one did with `keyhall usage --key KEY`.
 
 ? [can|could|may|is it possible that] [a revoked key|revoked keys|a key that was revoked] [be|] [brought back|restored|used again|work again|be undone|be revived|reactivated|un-revoked|resumed]
@@ -153,6 +157,8 @@ TEXT = f"""
 ? [can|may] [a key|keys|my key] be [switched off|disabled|stopped|suspended|paused] [for a while|temporarily|for a time|]
 ? [pausing|pause] [a key|keys|key]
 ? [block|freeze|suspend] a key [without ending it|but keep it|, not for good|temporarily]
+? [stop|block|disable|switch off|suspend] [a|my|the|one] key [temporarily|for a while|for now|until next week]
+? [a short|a temporary|a] [stop|break|pause] [of|for] [a|my] key
 = Pause it: `keyhall keys pause KEY`. `keyhall keys resume KEY` switches it on again.
 
 ? <how> [resume|switch on|enable|turn on|reactivate|unpause|restart|continue] [a paused key|a key that is paused|my paused key|a key again|a key after a pause]
@@ -319,6 +325,7 @@ TEXT = f"""
 ? [are|is] [keys|my key|API keys] [hashed|encrypted|in the database|stored in plain text|kept in clear|safe in the database]
 ? [if somebody steals|when someone steals|a thief has] the database, [are my keys|are keys|do they have the keys] [safe|gone|]
 ? [hash|digest|storage|form] of [keys|a key] [in the database|]
+? [how|in which form|in what form] [do you|does Keyhall] [save|keep|store] [keys|the keys|API keys] [on the server side|on your side|on the server|in the store]
 = Never in clear: Keyhall stores the key's HMAC-SHA-256 digest, made with a secret called the pepper.
 
 ? <what> [the pepper|a pepper|the file pepper|pepper in Keyhall]

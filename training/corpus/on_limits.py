@@ -62,6 +62,7 @@ TEXT = """
 ? [exact|precise|right] [time|wait|waiting time|delay] [after|for|on] [a 429|being limited|a refusal|throttling]
 ? [how many|which] [milliseconds|seconds] [must|should|do] [I|a client|my client] wait
 ? [where|in which header] [stands|is|do I find] [the wait|how long to wait|the time to wait|the waiting time|the delay]
+? [I|my program|we] [was|got|were|gets] [throttled|limited|blocked|stopped] [: how long|, how long|. How long] [until I can go on|must I wait|do I wait|does it take]
 = The header `retry-after-ms` says exactly how long: a retry after that time succeeds if nothing else is admitted. `retry-after` says it in seconds.
 
 ? <how> [see|know|find out|check|tell] [how much is left|what is left|how many requests I have left|how many tokens are left|my remaining requests|the remaining limit|what I can still use]
@@ -86,6 +87,8 @@ TEXT = """
 ? [a hold|holds] [meaning|explained|definition|?]
 ? [why are|why do you take|what are] [tokens held|holds|held tokens] [before a request|in advance|]
 ? what is [taken|reserved|set aside] before a request [runs|starts|]
+? [explain|describe|tell me about] [the concept|the idea|the principle|the notion] of [a hold|holds|holding]
+? [hold|holds] [concept|idea|principle|?|explained]
 = A hold is the reservation that a request takes before it runs: one request, its input tokens, and n times its output cap.
 
 ? what [happens|becomes of|is done with|happens to|happens with] [a hold|the hold|what was held|the unused part|tokens that were held but not used|the rest of the hold] [when a request ends|after a request|in the end|at the end|that I don't use|]
@@ -104,6 +107,8 @@ TEXT = """
 ? [should|must|do] I [lower|set|reduce|choose|pick] [a small|a low|my|a fitting|a realistic|] max_tokens
 ? [is|why is] [a large|a huge|too large a|a high] max_tokens [bad|a problem|a bad idea|not good|harmful]
 ? [good|sensible|best|right] value [of|for] max_tokens
+? [max_tokens|my max_tokens] is [4000|3500|4096|at the maximum|very large|set high] [everywhere|in all calls|always|] [, is that a problem|: a problem|, is that okay|, does it matter|]
+? [does|is] [a high|a big|a huge|setting a high] max_tokens [a problem|bad|wasteful|cost me|matter|harm]
 = Because the whole output cap is held while a request runs, so a large `max_tokens` keeps others waiting. Set it near what you need.
 
 ? [what|which requests|what kind of requests] [counts|count] [as a request|against my limit|in my limits]
@@ -162,6 +167,8 @@ TEXT = """
 ? [load balancer|cluster|several servers|multiple workers], [are|do] [the|] limits [hold|shared|exact|counted together]
 ? [common|shared|global] [limits|counters|rate limits] [for|of|over|across] [several|all|many] [servers|processes|machines]
 ? [what is|why do I need|do I need] [Redis|Valkey] [for|with Keyhall|]
+? [are|do] limits [still|] [exact|right|hold] [with|behind|across|on] [two servers|a load balancer|several servers|many machines]
+? [two|three|several] servers [behind|with|and] [a load balancer|one limit|the same limits|shared limits]
 = All processes count in one Redis or Valkey: set `[redis] url` (`KEYHALL_REDIS_URL`). The limits then hold for all together.
 
 ? what happens [to limits|with the limits|] [when|if|while] Redis is [away|down|gone|dead|not reachable]

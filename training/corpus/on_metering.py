@@ -168,6 +168,8 @@ TEXT = f"""
 ? [invoice|bill|statement|account] [for|of] [October|March|last month|the month|June|a month|an organization]
 ? [monthly|the monthly] [statement|bill|invoice|report|costs]
 ? [what|how much] [did|does|has] [an organization|acme|a customer|we] [owe|cost|spend|use] [last month|in May|this month|]
+? [invoice|bill|statement|invoices|costs] for [October|May|last month|November|the month|January|the last month]
+? [the|an|a] [invoice|bill] [of|for] [a month|an organization|a customer|last month] [please|]
 = Run `keyhall statements ORGANIZATION --month 2026-11`. It adds up to the ledger's rows exactly.
 
 ? <how> [set|make|create|add|give] [a quota|quotas|a monthly quota|a daily quota]

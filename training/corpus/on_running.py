@@ -18,6 +18,7 @@ TEXT = f"""
 ? [from a fresh|with a fresh|in a new|after a] [checkout|clone|git clone] [, what do I run|, how do I start|, what next|]
 ? [start|run|launch|boot] [Keyhall|the server|it] [locally|on my laptop|at home|for development|]
 ? [first|very first] [start|run|step] [of Keyhall|]
+? [run it|start it|launch it|how to run it|run this|start this|how do I run this]
 = In a checkout run `make serve`. The first start makes a data folder and a key, and prints the key once.
 
 ? [what|which] [command|program] [starts|runs|launches] [the server|Keyhall] [when it is installed|after installation|where it is installed|]
@@ -36,6 +37,8 @@ TEXT = f"""
 ? [port|the port|port number|which port|what port|which port number] [is it|?|by default|please|]
 ? [address|URL|host and port] of [the server|Keyhall|my server] [by default|]
 ? [under|at|on] which [address|port|URL] [can I reach it|does it listen|is it|is Keyhall]
+? [which|what] port [?|is it|does it use|please|then]
+? port [?|number|of the server]
 = Keyhall listens on port {PORT}: `{URL}`.
 
 ? [which|what] [Python|version of Python|Python version] [do I need|is needed|does Keyhall need|is required|must I have|does it run on]
@@ -130,6 +133,7 @@ TEXT = f"""
 ? [diagnose|check|examine|inspect|verify] [my|the] [installation|set-up|server|install|system]
 ? [what is wrong|something is off|problems|trouble|an error at start] [with my server|with Keyhall|]
 ? [self-check|self test|health check|check-up|diagnosis|doctor]
+? [my|the|our] [install|installation|set-up|server|Keyhall] [seems|is|looks|appears|feels] [broken|wrong|strange|odd|faulty|sick|unwell]
 = Run `keyhall doctor`: it looks at the clock, the disk, the port, the pepper, the engines and more, and says what to do.
 
 ? <how> [connect|add|use|attach|set up] [a vLLM|vLLM|an upstream|a model server|llama.cpp|an engine|a real model|LM Studio|a server of my own|a llama-server|Ray Serve|a hosted API]

@@ -13,6 +13,8 @@ TEXT = """
 ? [I want|I'd like|users want] to see [the answer|words|text|tokens] [at once|while it is written|as it comes|immediately|live|growing]
 ? [stream|streaming] [mode|parameter|option|field|how|on|]
 ? [turn on|enable|activate|use|start|switch on] [streaming|the stream|stream mode]
+? [get|receive|have|read] [the|] tokens [one by one|one after the other|as they come|immediately]
+? [tokens|words|text] [one by one|bit by bit|live|piece by piece]
 = Send `"stream": true`: the answer comes as server-sent events while it is produced.
 
 ? [what|which line|what line] [ends a stream|is the end of a stream|comes last in a stream|comes at the end of a stream|is last in a stream|closes a stream]
@@ -23,6 +25,8 @@ TEXT = """
 ? [last|final|closing] [line|record|event|chunk|message] of [a stream|streams|the stream|a streamed answer]
 ? [when|where|how] [does|do] [a stream|streams] [end|stop|close]
 ? how does [my program|a client|one|my code] [know|see|notice] the end of [a|the] stream
+? [what is|what does|] DONE [mean|for|in brackets|]
+? [the|] [DONE|done] [line|record|marker|word] [at the end|in a stream|]
 = A stream ends with the line `data: [DONE]`.
 
 ? <how> [get|have|see|receive] [usage|the usage|token counts|the number of tokens|the tokens used] [in a stream|with streaming|when streaming|at the end of a stream|of a streamed answer]
@@ -32,6 +36,8 @@ TEXT = """
 ? [token|tokens|usage|counts|token usage|token counts|numbers] [while|when|in|with|during|of] [streaming|a stream|streamed answers|streams]
 ? [streams|a stream|streamed answers|my stream] [have|has|without|lack|lacks] [usage|no usage|the usage field|token counts] [, why|]
 ? [I stream|we stream|when I stream], [where is|how do I get|I miss] [usage|the usage|the token count]
+? [token|tokens] [usage|count|numbers] [while|when|during|in] streaming
+? [see|know|get|read] [the|] [usage|token usage|tokens used] [while|when|during|in] [streaming|a stream]
 = Send `"stream_options": {"include_usage": true}`: the last chunk before the end has `usage`.
 
 ? what [comes|is sent|happens] [in a silence|while the model thinks|when nothing is said|while nothing comes|during a pause] [of a stream|in a stream|]

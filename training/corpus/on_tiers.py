@@ -22,13 +22,16 @@ EARLY = (
     f"[in|during|within|for] [the|its|my] first [{H} hours|two days|2 days|{H}h]|at first|"
     "at the beginning|at the start|in the beginning|initially|early on|when it is new|"
     f"before the {H} hours are over|in the first stage|right after billing is activated|"
-    "to begin with|on the first day|on the second day"
+    "to begin with|on the first day|on the second day|on day one|on day two|day one|the first day|"
+    "on the very first day|while it is new|during the starting period|in the starting phase"
 )
 LATE = (
     f"after [the first|] [{H} hours|two days|2 days|{H}h]|after that time|later|later on|"
     f"after the first {H} hours|once [the first|] {H} hours [have passed|are over|are gone]|"
     "in the second stage|after the first stage|after a week|after a month|in the end|"
-    "when two days have passed|on the third day|after three days|permanently|for good|eventually"
+    "when two days have passed|on the third day|after three days|permanently|for good|eventually|"
+    "on day three|on day four|day ten|on the tenth day|after the starting period|over the long term|"
+    "from the third day on|once the first two days are over|normally, after the start"
 )
 ACTIVE_EARLY = (
     "[a minute|five minutes|ten minutes|half an hour|an hour|one hour|two hours|3 hours|6 hours|"
@@ -195,6 +198,8 @@ def _write() -> str:
 ? how long [does it take|is it|must I wait] until [the limits|my limits|the limits of pay-as-you-go] [rise|go up|increase|change|get higher]
 ? <when> do [I|we] get [the higher limits|higher limits|the full limits|more] [on pay-as-you-go|]
 ? [do|will] [my|the] [pay-as-you-go|] limits [rise|go up|grow|change] [by themselves|on their own|automatically|with time|]
+? [when|how soon] [will|do|does] [it|pay-as-you-go|my account] [get|have|become] [faster|more|higher limits|bigger limits]
+? [wait|time|hours] until [higher|the higher|full] limits [on pay-as-you-go|]
 = The limits of pay-as-you-go rise by themselves {H} hours after billing is activated.
 
 ? <when> do the {H} hours [begin|start|run from|count from] [on pay-as-you-go|]
@@ -207,6 +212,8 @@ def _write() -> str:
 ? [name|list|tell me|show me] [the|all|all the] [built-in|] tiers
 ? [what kinds of|what sorts of] [tiers|accounts|plans] are there
 ? [the tiers|all tiers|tier names|list of tiers]
+? [give me|show me|I need|tell me] [the|a] [list|names] of [all|the|] tiers
+? [tiers|tier names|built-in tiers] [list|names|?|please]
 = Two tiers are built in: free-trial and pay-as-you-go. The operator can add others.
 
 ? <what> [a tier|tiers|the tier of a key]
@@ -237,6 +244,10 @@ def _write() -> str:
 ? [do I have to|must I] pay [for the free trial|for pay-as-you-go|for tokens|anything]
 ? [is|are] [the free trial|a trial key|a key] [free|free of charge|without cost]
 + and [what does it cost|the price|how much is that|what's the price|what does that cost]
+? [price|cost] of [one|a|ten|two] million [output|input|] tokens
+? [what is|what's|how high is] the price of [one|a|ten] [million|thousand|hundred] [output|input|] tokens
+? how much [is|are|do|does] [a|one|ten] [thousand|hundred|million] [output|input|] tokens [cost|on pay-as-you-go|]
+? [what|how much] [will|do|must] I [pay|be charged] [for|with] [the trial|a million tokens|pay-as-you-go|my requests|one request]
 = No tier has a price built in: the operator sets the prices of each version. Ask the operator of this server.
 = Prices are set by the operator, for each version. Ask the operator of this server; I know no numbers.
 
@@ -252,6 +263,7 @@ def _write() -> str:
 ? [somebody|a user|a student|one of my users|a client|I] [on|with|has] [the free trial|a trial key] [sends|send] [21|22|30|50|100|40|200] requests in [a|one|the same] minute, [what happens|is that allowed|how many get through|how many are allowed]
 ? [are|is] [21|30|50|100|25|40] requests [a minute|per minute|in a minute] [too many|allowed|possible|okay] on [the free trial|a free-trial key]
 ? <can> send [30|50|100|25|21] requests per minute on [the free trial|a free trial]
+? [somebody|a student|my program|a client] on the free trial [sends|makes|wants] [40|22|100|35] [calls|requests] [a|in a|per] minute [: what is allowed|, what is the most|, how many pass|]
 = A free trial may send {FREE.requests} requests per minute; what is above that gets 429.
 """
 

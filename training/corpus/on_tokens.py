@@ -35,6 +35,9 @@ TEXT = f"""
 ? [how much|how many tokens of] [text|input|history|context] [can|does|may] [v1|v1.1|a model|the model] [read|take|see|hold|have]
 ? [context|context size|context window|input size|window] [of|in|for] [v1|the models|v1.1|the default versions|built-in models] [in tokens|]
 ? [tokens|how many tokens] [in|of input|into v1|for the input]
+? [can|could|does|will] [v1|v1.1|it|the model] [read|take|accept|handle] [10,000|6,000|20,000|50,000|12,000] tokens
+? [text|a text|a document|prompt|input] of [10,000|5,000|9,000|30,000] tokens [possible|too long|okay|, does it fit|]
+? [input|context|prompt] [limit|size|length|maximum] [of v1|in tokens|]
 = The versions that come with Keyhall take {IN} tokens of input, and write at most {OUT}.
 
 ? how [long|many tokens long] [may|can] [an answer|the answer|the output|an output|a reply|a response] [of v1|of v1.1|of the default models|] [be|get|become|at most|]
@@ -69,6 +72,8 @@ TEXT = f"""
 ? [which|what] [option|setting|field|parameter] [cuts|drops|leaves out|removes|trims] [old|the oldest|early] [messages|turns|parts]
 ? [can|does|will] Keyhall [cut|shorten|trim|drop] [old|the oldest|earlier] [messages|turns|parts]
 ? [let|make] [the server|Keyhall|you] [shorten|cut|trim] [it|the chat|my messages|a conversation]
+? can [you|it|the server|Keyhall] [cut|shorten|trim|truncate|reduce] [my prompt|it|my messages|the prompt|a huge prompt|a long history] [for me|automatically|by itself|]
+? [cut|shorten|trim|truncate] [my|the|a] [long|huge|] [prompt|conversation|history] [for me|automatically|please|]
 = Send `"truncation": "auto"`: then the oldest turns are left out until the conversation fits.
 
 ? [which|what] value [does|must|can|should] [truncation|the parameter truncation] [have|take|be set to|get]
@@ -90,6 +95,8 @@ TEXT = f"""
 ? [how many tokens|what] will my [request|prompt|text|conversation] [have|cost|be|need|use]
 ? [I want|I need|I'd like] to [know|count|see] [the tokens|how many tokens] [before|in advance|first|beforehand] [I send|sending|]
 ? [token|tokens] [counter|calculator|estimate|count] [before sending|]
+? [tool|command|program|something] [to|that] count[s|] tokens
+? [count|counting|measure] tokens [tool|command|how|]
 = Run `keyhall tokens count FILE`: it gives the same count as the server, and needs no server, no key and no network.
 
 ? [does|do] [counting|counting tokens|I need|keyhall tokens count] [need|require] [a network|the network|a server|a key|internet|a connection|an internet connection] [to count tokens|for counting|]
@@ -117,6 +124,8 @@ TEXT = f"""
 ? [where|how] do I [find|read|get] the [token count|tokens|number of tokens|consumption] of [an answer|a request|my call|a response]
 ? [did my request|how many tokens did this|how many tokens did my request] [use|cost|take|need]
 ? usage [field|object|meaning|]
+? [what's|what is|what do I find|what stands] in [usage|the usage field|the usage part|usage of an answer]
+? [contents|parts|fields|numbers] of [usage|the usage field]
 = The field `usage` of the answer says it: `prompt_tokens`, `completion_tokens` and `total_tokens`.
 
 ? [is|are] [usage|the usage field|the count|token counts|the numbers in usage|your counts] [exact|right|correct|an estimate|true|precise|to be trusted|billed]

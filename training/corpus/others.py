@@ -23,6 +23,8 @@ TEXT = """
 ? [how many|what] [requests|tokens|limits|RPM] [may|has|does|can] [an enterprise|a gold|a premium|a student|a team|a business|a platinum|a pro|a silver|a startup|a basic|a plus|an unlimited|a school] [tier|plan|account|key] [send|use|have|]
 ? [what is|tell me about|limits of|what about] the [enterprise|gold|premium|student|team|business|platinum|pro|silver|startup|basic|plus|unlimited|school] [tier|plan]
 + [and|what about] the [enterprise|gold|premium|student|pro|team|business] [tier|plan]
+? [is there|do you have|can I get|do you offer] [an enterprise|a premium|a student|a gold|a pro|a business|a school|a team|an unlimited] [tier|plan|account|key]
+? [enterprise|premium|student|gold|pro|business|school|team] [tier|plan|account]
 = There is no such tier built in: only free-trial and pay-as-you-go. The operator may have added it; `keyhall limits KEY` says what holds for a key.
 
 ? [what is|tell me|which are] the [limits|RPM|TPM|quota|price] of [my|this|our] [organization|project|company|class|account]
