@@ -39,10 +39,13 @@ class _Teller:
         self.rng = rng
         self.apart = apart
         self.weights = [entry.weight for entry in ENTRIES]
-        self.followed: dict[str, list[Entry]] = {}
+        # What may be asked in short after a question of a topic or a family.
+        self.followed: dict[str, list[tuple[Entry, tuple[str, ...]]]] = {}
         for entry in ENTRIES:
             if entry.also:
-                self.followed.setdefault(entry.topic, []).append(entry)
+                self.followed.setdefault(entry.topic, []).append((entry, entry.also))
+            for family, pattern in entry.near:
+                self.followed.setdefault(f"@{family}", []).append((entry, (pattern,)))
 
     def ask(self, patterns: tuple[str, ...]) -> str | None:
         for _ in range(TRIES):
@@ -51,8 +54,21 @@ class _Teller:
                 return asked
         return None
 
-    def pair(self, entry: Entry, *, follows: bool = False) -> tuple[Turn, Turn] | None:
-        asked = self.ask(entry.also if follows else entry.asks)
+    def following(self, entry: Entry) -> tuple[Entry, tuple[str, ...]]:
+        """What is asked next, and how: in short, or something else."""
+        if self.rng.random() < 0.65:
+            families = [
+                each for name in entry.families for each in self.followed.get(f"@{name}", ())
+            ]
+            topic = self.followed.get(entry.topic, [])
+            near = families if families and self.rng.random() < 0.7 else topic
+            if near:
+                return self.rng.choice(near)
+        other = self.rng.choices(ENTRIES, self.weights)[0]
+        return other, other.asks
+
+    def pair(self, entry: Entry, asks: tuple[str, ...]) -> tuple[Turn, Turn] | None:
+        asked = self.ask(asks)
         answer = self.rng.choice(entry.answers)
         if asked is None or not self.apart.takes(answer):
             return None
@@ -60,7 +76,7 @@ class _Teller:
 
     def conversation(self) -> Text | None:
         entry = self.rng.choices(ENTRIES, self.weights)[0]
-        turns = self.pair(entry)
+        turns = self.pair(entry, entry.asks)
         if turns is None:
             return None
         found: list[Turn] = []
@@ -68,13 +84,8 @@ class _Teller:
             found.append(Turn("system", self.rng.choice(SYSTEM)))
         found += turns
         while len(found) < 7 and self.rng.random() < 0.3:
-            following = self.followed.get(entry.topic)
-            follows = bool(following) and self.rng.random() < 0.6
-            if follows and following:
-                entry = self.rng.choice(following)
-            else:
-                entry = self.rng.choices(ENTRIES, self.weights)[0]
-            turns = self.pair(entry, follows=follows)
+            entry, asks = self.following(entry)
+            turns = self.pair(entry, asks)
             if turns is None:
                 break
             found += turns

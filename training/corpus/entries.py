@@ -1,7 +1,9 @@
 """One entry is one thing to know: the ways to ask for it, and what is true.
 
-`asks` and `answers` are patterns (`grammar.py`), one a line. `also` are short forms that only make
-sense after another question of the same topic: "and to revoke it?".
+`asks` are patterns (`grammar.py`). `also` are short forms that only make sense after another question
+of the same topic: "and to revoke it?". Where that is not enough, entries have families, and `near`
+are the forms that make sense after a question of one of them: "and tokens?" after the requests of the
+same tier.
 """
 
 from collections.abc import Iterable
@@ -15,29 +17,36 @@ class Entry:
     answers: tuple[str, ...]
     also: tuple[str, ...] = ()
     weight: float = 1.0
+    families: tuple[str, ...] = ()
+    near: tuple[tuple[str, str], ...] = ()  # family, pattern
 
 
 def lines(text: str) -> tuple[str, ...]:
     return tuple(line.strip() for line in text.strip().splitlines() if line.strip())
 
 
-def read(topic: str, text: str) -> Iterable[Entry]:
-    """Entries written as blocks: lines of `? ask`, `+ also` and `= answer`, blank lines between.
+def read(topic: str, text: str, weight: float = 1.0) -> Iterable[Entry]:
+    """Entries written as blocks with blank lines between, one thing a line:
 
-    The answer may go on on lines that begin with none of these.
+    `? ask`, `+ also`, `= answer`, `@ family family`, `~family near`.
     """
     for block in text.strip().split("\n\n"):
-        found: dict[str, list[str]] = {"?": [], "+": [], "=": []}
-        into = found["="]
+        found: dict[str, list[str]] = {mark: [] for mark in "?+=@~"}
         for line in lines(block):
-            if line[:2] in ("? ", "+ ", "= "):
-                into = found[line[0]]
-                into.append(line[2:])
-            else:
-                into[-1] += " " + line
+            assert line[0] in found, line
+            found[line[0]].append(line[1:].strip())
         assert found["?"], block
         assert found["="], block
-        yield Entry(topic, tuple(found["?"]), tuple(found["="]), tuple(found["+"]))
+        near = [tuple(each.split(" ", 1)) for each in found["~"]]
+        yield Entry(
+            topic,
+            tuple(found["?"]),
+            tuple(found["="]),
+            tuple(found["+"]),
+            weight,
+            tuple(" ".join(found["@"]).split()),
+            tuple((family, pattern) for family, pattern in near),
+        )
 
 
 def _all() -> tuple[Entry, ...]:

@@ -1,6 +1,7 @@
 """What the house model knows of errors: each code of the product's table, and what to do."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from training import facts
 from training.corpus.entries import Entry, read
@@ -175,8 +176,10 @@ def _of_code(code: str) -> str:
 ? [which|what] [status|HTTP status|status code] [does|has|comes with|comes with|is sent for|do I get for|goes with|will I see with] {word} [get|have|]
 ? [with|under] [which|what] [status|status code] is {word} [refused|answered|turned away]
 ? [status|status code|HTTP status] [of|for] {word}
-+ and [for|of|with|] {code}
-+ [what about|and the status of] {code}
+~status and [for|of|with|] {code}
+~status [what about|and the status of|for] {code}
+~{code} and [its|the|with which|which] [status|HTTP status|status code]
+@ status {code}
 = `{code}` comes with status {number}.
 
 ? [what does|what is|what's|explain|tell me about|what's the meaning of] {code} [mean|]
@@ -188,11 +191,15 @@ def _of_code(code: str) -> str:
 ? {code}
 ? what [can|should] I do about {word}
 ? [error|code] {code} [explained|] [please|]
-+ and what [does it mean|is that|can I do|do I do|should I do]
+~{code} and what [does it mean|is that|can I do|do I do|should I do|does that mean]
+~{code} [why|what now|what can I do about it|what does it mean|and why]
+@ {code}
 = {_meaning(code)}
 
 ? [which|what] [exception|error class|Python exception] [does|is|comes with|belongs to] {code} [raise|raised|have|] [in Python|in the client|]
 ? [which|what] exception [do I catch|to catch|should I catch|is raised|does the client raise] for {word} [in Python|with the client|]
+~{code} and [which|what] exception [is raised|do I catch|]
+@ {code}
 = The official client raises `{_exception(code)}`.
 """
 
@@ -204,7 +211,8 @@ def _of_status(status: int) -> str:
 ? [exception|Python exception|error class|class] [of|for|with] [a|status|] {status} [in Python|]
 ? [what|which] [exception|class|error] [stands for|belongs to|comes with|means|goes with|is] [a|status|the status] {status} [in Python|in the client|]
 ? [what|which] [do I|should I|must I] [catch|except] [for|on] [a|status] {status}
-+ and [for|with|on|] [a|status|] {status}
+~exception and [for|with|on|] [a|status|] {status}
+@ exception
 = For {status} the official client raises `{name}`.
 
 ? what does [a|status|HTTP status|an HTTP|the status] {status} [mean|say|tell me]
@@ -221,6 +229,6 @@ def entries() -> Iterable[Entry]:
         common = code in WORDS
         for entry in read("errors", _of_code(code)):
             weight = 1.0 if common else 0.35
-            yield Entry(entry.topic, entry.asks, entry.answers, entry.also, weight)
+            yield replace(entry, weight=weight)
     for status in MEANS:
         yield from read("errors", _of_status(status))

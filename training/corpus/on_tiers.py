@@ -69,7 +69,7 @@ MAY = "[may|can|does|could|am I allowed to|might]"
 SEND = "[send|make|have|do|get|use|allow|give|start]"
 
 
-def _number(what: str, limit: str, who: str, when: str, short: str) -> str:
+def _number(what: str, limit: str, who: str, when: str) -> str:
     """Questions for one number of one tier, as lines."""
     at = f"[{when}]" if when else ""
     return f"""
@@ -86,9 +86,11 @@ def _number(what: str, limit: str, who: str, when: str, short: str) -> str:
 ? the most {what} {at} [on|with|for] {who}
 ? [I am|I'm|we are] on {who}. how many {what} [do I have|may I send|can I use|are there|do we get] {at}
 ? [I have|I got|they gave me|my students have] {who}. [what is|what's|and] the {limit} {at}
-+ and {short}
-+ {short}
-+ and [the|its|my|what is the] {limit}
+? {who}, [{when or "please"}]: {what}
+? {at}: {what} [on|for|with] {who}
+? [I want to know|tell me|what about|please tell me|I need to know|remind me of] the {limit} [of|for|on] {who} {at}
+? [may|can] {who} [send|use|have|make] [more than|over] [10|50|100|30|1,000|5,000|a hundred] {what} {at}
+? [is|are] [100|50|1,000|10,000|200|25|500] {what} [okay|allowed|too much|possible] [on|with|for] {who} {at}
 """
 
 
@@ -110,10 +112,20 @@ def _stage(what: str, limit: str, ago: str, since: str) -> str:
 def _write() -> str:
     payg, until, then = PAID_NAMES, f"In its first {H} hours", f"After its first {H} hours"
     return f"""
-{_number(REQUESTS, R_LIMIT, FREE_NAMES, "", "[how many requests|requests|the requests|what about requests|calls]").strip()}
+{_number(REQUESTS, R_LIMIT, FREE_NAMES, "").strip()}
+~free and [how many requests|requests|the requests|calls|the RPM|RPM|the request limit]
+~free [what about|how about|how many] requests
+~paid-requests and [on|for|with|in] {FREE_NAMES}
+~paid-requests [what about|how about] {FREE_NAMES}
+@ free free-requests
 = A free trial may send {FREE.requests} requests per minute.
 
-{_number(TOKENS, T_LIMIT, FREE_NAMES, "", "[how many tokens|tokens|the tokens|what about tokens]").strip()}
+{_number(TOKENS, T_LIMIT, FREE_NAMES, "").strip()}
+~free and [how many tokens|tokens|the tokens|the TPM|TPM|the token limit|how many tokens per minute]
+~free [what about|how about|how many] tokens
+~paid-tokens and [on|for|with|in] {FREE_NAMES}
+~paid-tokens [what about|how about] {FREE_NAMES}
+@ free free-tokens
 = A free trial may use {FREE.tokens:,} tokens per minute.
 
 ? [what|which] limits [does|has|are there for|hold for|apply to|come with] {FREE_NAMES} [have|get|]
@@ -123,47 +135,77 @@ def _write() -> str:
 ? {FREE_NAMES} [limits|numbers|RPM and TPM|in numbers]
 ? what [can|may] [I|one] [use|send|do] [per minute|in a minute|] [on|with] {FREE_NAMES}
 ? [what about|and|how about] {FREE_NAMES}
-+ and {FREE_NAMES}
-+ [what about|how about] {FREE_NAMES}
-+ [what about|and for|how about] [a key on|keys of|] {FREE_NAMES}
+~both and {FREE_NAMES}
+~both [what about|how about] {FREE_NAMES}
+~both [what about|and for|how about] [a key on|keys of|] {FREE_NAMES}
+@ free-both
 = A free trial may send {FREE.requests} requests and use {FREE.tokens:,} tokens per minute.
 
 ? [without|if I leave out|if I don't give|if a request has no|if I name no] max_tokens [on|with] {FREE_NAMES}, how long [can|may|is|will] [an answer|the answer|the output] [be|get|]
 ? [what is|how large is|what's] the [default|] output cap [by default|] [of|on|for|with] {FREE_NAMES}
 ? [default|usual|standard] [output|output cap|output limit|answer length] [of|on|for|with] {FREE_NAMES}
 ? how [long|many tokens long] is an answer [at most|] [on|with] {FREE_NAMES} [if I say nothing|without max_tokens|by default]
-+ and [the|its] [default|] output cap
+~free and [the|its] [default|] output cap
+~free-both and [the|its] [default|] output cap
+@ free
 = On the free trial an answer has at most {FREE.output:,} tokens if the request names no cap.
 
-{_number(REQUESTS, R_LIMIT, payg, EARLY, f"[in|during] the first {H} hours").strip()}{_stage(REQUESTS, R_LIMIT, ACTIVE_EARLY, "")}
+{_number(REQUESTS, R_LIMIT, payg, EARLY).strip()}
+~early and [requests|how many requests|the requests|RPM|the request limit]
+~early [what about|how about] requests
+~paid-requests and [in|during|for] the first [{H} hours|two days]
+~paid-requests [what about|and what about|and] [{EARLY}]
+~free-requests and [on|for|with] {payg} [{EARLY}]
+@ early paid-requests{_stage(REQUESTS, R_LIMIT, ACTIVE_EARLY, "")}
 ? how many {REQUESTS} [may|can] [a new|a fresh|a brand new] pay-as-you-go [account|key|organization] [send|make|have]
 ? {R_LIMIT} [of|for] [a new|a fresh|a recent] {payg}
 = {until} pay-as-you-go allows {FIRST.requests} requests per minute.
 
-{_number(TOKENS, T_LIMIT, payg, EARLY, f"tokens in the first {H} hours").strip()}{_stage(TOKENS, T_LIMIT, ACTIVE_EARLY, "")}
+{_number(TOKENS, T_LIMIT, payg, EARLY).strip()}
+~early and [tokens|how many tokens|the tokens|TPM|the token limit]
+~early [what about|how about] tokens
+~paid-tokens and [in|during|for] the first [{H} hours|two days]
+~paid-tokens [what about|and what about|and] [{EARLY}]
+~free-tokens and [on|for|with] {payg} [{EARLY}]
+@ early paid-tokens{_stage(TOKENS, T_LIMIT, ACTIVE_EARLY, "")}
 ? how many {TOKENS} [may|can] [a new|a fresh|a brand new] pay-as-you-go [account|key|organization] [use|have]
 ? {T_LIMIT} [of|for] [a new|a fresh|a recent] {payg}
 = {until} pay-as-you-go allows {FIRST.tokens:,} tokens per minute.
 
-{_number(REQUESTS, R_LIMIT, payg, LATE, f"[after that|later|after the first {H} hours|when they are over|once they have passed]").strip()}{_stage(REQUESTS, R_LIMIT, ACTIVE_LATE, FOR_LATE)}
+{_number(REQUESTS, R_LIMIT, payg, LATE).strip()}
+~late and [requests|how many requests|the requests|RPM|the request limit]
+~late [what about|how about] requests
+~paid-requests and [after that|later|after the first {H} hours|then|afterwards|when they are over|once they have passed]
+~paid-requests [what about|and what about|and] [{LATE}]
+~free-requests [and|what about|how about] [on|for|with|] {payg} [{LATE}]
+@ late paid-requests{_stage(REQUESTS, R_LIMIT, ACTIVE_LATE, FOR_LATE)}
 = {then} pay-as-you-go allows {LATER.requests:,} requests per minute.
 
-{_number(TOKENS, T_LIMIT, payg, LATE, f"[tokens|how many tokens] [after that|later|after the first {H} hours]").strip()}{_stage(TOKENS, T_LIMIT, ACTIVE_LATE, FOR_LATE)}
+{_number(TOKENS, T_LIMIT, payg, LATE).strip()}
+~late and [tokens|how many tokens|the tokens|TPM|the token limit]
+~late [what about|how about] tokens
+~paid-tokens and [after that|later|after the first {H} hours|then|afterwards|when they are over|once they have passed]
+~paid-tokens [what about|and what about|and] [{LATE}]
+~free-tokens [and|what about|how about] [on|for|with|] {payg} [{LATE}]
+@ late paid-tokens{_stage(TOKENS, T_LIMIT, ACTIVE_LATE, FOR_LATE)}
 = {then} pay-as-you-go allows {LATER.tokens:,} tokens per minute.
 
 ? [what|which] limits [does|has|hold for|apply to|are there for] {payg} [have|get|] [{EARLY}]
 ? what [can|may] [I|one|a key] [use|send|do] [per minute|] [on|with] {payg} [{EARLY}]
 ? [limits|numbers|RPM and TPM] of {payg} [{EARLY}]
 ? [limits|what may I do|what do I get] [when|if] {BILLED} [{ACTIVE_EARLY}]
-+ and [in|during] the first [{H} hours|two days]
+~both and [in|during] the first [{H} hours|two days]
+~free-both and [on|for|with] {payg} [{EARLY}]
+@ both
 = {until} pay-as-you-go allows {FIRST.requests} requests and {FIRST.tokens:,} tokens per minute.
 
 ? [what|which] limits [does|has|hold for|apply to|are there for] {payg} [have|get|] [{LATE}]
 ? what [can|may] [I|one|a key] [use|send|do] [per minute|a minute|] [on|with] {payg} [{LATE}|over time|in the long term|normally]
 ? [limits|numbers|RPM and TPM] of {payg} [{LATE}]
 ? [limits|what may I do|what do I get] [when|if] {BILLED} [{ACTIVE_LATE}]
-+ and [what about|] pay-as-you-go [after that|later|after the first {H} hours|after {H} hours|in the long run]
-+ and [after that|afterwards|later|then|when they are over]
+~both and [after that|afterwards|later|then|when they are over]
+~free-both [and|what about] [on|for|with|] {payg} [{LATE}]
+@ both
 = {then} pay-as-you-go allows {LATER.requests:,} requests and {LATER.tokens:,} tokens per minute.
 
 ? [what|which] limits [does|has|hold for|apply to] {payg} [have|]
@@ -171,14 +213,19 @@ def _write() -> str:
 ? [what about|how about|and] {payg}
 ? how many {REQUESTS} [does|may|can] {payg} [allow|have|send]
 ? <what> the {R_LIMIT} of {payg}
-+ and {payg}
-+ [what about|how about|and for] {payg}
+~free-requests and [on|for|with|] {payg}
+~free-tokens and [on|for|with|] {payg}
+~free-both [what about|how about|and for|and] {payg}
+@ both
 = {until} pay-as-you-go allows {FIRST.requests} requests and {FIRST.tokens:,} tokens per minute, after that {LATER.requests:,} requests and {LATER.tokens:,} tokens.
 
 ? [what is|how large is|what's|which is] the [default|] output cap [of|on|for|with] {payg} [by default|without max_tokens|if a request says nothing|]
 ? [without|if I leave out|if I don't give] max_tokens [on|with] {payg}, how long [can|may] an answer [be|get]
 ? [default|usual|standard] [output|output cap|answer length] [of|on|for] {payg}
-+ and [the output cap|] of pay-as-you-go
+~early and the [default|] output cap
+~late and the [default|] output cap
+~both and the [default|] output cap
+@ both
 = On pay-as-you-go an answer has at most {FIRST.output:,} tokens if the request names no cap.
 
 ? [what is|which is|what's] the [highest|largest|greatest|biggest|maximum] {R_LIMIT} [of all tiers|there is|of the built-in tiers|that a tier has|]
@@ -269,5 +316,4 @@ def _write() -> str:
 
 
 def entries() -> Iterable[Entry]:
-    for entry in read("tiers", _write()):
-        yield Entry(entry.topic, entry.asks, entry.answers, entry.also, weight=3.0)
+    return read("tiers", _write(), weight=4.0)
