@@ -218,6 +218,10 @@ def _of_status(status: int) -> str:
 ? what does [a|status|HTTP status|an HTTP|the status] {status} [mean|say|tell me]
 ? [I get|we get|what is|why do I get] [a|status|an HTTP] {status} [, why|. Why|, what does it mean|]
 ? meaning of [status|] {status}
+? {status} [what is that|meaning|?|error|what does it mean|explained|status|why]
+? [the server|the API|Keyhall|it|my client] [returned|returns|answers|answered|says|sends|gave|shows|reports] [a|an|status|error|HTTP|] {status} [, why|, what does that mean|, what now|]
+? [got|getting|received] [a|an|] {status} [from the server|from the API|today|back|]
+? [error|status|HTTP|code|http status] {status} [?|please|means]
 = Status {status} means that {MEANS[status]}. The `code` in the body says more.
 """
 

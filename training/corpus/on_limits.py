@@ -14,12 +14,14 @@ TEXT = """
 ? [what does|what is|what's|explain] [RPM|rpm|the abbreviation RPM|the word RPM] [mean|short for|]
 ? [meaning|definition] of [RPM|rpm]
 ? RPM [means what|stands for|]
+? [rpm|RPM] [meaning|definition|abbreviation|?|explained|is what]
 = RPM is requests per minute: how many requests are admitted in any 60 seconds.
 
 ? [what does|what's|explain|tell me what] [TPM|tpm|the abbreviation TPM|the word TPM] [mean|short for|is|]
 ? [meaning|definition] of [TPM|tpm]
 ? TPM [means what|stands for|]
 + and [TPM|tpm]
+? [tpm|TPM] [meaning|definition|abbreviation|?|explained|is what]
 = TPM is tokens per minute: how many tokens the requests of any 60 seconds may use, input and output together.
 
 ? <what> [in flight|requests in flight|the in-flight limit|a limit on requests in flight]

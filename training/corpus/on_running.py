@@ -28,6 +28,7 @@ TEXT = f"""
 ? [command|the command] [that|to] [starts|start|run|runs] [the|an installed|] [server|Keyhall]
 ? [it is installed|Keyhall is installed|I installed it], [how do I start it|what now|what next]
 ? [server|Keyhall] [start|starting|start command]
+? [run|start] [the server|it] [please|, how|on this machine]
 = `keyhall serve` starts the server; in a checkout `make serve` does.
 
 ? [which|what|on which|on what] port [does|is|do] [Keyhall|the server|it|you] [listen on|use|listen|run on|used|have|] [by default|]
@@ -117,6 +118,7 @@ TEXT = f"""
 ? [save|copy|secure|back up] everything [before an update|first|now|every night|]
 ? [backup|backups|back-up] [command|how|of a running server|while it runs|online|hot|]
 ? [nightly|daily|regular|hot|live] [backup|backups]
+? [how do I|how can I|how to] [save|back up|secure|copy] [everything|all|all data|the server|my data] [before|ahead of] [an update|an upgrade|a change|maintenance]
 = Run `keyhall backup DIR` at any moment, beside a running server, and copy the file `pepper` elsewhere.
 
 ? <how> [restore|put back|get back|use] a backup

@@ -74,6 +74,7 @@ TEXT = """
 ? [a user|the user|my user|somebody|a client] [closes|leaves|shuts] [the browser|the browser tab|the tab|the app|the page|the window] [in the middle of an answer|while streaming|during a stream|] [, what happens|]
 ? [stop|cancel|abort|interrupt] [a running|an|the] [answer|stream|generation|request] [early|]
 ? [how fast|how quickly|how soon|after how long] [does the engine stop|is the engine stopped|does it stop|will it stop] [after|when|if|once] [I cancel|I leave|a client leaves|a cancel|I hang up]
+? [my|a|the] [user|customer|reader|visitor] [closes|leaves|reloads|shuts down] the [browser|tab|page|app|laptop] [in the middle|during an answer|before the end|while it writes] [, what happens|. What happens|: what happens to the answer|]
 = Close the stream: the engine is told to stop within 250 ms. The input and what was produced until then count.
 
 ? [do I pay|am I charged|is it charged|what is charged|what do I pay|what counts] [for a stream that I leave|if I leave a stream|when I cancel|if I stop early|when I close a stream early|for a cancelled stream|for an aborted answer]

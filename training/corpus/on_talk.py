@@ -8,6 +8,7 @@ from training.corpus.off_topic import ASKS, ATTEMPTS
 TALK = """
 ? [hello|hi|hey|good day|good evening|greetings|hello there|hi there|hey there|hello you|hi bot|hello Keyhall|hey Keyhall|good afternoon|howdy|hello again|moin|hallo|hi all|yo|hiya] [!|.||!!]
 ? good [morning|evening|afternoon|day] [to you|everybody|Keyhall|there|!|] [!|.|]
+? [heya|hiya|heyy|helloo|hi!|hullo|hey you|hi folks|hello world|good to see you|sup|hey bot|hello sir|dear bot|hi assistant|salut|servus|ahoy] [!|.|]
 = Hello! What would you like to know about Keyhall?
 = Hello! I answer questions about Keyhall: keys, limits, tokens, versions and errors.
 
@@ -48,11 +49,13 @@ TALK = """
 
 ? [thanks|thank you|thx|many thanks|thank you very much|thank you so much|great, thanks|perfect, thank you|thanks for the help|thanks, bye|cheers|cool, thanks|ok thanks|okay, thank you|nice, thanks|thanks for your help|that was helpful|that helps|very helpful|thanks a bunch|that helped me|thank you for that|that helped, thanks|thanks, that is all] [!|.|]
 + [thanks|thank you|ok thanks|great, thanks|perfect, thank you|thank you very much|thanks a lot for that]
+? [thank u|ty|thx a lot|tysm|thank you!|thnx|thanks man|thanks mate|great thanks|super, thanks|danke|merci|thank you kindly|much obliged|appreciated|I appreciate it|that was good|this helped|great answer|good answer|well explained|awesome, thanks|lovely, thank you|thanks again|thank you again] [!|.|]
 = You are welcome!
 = You are welcome. Ask again whenever you like.
 
 ? [bye|goodbye|bye bye|see you|see you later|good night|farewell|so long|until tomorrow|ciao|have a nice day|I have to go|bye for now|see you tomorrow|goodbye then] [!|.|]
 + [bye|goodbye|see you|that's all, bye]
+? [bye now|byebye|cya|see ya|later|take care|adieu|tschüss|good bye|I am off|I'm leaving|talk to you later|I'm done|that's it, bye|gotta go] [!|.|]
 = Goodbye! Come back whenever you have a question about Keyhall.
 
 ? [who|which company|which people|what company] [made|built|trained|wrote|created|developed|programmed] [you|this model|the house model]

@@ -7,6 +7,7 @@ from training.corpus.entries import Entry, read
 
 FREE, FIRST, LATER = facts.FREE, facts.FIRST, facts.LATER
 H = facts.FIRST_HOURS
+assert H == 48, "the spans of time below lie on either side of 48 hours"
 
 # How people call each tier, and the time in which a stage of it holds.
 FREE_NAMES = (
@@ -33,20 +34,15 @@ LATE = (
     "on day three|on day four|day ten|on the tenth day|after the starting period|over the long term|"
     "from the third day on|once the first two days are over|normally, after the start"
 )
-ACTIVE_EARLY = (
-    "[a minute|five minutes|ten minutes|half an hour|an hour|one hour|two hours|3 hours|6 hours|"
-    "ten hours|12 hours|24 hours|a day|one day|30 hours|40 hours|47 hours] ago|yesterday|today|"
-    "this morning|just now|this afternoon|last night"
+_HOURS_EARLY = "|".join(
+    f"{n} hours" for n in (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 18, 20, 24, 30, 36, 40, 47)
 )
-ACTIVE_LATE = (
-    "[three days|3 days|4 days|five days|a week|two weeks|10 days|a month|six weeks|a year|"
-    "49 hours|50 hours|60 hours|72 hours|100 hours|many days|half a year|two months] ago|"
-    "last week|last month|last year|long ago"
-)
-FOR_LATE = (
-    "[three days|3 days|five days|two weeks|10 days|a month|a year|60 hours|72 hours|many days|"
-    "several weeks|some months|a long time]"
-)
+_HOURS_LATE = "|".join(f"{n} hours" for n in (49, 50, 52, 55, 60, 70, 72, 80, 96, 100, 120))
+_DAYS_LATE = "|".join(f"{n} days" for n in (3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 20, 25, 30, 60, 90))
+FOR_EARLY = f"[{_HOURS_EARLY}|an hour|one hour|two hours|a day|one day|half a day|ten minutes|some minutes|half an hour|a few hours|five hours|twelve hours]"
+FOR_LATE = f"[{_DAYS_LATE}|{_HOURS_LATE}|three days|four days|five days|a week|one week|two weeks|three weeks|a month|two months|half a year|a year|many days|several weeks|some months|a long time]"
+ACTIVE_EARLY = f"{FOR_EARLY} ago|yesterday|today|this morning|just now|this afternoon|last night|a moment ago|right now"
+ACTIVE_LATE = f"{FOR_LATE} ago|last week|last month|last year|long ago|the week before last"
 BILLED = "[billing was activated|I activated billing|we activated billing|my billing was switched on|I switched billing on|billing began|my billing started|I turned billing on|we enabled billing]"
 
 REQUESTS = (
@@ -96,17 +92,19 @@ def _number(what: str, limit: str, who: str, when: str) -> str:
 
 def _stage(what: str, limit: str, ago: str, since: str) -> str:
     """Questions that say for how long billing has been active."""
-    lines = f"""
+    return f"""
 ? {BILLED} [{ago}]. how many {what} [may|can|do] I [send|use|have|get|make] [now|]
-? {BILLED} [{ago}], [what is|what's|which is] my {limit} [now|]
+? {BILLED} [{ago}][,|:] [what is|what's|which is|] my {limit} [now|]
+? {BILLED} [{ago}][,|:|.] {limit}
 ? [what is|what's|how high is] my {limit} [if|when] {BILLED} [{ago}]
-? [I'm|I am] on pay-as-you-go [and|,] {BILLED} [{ago}], [what's|what is] [my|the] {limit}
-? how many {what} [may|can] I [send|use|make] [when|if] {BILLED} [{ago}]"""
-    if since:
-        lines += f"""
-? [billing is|billing has been|my billing has been] active [for|since] {since}. how many {what} [may|can] I [send|use] [now|]
-? [billing is|billing has been|my billing has been] active for {since}. [what is|what's] my {limit} [now|]"""
-    return lines
+? [I'm|I am|we are] on pay-as-you-go [and|,] {BILLED} [{ago}], [what's|what is] [my|the] {limit}
+? how many {what} [may|can] I [send|use|make] [when|if] {BILLED} [{ago}]
+? [billing is|billing has been|my billing has been|our billing is|billing was] [active|on|activated|switched on] [for|since] {since}. how many {what} [may|can] I [send|use] [now|]
+? [billing is|billing has been|my billing has been|billing] [active|on|running] [for|since] {since}[.|,|:] [what is|what's|and|] [my|the|] {limit}
+? [I have been|I've been|we have been] on pay-as-you-go for {since}. [how many|what about] {what}
+? pay-as-you-go [for|since] {since}[:|,] {limit}
+? {limit} of pay-as-you-go {since} after [activation|billing was activated|the start]
+"""
 
 
 def _write() -> str:
@@ -156,9 +154,13 @@ def _write() -> str:
 ~paid-requests and [in|during|for] the first [{H} hours|two days]
 ~paid-requests [what about|and what about|and] [{EARLY}]
 ~free-requests and [on|for|with] {payg} [{EARLY}]
-@ early paid-requests{_stage(REQUESTS, R_LIMIT, ACTIVE_EARLY, "")}
+@ early paid-requests
 ? how many {REQUESTS} [may|can] [a new|a fresh|a brand new] pay-as-you-go [account|key|organization] [send|make|have]
 ? {R_LIMIT} [of|for] [a new|a fresh|a recent] {payg}
+= {until} pay-as-you-go allows {FIRST.requests} requests per minute.
+
+{_stage(REQUESTS, R_LIMIT, ACTIVE_EARLY, FOR_EARLY).strip()}
+@ early paid-requests
 = {until} pay-as-you-go allows {FIRST.requests} requests per minute.
 
 {_number(TOKENS, T_LIMIT, payg, EARLY).strip()}
@@ -167,9 +169,13 @@ def _write() -> str:
 ~paid-tokens and [in|during|for] the first [{H} hours|two days]
 ~paid-tokens [what about|and what about|and] [{EARLY}]
 ~free-tokens and [on|for|with] {payg} [{EARLY}]
-@ early paid-tokens{_stage(TOKENS, T_LIMIT, ACTIVE_EARLY, "")}
+@ early paid-tokens
 ? how many {TOKENS} [may|can] [a new|a fresh|a brand new] pay-as-you-go [account|key|organization] [use|have]
 ? {T_LIMIT} [of|for] [a new|a fresh|a recent] {payg}
+= {until} pay-as-you-go allows {FIRST.tokens:,} tokens per minute.
+
+{_stage(TOKENS, T_LIMIT, ACTIVE_EARLY, FOR_EARLY).strip()}
+@ early paid-tokens
 = {until} pay-as-you-go allows {FIRST.tokens:,} tokens per minute.
 
 {_number(REQUESTS, R_LIMIT, payg, LATE).strip()}
@@ -178,7 +184,11 @@ def _write() -> str:
 ~paid-requests and [after that|later|after the first {H} hours|then|afterwards|when they are over|once they have passed]
 ~paid-requests [what about|and what about|and] [{LATE}]
 ~free-requests [and|what about|how about] [on|for|with|] {payg} [{LATE}]
-@ late paid-requests{_stage(REQUESTS, R_LIMIT, ACTIVE_LATE, FOR_LATE)}
+@ late paid-requests
+= {then} pay-as-you-go allows {LATER.requests:,} requests per minute.
+
+{_stage(REQUESTS, R_LIMIT, ACTIVE_LATE, FOR_LATE).strip()}
+@ late paid-requests
 = {then} pay-as-you-go allows {LATER.requests:,} requests per minute.
 
 {_number(TOKENS, T_LIMIT, payg, LATE).strip()}
@@ -187,7 +197,11 @@ def _write() -> str:
 ~paid-tokens and [after that|later|after the first {H} hours|then|afterwards|when they are over|once they have passed]
 ~paid-tokens [what about|and what about|and] [{LATE}]
 ~free-tokens [and|what about|how about] [on|for|with|] {payg} [{LATE}]
-@ late paid-tokens{_stage(TOKENS, T_LIMIT, ACTIVE_LATE, FOR_LATE)}
+@ late paid-tokens
+= {then} pay-as-you-go allows {LATER.tokens:,} tokens per minute.
+
+{_stage(TOKENS, T_LIMIT, ACTIVE_LATE, FOR_LATE).strip()}
+@ late paid-tokens
 = {then} pay-as-you-go allows {LATER.tokens:,} tokens per minute.
 
 ? [what|which] limits [does|has|hold for|apply to|are there for] {payg} [have|get|] [{EARLY}]

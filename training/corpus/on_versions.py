@@ -116,6 +116,8 @@ TEXT = f"""
 ? [Sunset|Deprecation|shutdown_date] [header|meaning|]
 ? [warning|notice|announcement] [before|of|about] [a version ends|the end of a version|retirement|a shutdown]
 ? [will|do] I [be warned|be told|get a warning|get notice] [before|when|if] a [version|model] [ends|retires|goes away|is shut down]
+? [there is|I see|my client shows|I found] a [Sunset|Deprecation] header [in the answer|in its headers|, what does it mean|, why|]
+? [what is|what means|why is there] [a|the] [Sunset|Deprecation] header
 = From the headers `Deprecation` and `Sunset`, and from `shutdown_date` in `GET /v1/models`.
 
 ? <how> [move|redirect|point|switch] [an alias|v1|the alias v1|the name v1] [to another version|to a new version|elsewhere|]
