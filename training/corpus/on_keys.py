@@ -20,6 +20,7 @@ TEXT = f"""
 ? [first|one more|second] key
 ? [command|the command] [to|for|that] [make|makes|create|creates|get] [a|a new|another] key
 ? [make|create|generate|get] [me|] [a|a new|another|an API] key [, how|, please|]
+? [I need|I'd like|I want|we want] [another|a new|a second|one more] [API key|key] [, what do I run|: which command|, what do I type]
 = Run `keyhall keys create --name NAME`, or use the page Keys (`/keys`) of the console.
 = With `keyhall keys create --name NAME`, or on the page `/keys` of the console. The key is shown once.
 

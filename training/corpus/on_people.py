@@ -36,6 +36,8 @@ TEXT = f"""
 ? [password|passwords] [length|rules|rule|minimum|requirements|]
 ? [password|a password|my password] [too short|short|length|how long|of 8 characters|of ten characters] [?|]
 ? [why is|is] [my|a] [8-character|short|ten-letter] password [refused|too short|okay|allowed]
+? [is|was] [my|the] password too short
+? password too [short|long] [?|]
 = A password has at least {facts.PASSWORD_MIN} characters and at most {facts.PASSWORD_MAX}. Four words will do.
 
 ? [which|what] roles [are there|exist|has an organization|can a member have|do you have|can somebody have|does Keyhall know]

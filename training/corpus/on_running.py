@@ -119,6 +119,7 @@ TEXT = f"""
 ? [backup|backups|back-up] [command|how|of a running server|while it runs|online|hot|]
 ? [nightly|daily|regular|hot|live] [backup|backups]
 ? [how do I|how can I|how to] [save|back up|secure|copy] [everything|all|all data|the server|my data] [before|ahead of] [an update|an upgrade|a change|maintenance]
+? [save|saving|secure] everything [before|ahead of] [an update|an upgrade|updating|upgrading]
 = Run `keyhall backup DIR` at any moment, beside a running server, and copy the file `pepper` elsewhere.
 
 ? <how> [restore|put back|get back|use] a backup

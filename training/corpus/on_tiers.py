@@ -1,4 +1,8 @@
-"""What the house model knows of tiers: their numbers, exactly, and that nothing else is built in."""
+"""What the house model knows of tiers: their numbers, exactly, and that nothing else is built in.
+
+Asked with a span of time ("billing was activated 30 hours ago") it names both stages and lets the
+reader choose: comparing numbers is more than a model of this size does reliably.
+"""
 
 from collections.abc import Iterable
 
@@ -17,7 +21,8 @@ FREE_NAMES = (
 )
 PAID_NAMES = (
     "[pay-as-you-go|pay as you go|the tier pay-as-you-go|the pay-as-you-go tier|"
-    "a pay-as-you-go key|payg|the paid tier|a pay as you go account|pay-as-you-go accounts]"
+    "a pay-as-you-go key|payg|paying customers|a paying customer|paying accounts|paying users|"
+    "a paying account|pay-as-you-go customers|the paying tier|the paid tier|a pay as you go account|pay-as-you-go accounts]"
 )
 EARLY = (
     f"[in|during|within|for] [the|its|my] first [{H} hours|two days|2 days|{H}h]|at first|"
@@ -47,18 +52,18 @@ BILLED = "[billing was activated|I activated billing|we activated billing|my bil
 
 REQUESTS = (
     "[requests|calls|requests per minute|requests a minute|calls per minute|calls a minute|RPM|"
-    "requests each minute|requests in a minute|requests within a minute|API calls per minute]"
+    "requests/min|req/min|requests/minute|reqs per minute|requests each minute|requests in a minute|requests within a minute|API calls per minute]"
 )
 TOKENS = (
-    "[tokens|tokens per minute|tokens a minute|TPM|tokens each minute|tokens in a minute|"
+    "[tokens/min|tokens/minute|tok/min|tokens|tokens per minute|tokens a minute|TPM|tokens each minute|tokens in a minute|"
     "tokens in 60 seconds]"
 )
 R_LIMIT = (
-    "[RPM|request limit|rpm|limit on requests|limit of requests|rate limit|requests per minute|"
+    "[requests/min|RPM|request limit|rpm|limit on requests|limit of requests|rate limit|requests per minute|"
     "number of requests per minute|RPM limit|limit on requests per minute|allowed requests]"
 )
 T_LIMIT = (
-    "[TPM|token limit|tpm|limit on tokens|limit of tokens|tokens per minute|TPM limit|"
+    "[tokens/min|TPM|token limit|tpm|limit on tokens|limit of tokens|tokens per minute|TPM limit|"
     "number of tokens per minute|limit on tokens per minute|allowed tokens]"
 )
 MAY = "[may|can|does|could|am I allowed to|might]"
@@ -93,6 +98,8 @@ def _number(what: str, limit: str, who: str, when: str) -> str:
 def _stage(what: str, limit: str, ago: str, since: str) -> str:
     """Questions that say for how long billing has been active."""
     return f"""
+? [we|I] [began with|started|went to|switched to|changed to|moved to|joined] pay-as-you-go [{ago}][,|:|.] [how many|what about the] {what}
+? [{ago}] [we|I] [began with|started|went to|switched to|changed to|moved to] pay-as-you-go[,|:|.] [how many|] {what}
 ? {BILLED} [{ago}]. how many {what} [may|can|do] I [send|use|have|get|make] [now|]
 ? {BILLED} [{ago}][,|:] [what is|what's|which is|] my {limit} [now|]
 ? {BILLED} [{ago}][,|:|.] {limit}
@@ -159,10 +166,6 @@ def _write() -> str:
 ? {R_LIMIT} [of|for] [a new|a fresh|a recent] {payg}
 = {until} pay-as-you-go allows {FIRST.requests} requests per minute.
 
-{_stage(REQUESTS, R_LIMIT, ACTIVE_EARLY, FOR_EARLY).strip()}
-@ early paid-requests
-= {until} pay-as-you-go allows {FIRST.requests} requests per minute.
-
 {_number(TOKENS, T_LIMIT, payg, EARLY).strip()}
 ~early and [tokens|how many tokens|the tokens|TPM|the token limit]
 ~early [what about|how about] tokens
@@ -174,20 +177,12 @@ def _write() -> str:
 ? {T_LIMIT} [of|for] [a new|a fresh|a recent] {payg}
 = {until} pay-as-you-go allows {FIRST.tokens:,} tokens per minute.
 
-{_stage(TOKENS, T_LIMIT, ACTIVE_EARLY, FOR_EARLY).strip()}
-@ early paid-tokens
-= {until} pay-as-you-go allows {FIRST.tokens:,} tokens per minute.
-
 {_number(REQUESTS, R_LIMIT, payg, LATE).strip()}
 ~late and [requests|how many requests|the requests|RPM|the request limit]
 ~late [what about|how about] requests
 ~paid-requests and [after that|later|after the first {H} hours|then|afterwards|when they are over|once they have passed]
 ~paid-requests [what about|and what about|and] [{LATE}]
 ~free-requests [and|what about|how about] [on|for|with|] {payg} [{LATE}]
-@ late paid-requests
-= {then} pay-as-you-go allows {LATER.requests:,} requests per minute.
-
-{_stage(REQUESTS, R_LIMIT, ACTIVE_LATE, FOR_LATE).strip()}
 @ late paid-requests
 = {then} pay-as-you-go allows {LATER.requests:,} requests per minute.
 
@@ -200,9 +195,16 @@ def _write() -> str:
 @ late paid-tokens
 = {then} pay-as-you-go allows {LATER.tokens:,} tokens per minute.
 
-{_stage(TOKENS, T_LIMIT, ACTIVE_LATE, FOR_LATE).strip()}
-@ late paid-tokens
-= {then} pay-as-you-go allows {LATER.tokens:,} tokens per minute.
+{_stage(REQUESTS, R_LIMIT, f"{ACTIVE_EARLY}|{ACTIVE_LATE}", f"[{FOR_EARLY}|{FOR_LATE}]").strip()}
+? [does|will|is] pay-as-you-go [start|begin|be] [slower|slow|lower|faster] [at first|in requests|]
+? [is|are] {LATER.requests:,} requests [allowed|possible|the limit|mine] [from the start|at once|at first|always|from the first day]
+@ paid-requests
+= {FIRST.requests} requests per minute in the first {H} hours after billing is activated, {LATER.requests:,} requests after that.
+
+{_stage(TOKENS, T_LIMIT, f"{ACTIVE_EARLY}|{ACTIVE_LATE}", f"[{FOR_EARLY}|{FOR_LATE}]").strip()}
+? [is|are] {LATER.tokens:,} tokens [allowed|possible|the limit|mine] [from the start|at once|at first|always|from the first day]
+@ paid-tokens
+= {FIRST.tokens:,} tokens per minute in the first {H} hours after billing is activated, {LATER.tokens:,} tokens after that.
 
 ? [what|which] limits [does|has|hold for|apply to|are there for] {payg} [have|get|] [{EARLY}]
 ? what [can|may] [I|one|a key] [use|send|do] [per minute|] [on|with] {payg} [{EARLY}]
@@ -245,10 +247,12 @@ def _write() -> str:
 ? [what is|which is|what's] the [highest|largest|greatest|biggest|maximum] {R_LIMIT} [of all tiers|there is|of the built-in tiers|that a tier has|]
 ? [which|what] tier [allows|has|gives] the most {REQUESTS}
 ? the [highest|largest|most] {REQUESTS} [of any tier|in any tier|that are possible with a built-in tier]
+? [maximum|highest|largest|top|biggest] {R_LIMIT} [anywhere|you offer|you have|possible|of all|that I can get]
 = Pay-as-you-go after its first {H} hours has the most: {LATER.requests:,} requests per minute.
 
 ? [what is|which is] the [highest|largest|greatest] {T_LIMIT} [of all tiers|there is|of the built-in tiers]
 ? [which|what] tier [allows|has|gives] the most {TOKENS}
+? [maximum|highest|largest|top|biggest] {T_LIMIT} [anywhere|you offer|you have|possible|of all|that I can get]
 = Pay-as-you-go after its first {H} hours has the most: {LATER.tokens:,} tokens per minute.
 
 ? [which|what] tier [has|gives|allows] the [lowest|smallest|least|fewest] [limits|requests|tokens]
@@ -261,6 +265,7 @@ def _write() -> str:
 ? [do|will] [my|the] [pay-as-you-go|] limits [rise|go up|grow|change] [by themselves|on their own|automatically|with time|]
 ? [when|how soon] [will|do|does] [it|pay-as-you-go|my account] [get|have|become] [faster|more|higher limits|bigger limits]
 ? [wait|time|hours] until [higher|the higher|full] limits [on pay-as-you-go|]
+? <when> do I get [3,500 requests|the 3,500 requests|90,000 tokens|the full 3,500]
 = The limits of pay-as-you-go rise by themselves {H} hours after billing is activated.
 
 ? <when> do the {H} hours [begin|start|run from|count from] [on pay-as-you-go|]
@@ -290,11 +295,14 @@ def _write() -> str:
 ? <can> [make|add|define|create|have] [tiers of my own|my own tiers|other tiers|new tiers|a tier for my students|custom tiers|another tier|a third tier]
 ? <how> [make|add|define|create] [a tier|my own tier|another tier|a new tier|custom tiers]
 ? [can|may] [the operator|I|we] [add|define|make] [tiers|more tiers|own tiers]
+? can [a school|a class|my team|our company|a university] have [its own|a special|an own] tier
 = Yes, the operator can add tiers: a table `[tiers.NAME]` in the settings.
 
 ? [do|does|have|has] [the built-in tiers|built-in tiers|a tier|the tiers|free-trial|pay-as-you-go] [have|] [a limit on requests in flight|an in-flight limit|limits on requests in flight|a limit of what is in flight]
 ? [how many requests|what] [can be|may be|are allowed] in flight [at once|] [on|in|with] [the built-in tiers|free-trial|pay-as-you-go|the free trial]
 ? [is there|what is] [a limit on|the limit of] [requests in flight|parallel requests|concurrent requests|open requests] [for the built-in tiers|on the free trial|on pay-as-you-go|in the tiers|]
+? [parallel|concurrent|simultaneous|open] requests [on|with|for] [the trial|the free trial|pay-as-you-go|a trial key|the built-in tiers]
+? [how many|] [parallel|concurrent|simultaneous] [requests|calls|connections] [may I have|are allowed|on the free trial|at once]
 = No: the built-in tiers have no limit on what is in flight.
 
 ? [what|how much] does [the free trial|a free trial|free-trial|pay-as-you-go|the paid tier|a tier|a plan|a key on pay-as-you-go] cost [per month|a month|me|per token|a year|]
@@ -309,12 +317,17 @@ def _write() -> str:
 ? [what is|what's|how high is] the price of [one|a|ten] [million|thousand|hundred] [output|input|] tokens
 ? how much [is|are|do|does] [a|one|ten] [thousand|hundred|million] [output|input|] tokens [cost|on pay-as-you-go|]
 ? [what|how much] [will|do|must] I [pay|be charged] [for|with] [the trial|a million tokens|pay-as-you-go|my requests|one request]
+? [do you have|is there|where is|give me|send me|show me] a [price list|price table|list of prices] [in euros|in dollars|]
+? is [pay-as-you-go|the free trial|a key|Keyhall|v1.1] [expensive|cheap|costly]
+? how much [do|will] I [owe|pay] for [500 requests|my tokens|1,000 tokens|last month|this]
 = No tier has a price built in: the operator sets the prices of each version. Ask the operator of this server.
 = Prices are set by the operator, for each version. Ask the operator of this server; I know no numbers.
 
 ? [what is|explain|tell me] the difference between [the free trial and pay-as-you-go|pay-as-you-go and the free trial|the tiers|free-trial and pay-as-you-go]
 ? [compare|comparison of] [the tiers|free trial and pay-as-you-go]
 ? why [should I|would I] [go|change|switch] from the free trial to pay-as-you-go
+? what [do|would] I [gain|get|win] [by|from|when] [activating billing|paying|pay-as-you-go|going to pay-as-you-go]
+? [is it|why is it] worth [it|] to [activate billing|go to pay-as-you-go|leave the free trial]
 = The free trial allows {FREE.requests} requests and {FREE.tokens:,} tokens per minute. Pay-as-you-go begins with {FIRST.requests} and {FIRST.tokens:,}, and after {H} hours allows {LATER.requests:,} and {LATER.tokens:,}.
 
 ? <how> [activate|switch on|turn on|enable|start] billing [for an organization|]
@@ -325,6 +338,11 @@ def _write() -> str:
 ? [are|is] [21|30|50|100|25|40] requests [a minute|per minute|in a minute] [too many|allowed|possible|okay] on [the free trial|a free-trial key]
 ? <can> send [30|50|100|25|21] requests per minute on [the free trial|a free trial]
 ? [somebody|a student|my program|a client] on the free trial [sends|makes|wants] [40|22|100|35] [calls|requests] [a|in a|per] minute [: what is allowed|, what is the most|, how many pass|]
+? [can|may|could] [trial users|a trial user|a trial key|people on the free trial] [send|make] [50|100|30|500] [requests|calls] [a|per|each] minute
+? [we plan|I plan|I need|we need|my program makes] [1,000|1000|100|500|60|200] [requests|calls] per minute[,|:] [is|does|will] the free trial [enough|allow that|do]
+? [my|a] trial key was [refused|stopped|limited] after [20|21|a few|twenty] [calls|requests] [, why|. Why|. Is that its limit|, is that right|]
+? [20 or 30|10 or 20|20 or 60|how many] requests [on|for|with] [the free trial|trial users|a trial key] [, which is right|]
+? how fast [may|can] [I|trial users|we] call [on the free trial|with a trial key|without paying|as long as I pay nothing|]
 = A free trial may send {FREE.requests} requests per minute; what is above that gets 429.
 """
 

@@ -97,6 +97,7 @@ TEXT = f"""
 ? [token|tokens] [counter|calculator|estimate|count] [before sending|]
 ? [tool|command|program|something] [to|that] count[s|] tokens
 ? [count|counting|measure] tokens [tool|command|how|]
+? [a|the|which|what] [tool|command|program|utility] [to count|that counts|for counting] tokens
 = Run `keyhall tokens count FILE`: it gives the same count as the server, and needs no server, no key and no network.
 
 ? [does|do] [counting|counting tokens|I need|keyhall tokens count] [need|require] [a network|the network|a server|a key|internet|a connection|an internet connection] [to count tokens|for counting|]
@@ -143,6 +144,7 @@ TEXT = f"""
 ? [is|are] [only|just] [the input|input tokens|the question|my messages] [counted|billed|charged]
 ? [does|do] TPM [include|count|contain] [output|the output|answers|output tokens]
 ? [input|output] [only|alone] or both
+? [is|are] [the answer|answers|the output] [billed|counted|charged] [too|also|as well] or [only|just] [the question|my messages|the input]
 = Yes, both count: the tokens of the input and those of the output.
 
 ? [which|what] header [says|tells|shows] [that|whether|how many] [messages|turns] [were|have been|are] [left out|dropped|truncated|removed|cut]
