@@ -89,6 +89,9 @@ def _number(what: str, limit: str, who: str, when: str) -> str:
 ? [I have|I got|they gave me|my students have] {who}. [what is|what's|and] the {limit} {at}
 ? {who}, [{when or "please"}]: {what}
 ? {at}: {what} [on|for|with] {who}
+? {who} [asks|wants to know|needs to know] how many {what} [he has|she has|they have|are allowed|they may use|it may send] {at}
+? [somebody|a customer|a student|a friend|someone] [on|with] {who} {at} [asks|wants to know][:|] [how many|the] {what}
+? [what is|what's] [right|the right number|correct] for {who} {at}: [10|20|30|60|100|3,500] or [40|90|600|1,000|60,000] {what}
 ? [I want to know|tell me|what about|please tell me|I need to know|remind me of] the {limit} [of|for|on] {who} {at}
 ? [may|can] {who} [send|use|have|make] [more than|over] [10|50|100|30|1,000|5,000|a hundred] {what} {at}
 ? [is|are] [100|50|1,000|10,000|200|25|500] {what} [okay|allowed|too much|possible] [on|with|for] {who} {at}
@@ -149,6 +152,7 @@ def _write() -> str:
 ? [without|if I leave out|if I don't give|if a request has no|if I name no] max_tokens [on|with] {FREE_NAMES}, how long [can|may|is|will] [an answer|the answer|the output] [be|get|]
 ? [what is|how large is|what's] the [default|] output cap [by default|] [of|on|for|with] {FREE_NAMES}
 ? [default|usual|standard] [output|output cap|output limit|answer length] [of|on|for|with] {FREE_NAMES}
+? [on|with|in] {FREE_NAMES}[,|] how long [is|are|can be] [an answer|answers|the output] [by default|if I say nothing|without a cap|at most|when max_tokens is missing]
 ? how [long|many tokens long] is an answer [at most|] [on|with] {FREE_NAMES} [if I say nothing|without max_tokens|by default]
 ~free and [the|its] [default|] output cap
 ~free-both and [the|its] [default|] output cap
@@ -157,6 +161,7 @@ def _write() -> str:
 
 {_number(REQUESTS, R_LIMIT, payg, EARLY).strip()}
 ~early and [requests|how many requests|the requests|RPM|the request limit]
+? how many {REQUESTS} [has|have|may|for] [a new|a fresh|new|brand-new|fresh] [paying|pay-as-you-go|] [customer|customers|accounts|organization]
 ~early [what about|how about] requests
 ~paid-requests and [in|during|for] the first [{H} hours|two days]
 ~paid-requests [what about|and what about|and] [{EARLY}]
@@ -168,6 +173,7 @@ def _write() -> str:
 
 {_number(TOKENS, T_LIMIT, payg, EARLY).strip()}
 ~early and [tokens|how many tokens|the tokens|TPM|the token limit]
+? how many {TOKENS} [has|have|may|for] [a new|a fresh|new|brand-new|fresh] [paying|pay-as-you-go|] [customer|customers|accounts|organization]
 ~early [what about|how about] tokens
 ~paid-tokens and [in|during|for] the first [{H} hours|two days]
 ~paid-tokens [what about|and what about|and] [{EARLY}]
@@ -179,6 +185,8 @@ def _write() -> str:
 
 {_number(REQUESTS, R_LIMIT, payg, LATE).strip()}
 ~late and [requests|how many requests|the requests|RPM|the request limit]
+? [how many|what] {REQUESTS} [have|has|do|does|may] [old|an old|existing|long-standing|an older] pay-as-you-go [accounts|account|customers|keys] [have|send|get]
+? {R_LIMIT} of [old|an old|existing|long-standing|established] pay-as-you-go [accounts|account|customers|keys]
 ~late [what about|how about] requests
 ~paid-requests and [after that|later|after the first {H} hours|then|afterwards|when they are over|once they have passed]
 ~paid-requests [what about|and what about|and] [{LATE}]
@@ -188,6 +196,8 @@ def _write() -> str:
 
 {_number(TOKENS, T_LIMIT, payg, LATE).strip()}
 ~late and [tokens|how many tokens|the tokens|TPM|the token limit]
+? [how many|what] {TOKENS} [have|has|do|does|may] [old|an old|existing|long-standing|an older] pay-as-you-go [accounts|account|customers|keys] [have|use|get]
+? {T_LIMIT} of [old|an old|existing|long-standing|established] pay-as-you-go [accounts|account|customers|keys]
 ~late [what about|how about] tokens
 ~paid-tokens and [after that|later|after the first {H} hours|then|afterwards|when they are over|once they have passed]
 ~paid-tokens [what about|and what about|and] [{LATE}]
@@ -238,6 +248,8 @@ def _write() -> str:
 ? [what is|how large is|what's|which is] the [default|] output cap [of|on|for|with] {payg} [by default|without max_tokens|if a request says nothing|]
 ? [without|if I leave out|if I don't give] max_tokens [on|with] {payg}, how long [can|may] an answer [be|get]
 ? [default|usual|standard] [output|output cap|answer length] [of|on|for] {payg}
+? [on|with|in] {payg}[,|] how long [is|are|can be] [an answer|answers|the output] [by default|if I say nothing|without a cap|at most|when max_tokens is missing]
+? how [long|many tokens long] [is|are] [an answer|answers] [at most|] [on|with] {payg} [if I say nothing|without max_tokens|by default]
 ~early and the [default|] output cap
 ~late and the [default|] output cap
 ~both and the [default|] output cap
@@ -342,10 +354,12 @@ def _write() -> str:
 ? [we plan|I plan|I need|we need|my program makes] [1,000|1000|100|500|60|200] [requests|calls] per minute[,|:] [is|does|will] the free trial [enough|allow that|do]
 ? [my|a] trial key was [refused|stopped|limited] after [20|21|a few|twenty] [calls|requests] [, why|. Why|. Is that its limit|, is that right|]
 ? [20 or 30|10 or 20|20 or 60|how many] requests [on|for|with] [the free trial|trial users|a trial key] [, which is right|]
+? how fast [may|can|is|are] [I|trial users|we|calls] [call|send|] [as|if] I pay nothing [so far|yet|]
+? [I pay|we pay] nothing [so far|yet|]. [how fast|how often|how much] may [I|we] [call|send|ask]
 ? how fast [may|can] [I|trial users|we] call [on the free trial|with a trial key|without paying|as long as I pay nothing|]
 = A free trial may send {FREE.requests} requests per minute; what is above that gets 429.
 """
 
 
 def entries() -> Iterable[Entry]:
-    return read("tiers", _write(), weight=4.0)
+    return read("tiers", _write(), weight=5.0)
