@@ -6,6 +6,7 @@ version `v1` does, once per seed. The exit status is 1 where the exam is not pas
 """
 
 import argparse
+import hashlib
 import json
 import os
 import sys
@@ -102,6 +103,19 @@ def passed(found: dict[str, Any]) -> bool:
     return found["share"] >= PASSES_FROM and found["invented"] == 0
 
 
+def what_was_asked(what: str) -> dict[str, Any]:
+    """Which file it was, so that a result belongs to a model for good."""
+    path = Path(what)
+    if not path.is_file():
+        return {"server": what}
+    content = path.read_bytes()
+    return {
+        "file": path.name,
+        "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", help="a GGUF file, or a base URL that ends in /v1")
@@ -117,7 +131,11 @@ def main() -> None:
         show(found)
     if arguments.write:
         RESULTS.mkdir(exist_ok=True)
-        body = {"temperature": arguments.temperature, "sittings": results}
+        body = {
+            **what_was_asked(arguments.what),
+            "temperature": arguments.temperature,
+            "sittings": results,
+        }
         (RESULTS / f"{arguments.write}.json").write_text(json.dumps(body, indent=2) + "\n")
     sys.exit(0 if all(passed(found) for found in results) else 1)
 
