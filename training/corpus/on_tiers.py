@@ -5,6 +5,7 @@ reader choose: comparing numbers is more than a model of this size does reliably
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from training import facts
 from training.corpus.entries import Entry, read
@@ -121,6 +122,12 @@ def _write() -> str:
     payg, until, then = PAID_NAMES, f"In its first {H} hours", f"After its first {H} hours"
     return f"""
 {_number(REQUESTS, R_LIMIT, FREE_NAMES, "").strip()}
+? [a|my|the|one|your] [free|trial|free-trial] [user|customer|student|account|key|client|program] [asks|wants to know|would like to know] how many {REQUESTS} [he|she|it|they] [has|have|may send|can make]
+? how many {REQUESTS} [does|may|can] [a|my|the|one] [free|trial|free-trial] [user|customer|student|account|key|client|program] [have|send|make|get]
+? [I have|I use|I got|we have|there is] a [free|trial|free-trial] [key|account|user]. how many {REQUESTS} [may it send|can I send|do I have|are allowed|can it make]
+? {R_LIMIT} [of|for|with|on] [a|my|the|one] [free|trial|free-trial] [user|customer|student|account|key|client|program]
+? [can|may|could] [a|my|the|one|] trial [user|users|customer|customers|key] [send|make] [30|50|100|1,000|300|25] {REQUESTS}
+? [free trial|trial|free-trial] [:|-|,] {REQUESTS}
 ~free and [how many requests|requests|the requests|calls|the RPM|RPM|the request limit]
 ~free [what about|how about|how many] requests
 ~paid-requests and [on|for|with|in] {FREE_NAMES}
@@ -129,6 +136,12 @@ def _write() -> str:
 = A free trial may send {FREE.requests} requests per minute.
 
 {_number(TOKENS, T_LIMIT, FREE_NAMES, "").strip()}
+? [a|my|the|one|your] [free|trial|free-trial] [user|customer|student|account|key|client|program] [asks|wants to know|would like to know] how many {TOKENS} [he|she|it|they] [has|have|may use|can use]
+? how many {TOKENS} [does|may|can] [a|my|the|one] [free|trial|free-trial] [user|customer|student|account|key|client|program] [have|use|get|spend]
+? [I have|I use|I got|we have|there is] a [free|trial|free-trial] [key|account|user]. how many {TOKENS} [may it use|can I use|do I have|are allowed|can it use]
+? {T_LIMIT} [of|for|with|on] [a|my|the|one] [free|trial|free-trial] [user|customer|student|account|key|client|program]
+? [can|may|could] [a|my|the|one|] trial [user|users|customer|customers|key] [use|have|spend] [30,000|50,000|100,000|1,000|60,000|90,000] {TOKENS}
+? [free trial|trial|free-trial] [:|-|,] {TOKENS}
 ~free and [how many tokens|tokens|the tokens|the TPM|TPM|the token limit|how many tokens per minute]
 ~free [what about|how about|how many] tokens
 ~paid-tokens and [on|for|with|in] {FREE_NAMES}
@@ -362,4 +375,7 @@ def _write() -> str:
 
 
 def entries() -> Iterable[Entry]:
-    return read("tiers", _write(), weight=5.0)
+    for entry in read("tiers", _write(), weight=5.0):
+        # Far more of the entries are about paying: without this the trial is mistaken for it.
+        free = any(family.startswith("free") for family in entry.families)
+        yield replace(entry, weight=15.0) if free else entry
