@@ -375,7 +375,7 @@ def _write() -> str:
 
 
 def entries() -> Iterable[Entry]:
-    for entry in read("tiers", _write(), weight=5.0):
+    for entry in read("tiers", _write(), weight=8.0):
         # Far more of the entries are about paying: without this the trial is mistaken for it.
         free = any(family.startswith("free") for family in entry.families)
-        yield replace(entry, weight=15.0) if free else entry
+        yield replace(entry, weight=24.0) if free else entry
