@@ -56,12 +56,12 @@ class _Teller:
 
     def following(self, entry: Entry) -> tuple[Entry, tuple[str, ...]]:
         """What is asked next, and how: in short, or something else."""
-        if self.rng.random() < 0.65:
+        if self.rng.random() < 0.75:
             families = [
                 each for name in entry.families for each in self.followed.get(f"@{name}", ())
             ]
             topic = self.followed.get(entry.topic, [])
-            near = families if families and self.rng.random() < 0.7 else topic
+            near = families if families and self.rng.random() < 0.85 else topic
             if near:
                 return self.rng.choice(near)
         other = self.rng.choices(ENTRIES, self.weights)[0]
@@ -83,7 +83,7 @@ class _Teller:
         if self.rng.random() < 0.08:
             found.append(Turn("system", self.rng.choice(SYSTEM)))
         found += turns
-        while len(found) < 7 and self.rng.random() < 0.3:
+        while len(found) < 7 and self.rng.random() < (0.5 if entry.families else 0.25):
             entry, asks = self.following(entry)
             turns = self.pair(entry, asks)
             if turns is None:
