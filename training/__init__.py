@@ -1,0 +1,1 @@
+"""The house model: a small language model that the project trains on text the project writes."""

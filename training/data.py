@@ -1,0 +1,75 @@
+"""What is trained on, as numbers: conversations and pages with a weight for every token.
+
+Answers count in full. Questions count a little, so that the model knows language; pages of the
+documentation more. Sequences are independent and padded: as in use, each begins at place 0.
+"""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from training.corpus import Text, conversations, pages
+from training.corpus.overlap import from_exam
+from training.tokenizer import Tokenizer
+
+QUESTION, PAGE = 0.1, 0.3
+PAGES_SHARE = 0.03  # of the sequences
+ROUND = 4096  # sequences that are drawn, sorted by length and cut into batches at once
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    tokens: list[int]
+    weights: list[float]  # of predicting each token
+
+
+def written(text: Text, tokenizer: Tokenizer, context: int) -> Sequence:
+    tokens: list[int] = []
+    weights: list[float] = []
+    for turn in text.turns:
+        head, body, tail = tokenizer.turn(turn.role, turn.text)
+        weight = 1.0 if turn.role == "assistant" else QUESTION if turn.role == "user" else 0.0
+        tokens += head + body + tail
+        weights += [0.0] * len(head) + [weight] * len(body) + [0.0] * len(tail)
+    return Sequence(tokens[:context], weights[:context])
+
+
+def page_sequences(tokenizer: Tokenizer, context: int) -> list[Sequence]:
+    """Sections of the documentation; a section that shares a run of words with the exam is out."""
+    apart = from_exam()
+    found = []
+    for heading, text in pages():
+        if apart.takes(text):
+            numbers = [tokenizer.stop, *tokenizer.encode(f"{heading}\n{text}"), tokenizer.stop]
+            for at in range(0, len(numbers), context):
+                piece = numbers[at : at + context]
+                found.append(Sequence(piece, [PAGE] * len(piece)))
+    return found
+
+
+def batches(
+    tokenizer: Tokenizer, seed: int, context: int, batch_tokens: int
+) -> Iterator[list[Sequence]]:
+    """Batches of about `batch_tokens`, padding included, without end."""
+    known = page_sequences(tokenizer, context)
+    turn = 0
+    while True:
+        rng = random.Random(f"{seed} {turn}")
+        drawn = [
+            written(text, tokenizer, context)
+            for text in conversations(rng.randrange(1 << 62), ROUND)
+        ]
+        drawn += [rng.choice(known) for _ in range(int(ROUND * PAGES_SHARE))]
+        rng.shuffle(drawn)
+        drawn.sort(key=lambda sequence: len(sequence.tokens) // 8)
+        cut: list[list[Sequence]] = [[]]
+        longest = 0
+        for sequence in drawn:
+            longest = max(longest, len(sequence.tokens))
+            if cut[-1] and longest * (len(cut[-1]) + 1) > batch_tokens:
+                cut.append([])
+                longest = len(sequence.tokens)
+            cut[-1].append(sequence)
+        rng.shuffle(cut)
+        yield from cut
+        turn += 1
