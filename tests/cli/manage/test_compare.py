@@ -28,7 +28,7 @@ ASK = ("v1", "v1.1", "--prompts", "prompts.txt", "--seeds", "1", "--max-tokens",
 
 
 def test_it_prints_a_summary_and_writes_the_report(run, keyhall_server: Any, tmp_path) -> None:
-    url = ("--url", keyhall_server.base_url, "--out", "report.html")
+    url = ("--url", keyhall_server.root_url, "--out", "report.html")  # `/v1` goes without saying.
     told = run(*ASK, *url, KEYHALL_API_KEY=keyhall_server.key)
     assert "v1 is v1-sandbox-1 (fp_" in told
     assert "Rep-4" in told

@@ -75,7 +75,10 @@ def compare(
     if url is None:
         from keyhall.cli.serve import url_of
 
-        url = f"{url_of(config.server, config.server.port)}/v1"
+        url = url_of(config.server, config.server.port)
+    # People give a server's address as they know it.
+    if "/" not in url.rstrip("/").partition("://")[2]:
+        url = f"{url.rstrip('/')}/v1"
     if out is not None and not out.parent.is_dir():
         fail(f"{out.parent} is no folder.")
     with shown(is_wanted=not as_json) as progress:
