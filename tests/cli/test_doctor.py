@@ -319,7 +319,7 @@ def test_models_whose_files_are_not_what_was_added_are_found(examine, call, hous
 
 @pytest.mark.parametrize("is_there", [True, False])
 def test_models_need_their_engine_installed(examine, call, house, tmp_path, monkeypatch, is_there):
-    monkeypatch.setattr(doctor.files, "can_run", lambda: is_there)
+    monkeypatch.setattr(doctor.process, "can_run", lambda: is_there)
     call("models", "add", make_model(tmp_path / "tiny.gguf"), "--data", house.data)
     found, _ = examine()
     told = [each for each in found["models"] if each["state"] == "error"]

@@ -27,6 +27,7 @@ from keyhall.cli.serve import address_of, url_of, why_not_listening
 from keyhall.cli.serving import serving
 from keyhall.clock import SystemClock
 from keyhall.config import Config
+from keyhall.engines.local import process
 from keyhall.flows import first_run
 from keyhall.flows.engines.run_engines import NAMES_SHOWN, REFUSED, Engines, Unserved
 from keyhall.flows.engines.use_upstream import some
@@ -298,7 +299,7 @@ def models(found: list[ModelRecord]) -> list[Finding]:
         says = f"{model.name}: {model.path} {_FILE_SAYS[state]}"
         grade: State = "ok" if state == "ok" else "warning" if state == "touched" else "error"
         findings.append(Finding("models", grade, says, text.ADVICE[state].format(name=model.name)))
-    if found and not files.can_run():
+    if found and not process.can_run():
         says = f"What runs {some([model.name for model in found], NAMES_SHOWN)} is not installed."
         findings.append(Finding("models", "error", says, f"{adding.INSTALL}; {REFUSED} until then"))
     return findings

@@ -12,7 +12,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "running"))  # No packages in
 
 from model_files import make_model
 
-from keyhall.flows.models import files, memory
+from keyhall.engines.local import process
+from keyhall.flows.models import memory
 
 
 @pytest.fixture
@@ -168,7 +169,7 @@ def test_a_first_model_prepares_a_folder_that_no_server_has_seen(fresh_keyhall, 
 
 
 def test_without_its_engine_installed_that_is_told(keyhall, model_file, monkeypatch) -> None:
-    monkeypatch.setattr(files, "can_run", lambda: False)
+    monkeypatch.setattr(process, "can_run", lambda: False)
     assert "pip install 'keyhall[local]'" in keyhall("models", "add", str(model_file))
 
 

@@ -186,7 +186,7 @@ def test_a_model_that_is_removed_lets_its_process_go(story, monkeypatch) -> None
 def test_without_llama_cpp_a_model_is_left_out_and_the_way_is_told(story, monkeypatch) -> None:
     async def work(hall):
         engines = hall.inside.house.engines
-        monkeypatch.setattr(run_engines.importlib.util, "find_spec", lambda name: None)
+        monkeypatch.setattr(run_engines.process, "can_run", lambda: False)
         engines.refresh([], [hall.engine.record])
         return engines.left_out, "tiny" in engines.table
 

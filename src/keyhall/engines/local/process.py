@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib.util
 import os
 import secrets
 import shutil
@@ -97,6 +98,11 @@ async def start(record: ModelRecord, log: Path, known: Mark | None) -> Process:
             raise StartFailed(f"its process cannot be started: {error.strerror}") from error
         raise
     return Process(wanted.socket, wanted.token, ready, process, folder)
+
+
+def can_run() -> bool:
+    """What runs models is installed: an extra, `keyhall[local]`."""
+    return importlib.util.find_spec("xllamacpp") is not None
 
 
 def threads_of_machine() -> int:

@@ -6,12 +6,12 @@ whose address may not be used is left out and said so: it keeps nobody else from
 """
 
 import asyncio
-import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from keyhall import tokenizers
 from keyhall.config import Config
+from keyhall.engines.local import process
 from keyhall.engines.local.engine import LocalEngine
 from keyhall.engines.sandbox.engine import SandboxEngine
 from keyhall.engines.upstream.address import AddressRefused, Endpoint
@@ -166,7 +166,7 @@ class Engines:
         for engine in [*self._leaving, *self.table.values()]:
             await engine.close()
 
-    async def _leave(self, engine: "Leaving") -> None:
+    async def _leave(self, engine: Leaving) -> None:
         """Close an engine once its last request is over."""
         loop = asyncio.get_running_loop()
         begun_at = loop.time()
@@ -179,7 +179,7 @@ class Engines:
     def _add_local(self, models: Sequence[ModelRecord], table: dict[str, Engine]) -> None:
         """Models in files, each in a process of its own. A name that is taken stays so."""
         self._models = {model.name for model in models}
-        is_able = importlib.util.find_spec("xllamacpp") is not None
+        is_able = process.can_run()
         for added in models:
             model = share_of(added, self._worker, self._config.server.workers)
             known = self.table.get(model.name)
@@ -199,14 +199,8 @@ class Engines:
                 engine.begin()
 
     def _local(self, model: ModelRecord) -> LocalEngine:
-        given = self._config.upstream
-        deadlines = Deadlines(
-            connect=given.connect_seconds,
-            first_byte=given.first_byte_seconds,
-            idle=given.idle_seconds,
-        )
         log = self._config.data / LOGS / f"{model.name}.log"
-        return LocalEngine(model, log, deadlines=deadlines, outbox=self._outbox)
+        return LocalEngine(model, log, deadlines=self._deadlines(), outbox=self._outbox)
 
     def _wanted(self, records: Sequence[EngineRecord]) -> dict[str, _Place]:
         config = self._config
@@ -227,20 +221,23 @@ class Engines:
         """Raises AddressRefused."""
         if use_upstream.is_here(place.url, self._url, self._own):
             raise AddressRefused(f"{place.url} is this server's own address")
-        given = self._config.upstream
         return UpstreamEngine(
             name,
             place.url,
             place.key,
-            deadlines=Deadlines(
-                connect=given.connect_seconds,
-                first_byte=given.first_byte_seconds,
-                idle=given.idle_seconds,
-            ),
-            sizes=Sizes(connections=given.connections_max),
+            deadlines=self._deadlines(),
+            sizes=Sizes(connections=self._config.upstream.connections_max),
             own=self._own,
             hop=self.hop,
             outbox=self._outbox,
+        )
+
+    def _deadlines(self) -> Deadlines:
+        given = self._config.upstream
+        return Deadlines(
+            connect=given.connect_seconds,
+            first_byte=given.first_byte_seconds,
+            idle=given.idle_seconds,
         )
 
 

@@ -6,7 +6,6 @@ the same bytes. Files stay where they are; what is kept of one is its real, abso
 
 import contextlib
 import hashlib
-import importlib.util
 import os
 import re
 import stat
@@ -156,11 +155,6 @@ def state_of(model: ModelRecord) -> State:
     if not os.access(model.path, os.R_OK):
         return "unreadable"
     return "touched" if found.st_mtime_ns // 1_000 > model.created_at_us else "ok"
-
-
-def can_run() -> bool:
-    """What runs models is installed: an extra, `keyhall[local]`."""
-    return importlib.util.find_spec("xllamacpp") is not None
 
 
 def check_pulled(path: Path, folder: Path) -> None:

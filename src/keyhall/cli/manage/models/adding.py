@@ -12,6 +12,7 @@ from keyhall.cli.manage.models import text
 from keyhall.cli.manage.open import House, Where, act
 from keyhall.cli.progress import shown
 from keyhall.clock import SystemClock
+from keyhall.engines.local import process
 from keyhall.flows.manage.checks import Invalid
 from keyhall.flows.models import files, manage, memory
 from keyhall.flows.models.files import Seen
@@ -83,7 +84,7 @@ def add_file(
             with shown(is_wanted=not as_json, is_bytes=True) as progress:
                 seen, pinned = files.look_and_hash(file, progress)
         model = _record(name, seen, asked, pinned, SystemClock().now_us())
-        added = await manage.add(house.store, model, can_run=files.can_run(), **house.by)
+        added = await manage.add(house.store, model, can_run=process.can_run(), **house.by)
         return added, needs
 
     added, needs = act(where, work, prepares=True)
@@ -93,7 +94,7 @@ def add_file(
             | {
                 "alias": added.alias.name,
                 "memory": needs.total,
-                "can_run": files.can_run(),
+                "can_run": process.can_run(),
                 "notes": added.notes,
             }
         )
@@ -108,7 +109,7 @@ def add_file(
     if not added.notes:
         show.line(f"`keyhall aliases move v1 {name}` lets v1 answer from it.")
     show.line(f"It costs nothing until `keyhall versions price {name}` says otherwise.")
-    if not files.can_run():
+    if not process.can_run():
         show.line(NOT_INSTALLED)
 
 
