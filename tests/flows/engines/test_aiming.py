@@ -4,31 +4,18 @@ added, else the sandbox; whatever happened before, and without a word against th
 from dataclasses import replace
 
 import pytest
+from made_models import made_model
 
 from keyhall.flows.engines import use_upstream
 from keyhall.flows.engines.aiming import EMBEDDED
 from keyhall.flows.models import manage
 from keyhall.flows.models.versions import CALMER, PLAIN, version_of
 from keyhall.policy.catalogue import ENGINE_COUNTS
-from keyhall.ports.records import Actor, ModelRecord
+from keyhall.ports.records import Actor
 from keyhall.stores import catalogue, models, notes
 
 BY_HAND = Actor("operator:ada", "command line")
-TINY = ModelRecord(
-    name="tiny",
-    path="/models/tiny.gguf",
-    sha256="ab" * 32,
-    size=470_000,
-    architecture="llama",
-    parameters=115_904,
-    context=2048,
-    has_template=True,
-    slots=4,
-    slot_context=2048,
-    threads=None,
-    shares_prefixes=False,
-    created_at_us=1,
-)
+TINY = made_model()
 OTHER = replace(TINY, name="other", created_at_us=2)
 OF_TINY = {"v1": "v1-tiny-1", "keyhall-v1": "v1-tiny-1"} | {
     "v1.1": "v1.1-tiny-1",

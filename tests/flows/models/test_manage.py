@@ -4,13 +4,14 @@ its witness, on both databases."""
 from dataclasses import replace
 
 import pytest
+from made_models import made_model
 
 from keyhall.flows.manage import engines, versions
 from keyhall.flows.manage.checks import Invalid, NotFound
 from keyhall.flows.models import manage
 from keyhall.flows.models.versions import most_tokens
 from keyhall.policy.catalogue import ENGINE_COUNTS, Price, Version
-from keyhall.ports.records import EngineRecord, ModelRecord
+from keyhall.ports.records import EngineRecord
 from keyhall.stores import notes
 
 
@@ -20,22 +21,7 @@ def house(any_house):
 
 
 def model(house, name="tiny", **changes):
-    made = ModelRecord(
-        name=name,
-        path="/models/tiny.gguf",
-        sha256="ab" * 32,
-        size=470_000,
-        architecture="llama",
-        parameters=115_904,
-        context=2048,
-        has_template=True,
-        slots=4,
-        slot_context=2048,
-        threads=None,
-        shares_prefixes=False,
-        created_at_us=house.now_us,
-    )
-    return replace(made, **changes)
+    return made_model(name=name, **{"created_at_us": house.now_us} | changes)
 
 
 def by(house):

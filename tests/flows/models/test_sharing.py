@@ -3,27 +3,14 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_models import made_model
 
 from keyhall.flows.models.sharing import share_of
 from keyhall.ports.records import ModelRecord
 
 
 def model(slots: int, threads: int | None = None) -> ModelRecord:
-    return ModelRecord(
-        name="tiny",
-        path="/models/tiny.gguf",
-        sha256="ab" * 32,
-        size=1,
-        architecture="llama",
-        parameters=1,
-        context=2048,
-        has_template=True,
-        slots=slots,
-        slot_context=2048,
-        threads=threads,
-        shares_prefixes=False,
-        created_at_us=1,
-    )
+    return made_model(slots=slots, threads=threads)
 
 
 @given(st.integers(1, 64), st.integers(1, 64), st.integers(2, 16))
