@@ -52,6 +52,7 @@ class Grant:
     project_limits: Limits = NO_LIMITS
     organization_limits: Limits = NO_LIMITS
     quotas: tuple[Quota, ...] = ()  # of its lineage, its project and its organization
+    retention_days: int = 0  # so long is kept what it says and is answered, if they all agree
 
     @property
     def has_budget(self) -> bool:

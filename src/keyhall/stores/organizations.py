@@ -24,6 +24,7 @@ def organization_of(row: RowMapping) -> Organization:
         billing_activated_at_us=row["billing_activated_at_us"],
         suspended_at_us=row["suspended_at_us"],
         time_zone=row["time_zone"],
+        retention_days_max=row["retention_days_max"],
     )
 
 
@@ -35,6 +36,7 @@ def project_of(row: RowMapping) -> Project:
         created_at_us=row["created_at_us"],
         models=texts(row["models"]),
         limits=limits(row),
+        retention_days=row["retention_days"],
     )
 
 
@@ -66,6 +68,7 @@ def _organization_columns(organization: Organization) -> dict[str, Any]:
         "billing_activated_at_us": organization.billing_activated_at_us,
         "suspended_at_us": organization.suspended_at_us,
         "time_zone": organization.time_zone,
+        "retention_days_max": organization.retention_days_max,
         **limit_columns(organization.limits),
     }
 
@@ -133,6 +136,7 @@ def _project_columns(project: Project) -> dict[str, Any]:
     return {
         "name": project.name,
         "models": stored_list(project.models),
+        "retention_days": project.retention_days,
         **limit_columns(project.limits),
     }
 
