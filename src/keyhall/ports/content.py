@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 ContentKind = Literal["conversation", "note"]
+DropReason = Literal["full", "large", "stopped", "unreadable"]
 
 CONTENT_BYTES_MAX = 4 * 1024 * 1024  # of one conversation: of larger ones nothing is kept
 
@@ -75,6 +76,10 @@ class Content(Protocol):
     def keep(self, kept: Kept) -> bool:
         """Have it written soon; at once back. False: there is no room, and it is dropped, counted
         and told. A crash loses what was not written yet: content is not metering."""
+        ...
+
+    def drop(self, reason: DropReason, count: int = 1) -> bool:
+        """Count, and tell of, what is not kept though it should be. False, for `keep`."""
         ...
 
     async def write(self, kept: Sequence[Kept]) -> None:
