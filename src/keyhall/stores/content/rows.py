@@ -200,6 +200,14 @@ async def count(connection: AsyncConnection, organization_id: str, now_us: int) 
     return await connection.scalar(query) or 0
 
 
+async def organizations_of(connection: AsyncConnection, account_id: str, now_us: int) -> list[str]:
+    """In which anything is kept of what an account's keys said."""
+    query = select(content.c.organization_id).distinct()
+    query = query.where(content.c.account_id == account_id, _is_readable(now_us))
+    found = await connection.execute(query.order_by(content.c.organization_id))
+    return [row[0] for row in found]
+
+
 async def of_account(
     connection: AsyncConnection, account_id: str, now_us: int, *, after: tuple[str, str], limit: int
 ) -> list[tuple[str, str, ContentKind]]:

@@ -1,5 +1,7 @@
-"""`keyhall content`: conversations that are kept because their owners said so. REQUEST is a request's
-id as a header, an answer or a list has it."""
+"""`keyhall content`: conversations that are kept because their owners said so.
+
+REQUEST is a request's id, as a header, an answer or a list has it.
+"""
 
 import unicodedata
 from typing import Any
