@@ -81,7 +81,7 @@ def test_what_is_kept_is_listed_without_its_words_and_shown_with_a_reason(keyhal
     assert keyhall.json("audit", "--action", "content.view") == []
     shown = keyhall("content", "show", f"chatcmpl-{kept.id}", "--why", "a complaint")
     assert CANARY in shown
-    assert "answer: As you say.\n(stop)" in shown
+    assert "answer (stop): As you say.\n" in shown
     assert "\x1b" not in shown  # What strangers wrote does nothing to a terminal.
     (row,) = keyhall.json("audit", "--organization", kept.organization_id, "--action", "content")
     assert (row["target"], row["after"]["why"]) == (f"req_{kept.id}", "a complaint")

@@ -194,9 +194,17 @@ async def newest(
     return [_facts_of(row) for row in (await connection.execute(query)).mappings()]
 
 
-async def count(connection: AsyncConnection, organization_id: str, now_us: int) -> int:
+async def count(
+    connection: AsyncConnection,
+    organization_id: str,
+    now_us: int,
+    *,
+    project_id: str | None = None,
+) -> int:
     query = select(func.count()).select_from(content)
     query = query.where(content.c.organization_id == organization_id, _is_readable(now_us))
+    if project_id is not None:
+        query = query.where(content.c.project_id == project_id)
     return await connection.scalar(query) or 0
 
 

@@ -11,8 +11,7 @@ import msgspec
 
 from keyhall.cli.manage import show, words
 from keyhall.cli.manage.open import House, Where, act, options
-from keyhall.flows.content import erasing
-from keyhall.flows.content.conversation import Conversation
+from keyhall.flows.content import conversation, erasing
 from keyhall.flows.content.view import Seen, id_of, view_content
 from keyhall.flows.manage.checks import NotFound, Refused
 from keyhall.flows.manage.organizations import organization_by
@@ -21,7 +20,6 @@ from keyhall.ports.people import Sight
 from keyhall.stores import organizations as owners
 from keyhall.stores.content import rows
 from keyhall.stores.content.sealing import Vault
-from keyhall.wire.chat import AnswerMessage, Message
 
 LISTED = 50
 _UNSEEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
@@ -118,35 +116,11 @@ def show_content(request: str, why: str, as_json: bool, where: Where) -> None:
 
     found = act(where, work)
     if as_json:
-        said = msgspec.to_builtins(found.conversation)
-        show.as_json({"request": f"req_{id}", "version": found.kept.version, **said})
+        whole = msgspec.to_builtins(found.conversation)
+        show.as_json({"request": f"req_{id}", "version": found.kept.version, **whole})
         return
-    _print(found.conversation)
-
-
-def _print(said: Conversation) -> None:
-    for message in said.messages:
-        show.line(f"{message.role}: {_text(message)}")
-    for answer in said.answers:
-        show.line(f"{said_by(answer.index, said)}: {_text(answer.message)}")
-        show.line(f"({answer.finish_reason})")
-
-
-def said_by(index: int, said: Conversation) -> str:
-    return "answer" if len(said.answers) == 1 else f"answer {index + 1}"
-
-
-def _text(message: Message | AnswerMessage) -> str:
-    """All that a message says: its text, its refusal, its calls."""
-    content = message.content
-    if isinstance(content, list):
-        content = "".join(part.text or part.refusal or "" for part in content)
-    parts = [content or "", message.refusal or ""]
-    parts += [
-        f"calls {call.function.name}({call.function.arguments})"
-        for call in message.tool_calls or ()
-    ]
-    return "\n".join(map(_harmless, filter(None, parts)))
+    for who, said in conversation.turns(found.conversation):
+        show.line(f"{_harmless(who)}: {_harmless(said)}")
 
 
 def _harmless(text: str) -> str:
