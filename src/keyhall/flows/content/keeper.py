@@ -8,7 +8,7 @@ so that nothing is there for longer than that after its time (I-14 allows a day)
 
 import asyncio
 import logging
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Sequence
 
 from keyhall.clock import Clock
@@ -41,7 +41,7 @@ class Keeper:
     ) -> None:
         self.days_max = days_max
         self.kept = 0  # written since the start
-        self.dropped: Counter[DropReason] = Counter()
+        self.dropped: dict[DropReason, int] = {}
         self._store = store
         self._vault = vault
         self._clock = clock
@@ -70,7 +70,7 @@ class Keeper:
 
     def drop(self, reason: DropReason, count: int = 1) -> bool:
         """Count what is not kept though it should be, and say so now and then."""
-        self.dropped[reason] += count
+        self.dropped[reason] = self.dropped.get(reason, 0) + count
         now = asyncio.get_running_loop().time()
         if self._told_at is None or now - self._told_at >= TOLD_SECONDS:
             self._told_at = now

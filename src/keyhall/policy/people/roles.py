@@ -79,7 +79,7 @@ SAYS: dict[Role, str] = {
     "member": "Own keys, own usage, the playground.",
     "reviewer": "As a member. Reviewing answers will be theirs; it is not there yet.",
     "billing": "Usage, budgets and statements. No keys.",
-    "reader": "Sees everything in the organization and changes nothing.",
+    "reader": "Sees everything in the organization but what was said, and changes nothing.",
 }
 
 
