@@ -102,7 +102,7 @@ def test_a_request_and_a_project_are_erased(hall):
         await hall.browser.visit(first)
         assert await hall.browser.send(f"{first}/erase") == 200
         assert "What was said is erased." in hall.browser.text
-        assert "Content is not stored: it was not answered to its end" in hall.browser.text
+        assert "Content is not stored: that anything is kept was said later" in hall.browser.text
         await hall.browser.visit(project)
         assert "1 conversation is kept now" in hall.browser.text
         assert await hall.browser.send(f"{project}/erase", confirm="another") == 400

@@ -160,9 +160,6 @@ class Keeper:
             gone = await unbroken(self.tend())
         except StoreAway:
             return  # The follower says so; it is made up for next time.
-        except Unreadable as error:
-            _log.error("content_unreadable", {"why": str(error)})
-            return
         if gone:
             _log.info("content_deleted", {"rows": gone})
 

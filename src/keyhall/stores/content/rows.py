@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, delete, func, insert, or_, select, tuple_,
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyhall.policy.content.retention import DAY_US
-from keyhall.ports.content import ContentKind, Kept, KeptFacts
+from keyhall.ports.content import ContentKind, Kept, KeptFacts, Unreadable
 from keyhall.stores.content.sealing import ContentKey, Vault
 from keyhall.stores.content.tables import content, content_keys
 from keyhall.stores.tables import keys
@@ -84,17 +84,22 @@ async def is_wrapped_by_older(connection: AsyncConnection, vault: Vault) -> bool
 
 async def wrap_again(connection: AsyncConnection, vault: Vault) -> int:
     """Wrap under the newest pepper what is wrapped under an older one. How many keys; those whose
-    pepper is not here are left. Raises Unreadable for one that was changed."""
+    pepper is not here, or that somebody has changed, are left as they are."""
     query = select(content_keys).where(_older(vault))
     rows = (await connection.execute(query)).mappings().all()
+    done = 0
     for row in rows:
-        wrapped = vault.wrap_again(row["wrapped"], row["pepper"], row["organization_id"])
+        try:
+            wrapped = vault.wrap_again(row["wrapped"], row["pepper"], row["organization_id"])
+        except Unreadable:
+            continue  # Whoever wants to read it is told.
+        done += 1
         await connection.execute(
             update(content_keys)
             .where(content_keys.c.number == row["number"])
             .values(wrapped=wrapped, pepper=vault.mark)
         )
-    return len(rows)
+    return done
 
 
 # --- Writing and reading --------------------------------------------------------------------------
