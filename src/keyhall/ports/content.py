@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 ContentKind = Literal["conversation", "note"]
-DropReason = Literal["full", "large", "stopped", "unreadable"]
+DropReason = Literal["failed", "full", "large", "stopped", "unreadable"]
 
 CONTENT_BYTES_MAX = 4 * 1024 * 1024  # of one conversation: of larger ones nothing is kept
 

@@ -107,6 +107,9 @@ class Keeper:
             except Unreadable as error:
                 _log.error("content_unreadable", {"why": str(error)})
                 self.drop("unreadable", len(batch))
+            except Exception as error:  # A fault of ours may not end what keeps everybody else's.
+                _log.error("content_failed", {"rows": len(batch)}, exc_info=error)
+                self.drop("failed", len(batch))
             for each in batch:
                 self._queue.popleft()
                 self._bytes -= len(each.conversation)
