@@ -1,6 +1,7 @@
 """What every store promises of kept conversations (ports/content.py), on SQLite and PostgreSQL."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from keyhall.ports.content import Kept, Unreadable
 from keyhall.ports.store import StoreAway
 from keyhall.stores.content import rows
 from keyhall.stores.content.sealing import Vault
+from keyhall.stores.sqlite import SqliteStore
 
 NOW_US = 1_800_000_000_000_000
 CANARY = b"canary-71ce-of-a-conversation"
@@ -114,6 +116,18 @@ def test_retention_that_is_shortened_holds_for_what_is_there(story):
         assert await content.read(kept(3).id, ADA) is None
 
     story(work)
+
+
+def test_a_shorter_bound_of_the_operator_holds_from_the_next_start_on(any_house):
+    async def work(store):
+        clock = ManualClock(NOW_US)
+        await Keeper(store, Vault(PEPPERS), clock).write([kept(1, days=30), kept(2, days=2)])
+        bound = Keeper(store, Vault(PEPPERS), clock, days_max=7)
+        await bound.tend()
+        assert (await bound.read(kept(1).id, ADA)).keep_until_us == NOW_US + 1 + 7 * DAY_US
+        assert await bound.read(kept(2).id, ADA) == kept(2, days=2)
+
+    any_house.run(work)
 
 
 def test_erased_is_gone_at_once(story):
@@ -263,5 +277,24 @@ def test_a_queue_has_a_bound(story):
         assert [content.keep(large) for _ in range(17)] == [True] * 16 + [False]
         assert content.dropped == {"full": 1}
         assert content.waiting == 16
+
+    story(work)
+
+
+def test_what_was_deleted_is_brought_out_of_the_files(story):
+    """`scrub` does what it says on both: nothing in it is passed over in silence."""
+
+    async def work(store, content, _):
+        await content.write([kept(number) for number in range(1, 40)])
+        ids = [kept(number).id for number in range(1, 40)]
+        async with store.writing() as connection:
+            assert await rows.delete_ids(connection, ids, ADA) == 39
+        await store.scrub()
+        if isinstance(store, SqliteStore):
+            assert Path(f"{store.place}-wal").stat().st_size == 0
+            return
+        async with store.reading() as connection:
+            left = await connection.scalar(rows.select(rows.func.pg_relation_size("content")))
+        assert left == 0  # Without a row in it the table's file was cut off.
 
     story(work)

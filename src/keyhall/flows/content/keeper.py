@@ -49,6 +49,7 @@ class Keeper:
         self._bytes = 0
         self._arrived = asyncio.Event()
         self._told_at: float | None = None
+        self._is_bound = False
 
     # --- Keeping --------------------------------------------------------------------------------
 
@@ -167,7 +168,12 @@ class Keeper:
             _log.info("content_deleted", {"rows": gone})
 
     async def tend(self) -> int:
-        """Delete what is due, out of the files too; wrap keys under the newest pepper."""
+        """Delete what is due, out of the files too; wrap keys under the newest pepper. What was
+        kept under an earlier, longer bound of the operator's is bound by this one."""
+        if not self._is_bound and self.days_max < DAYS_MAX:
+            async with self._store.writing() as connection:
+                await rows.shorten(connection, self.days_max)
+        self._is_bound = True
         gone = await delete_due(self._store, self._clock.now_us())
         async with self._store.reading() as connection:
             is_behind = await rows.is_wrapped_by_older(connection, self._vault)

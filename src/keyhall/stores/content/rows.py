@@ -256,7 +256,8 @@ async def shorten(
     lineage: str | None = None,
 ) -> int:
     """Keep nothing longer than so many days from when it was said; what is kept for less stays as
-    it is. Of an organization, of one of its projects, or of a key and what it was rotated from."""
+    it is. Of an organization, of one of its projects, of a key and what it was rotated from, or of
+    everybody."""
     until_us = content.c.created_at_us + days * DAY_US
     query = update(content).where(content.c.keep_until_us > until_us)
     if organization_id is not None:
