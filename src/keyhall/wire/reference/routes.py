@@ -53,6 +53,17 @@ DESCRIBED: tuple[Described, ...] = (
         "key", ("versions",), sample_path="/v1/models/v1", problems=_READ,
     ),
     Described(
+        "POST", "/v1/keyhall/leaks", "reportLeaks", "Report leaked keys",
+        "Whoever shows a key's full text has it revoked, within a second, and its owner told where "
+        "it was seen. No key of your own is needed. Each key of the answer is masked, and "
+        "`revoked` (it does not work any more), `unknown` (no key of this server's) or `kept` (a "
+        "test key, which this server leaves alone). The same address takes the signed reports of "
+        "GitHub's secret scanning, and answers them in its form.",
+        "nothing", ("keeping-keys-safe", "keys"),
+        {"keys": ["sk-kh_live_…"], "url": "https://example.org/where-it-was-seen"},
+        problems=(400, 401, 404, 405, 408, 413, 415, 429, 431, 500, 503),
+    ),
+    Described(
         "GET", "/healthz", "healthz", "Is the process alive?",
         "Answers 200 as long as the process does; nothing else is asked.",
         "nothing", ("running",),
