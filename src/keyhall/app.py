@@ -35,7 +35,8 @@ from keyhall.flows.engines.run_engines import Engines
 from keyhall.flows.first_run import FirstRun
 from keyhall.flows.follow_changes import Follower, Reload
 from keyhall.flows.hall import Hall
-from keyhall.flows.leaks.desk import leaks_of
+from keyhall.flows.leaks import wandering
+from keyhall.flows.leaks.desk import leaks_of, watch_of
 from keyhall.flows.lost_holds import keep_charging
 from keyhall.flows.manage.checks import Refused
 from keyhall.flows.observe import refusals
@@ -176,7 +177,7 @@ async def _open(
         drains=Drains(config.server.drain_seconds),
         hop=engines.hop.encode(),
         worker=worker,
-        **as_configured(config, clock, store),
+        **as_configured(config, clock, store, peppers),
     )
     hall.breakers.keep(engines.table, engines.drained)
     health = Health(hall, ledger.problem, ledger.delay)
@@ -198,7 +199,9 @@ def engines_of(
     return Engines(config, url=url, own=own, hop=hop, turn=turn, worker=worker)
 
 
-def as_configured(config: Config, clock: AdjustableClock, store: SqlStore) -> dict[str, Any]:
+def as_configured(
+    config: Config, clock: AdjustableClock, store: SqlStore, peppers: Sequence[bytes]
+) -> dict[str, Any]:
     """What of a hall is only a setting, or is there if one says so."""
     networks, said = config.server.trusted_proxies, config.log.requests
     return {
@@ -207,6 +210,7 @@ def as_configured(config: Config, clock: AdjustableClock, store: SqlStore) -> di
         "failed_requests": RequestLog(clock) if said == "errors" else None,
         "every_request": RequestLog(clock) if said == "all" else None,
         "leaks": leaks_of(config.leaks, store, clock),
+        "watch": watch_of(config.wander, peppers[0]),
     }
 
 
@@ -357,6 +361,8 @@ def keep_up(
     background(stack, "anchor chains", anchors.keep())
     noting = refusals.keep(house.hall, house.store, config.console.refusals_days)
     background(stack, "keep refusals", noting)
+    if house.hall.watch is not None:
+        background(stack, "watch keys", wandering.keep(house.hall, house.hall.watch, house.store))
     for name, work in tellers(config.alerts, house.store, house.hall):
         background(stack, name, work)
 

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from keyhall.cli.manage import key_text, show, words
+from keyhall.cli.manage.leaks.leaked import leaked
 from keyhall.cli.manage.open import House, Where, act, options
 from keyhall.cli.options import unshown
 from keyhall.flows.manage import keys as manage
@@ -30,6 +31,9 @@ def keys() -> None:
 
     KEY is a key's id, the 12 characters in it, or its name if only one key in use has it.
     """
+
+
+keys.add_command(leaked)
 
 
 @keys.command()

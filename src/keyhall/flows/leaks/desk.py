@@ -4,10 +4,13 @@ from dataclasses import dataclass
 
 from keyhall.clock import Clock
 from keyhall.config.leaks import Leaks as Settings
+from keyhall.config.leaks import Wander
 from keyhall.engines.upstream.address import AddressRefused
 from keyhall.flows.leaks.github import GithubKeys
+from keyhall.flows.leaks.watch import Watch
 from keyhall.flows.manage.checks import Invalid
 from keyhall.policy.leaks.throttle import Throttle
+from keyhall.policy.leaks.wander import Rule
 from keyhall.stores.sql import SqlStore
 
 
@@ -29,3 +32,10 @@ def leaks_of(settings: Settings, store: SqlStore, clock: Clock) -> Leaks | None:
         raise Invalid(f"[leaks] github_keys_url: {error}.") from None
     throttle = Throttle(settings.reports_per_address, settings.reports_per_minute)
     return Leaks(store, github, throttle, settings.test_keys)
+
+
+def watch_of(settings: Wander, pepper: bytes) -> Watch | None:
+    """None where nobody is told of keys that wander."""
+    if not settings.networks_per_hour:
+        return None
+    return Watch(Rule(settings.networks_per_hour, settings.times_usual), pepper)
