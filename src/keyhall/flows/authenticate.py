@@ -34,7 +34,7 @@ async def authenticate(exchange: Exchange, hall: Hall, endpoint: str) -> Caller:
         _match_owner(caller, exchange)
     if hall.watch is not None:
         address = exchange.client_ip
-        if address is not caller.place:
+        if address != caller.place:
             hall.watch.seen(caller, address, now_us)
     caller.last_used_us = now_us
     return caller

@@ -173,10 +173,8 @@ def test_its_owner_is_told_by_webhook_and_letter_with_the_evidence(tmp_path, mon
                     await connection.execute(accounts.update().values(email="ada@hall.example"))
                 await at.report({"keys": [fresh.text.reveal()], "url": SEEN_AT})
                 async with asyncio.timeout(10):
-                    while not receiver.got:
-                        await asyncio.sleep(0.01)
-                    inside.clock.advance(5)
                     while len(receiver.got) < 2 or not mail.letters:
+                        inside.clock.advance(1)
                         await asyncio.sleep(0.01)
                 return fresh, receiver.got, mail.letters
 

@@ -62,10 +62,8 @@ class Watch:
         self._networks: dict[str, Network | None] = {}  # by address
 
     def seen(self, caller: Caller, address: str, now_us: int) -> None:
-        """A key was used from an address that is not the very text of the time before."""
-        if address == caller.place and now_us - self.hour_us < HOUR_US:
-            caller.place = address  # An equal text of another connection.
-            return
+        """A key was used from another address than the time before, or for the first time in this
+        hour (`Callers.forget_places`)."""
         caller.place = address
         if now_us - self.hour_us >= HOUR_US:
             self.turn(now_us)
