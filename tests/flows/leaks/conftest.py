@@ -15,14 +15,14 @@ from keyhall.clock import ManualClock
 
 
 @pytest.fixture
-def reporting(tmp_path):
+def reporting(sqlite_house):
     """`reporting(story, **sections)` runs the story with a server."""
 
     def run(story, pace=0, **sections):
         async def inside():
             async with (
                 asyncio.timeout(30),
-                open_inside(tmp_path / "data", ManualClock(), pace=pace, **sections) as served,
+                open_inside(sqlite_house.data, ManualClock(), pace=pace, **sections) as served,
             ):
                 return await story(Reporting(served))
 

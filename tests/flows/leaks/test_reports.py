@@ -139,8 +139,8 @@ def test_test_keys_are_left_alone_where_the_settings_say_so(reporting) -> None:
     assert answered.status == 200
 
 
-def test_a_key_is_found_under_an_older_pepper(reporting, tmp_path) -> None:
-    old, new = "ab" * 32, "cd" * 32
+def test_a_key_is_found_under_an_older_pepper(reporting, sqlite_house) -> None:
+    new, old = "cd" * 32, sqlite_house.peppers[0].hex()
 
     async def make(at):
         return (await at.inside.make_key()).text.reveal()
@@ -148,14 +148,11 @@ def test_a_key_is_found_under_an_older_pepper(reporting, tmp_path) -> None:
     async def tell_of(at):
         return await at.report({"keys": [text]})
 
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "pepper").write_text(old + "\n")
-    (tmp_path / "data" / "pepper").chmod(0o600)
     text = reporting(make)
     assert states(reporting(tell_of, keys=Keys(pepper=f"{new},{old}"))) == ["revoked"]
 
 
-def test_its_owner_is_told_by_webhook_and_letter_with_the_evidence(tmp_path, monkeypatch) -> None:
+def test_its_owner_is_told_by_webhook_and_letter_with_evidence(sqlite_house, monkeypatch) -> None:
     monkeypatch.setattr(tell, "LOOK_SECONDS", 0.01)
 
     async def story():
@@ -166,7 +163,7 @@ def test_its_owner_is_told_by_webhook_and_letter_with_the_evidence(tmp_path, mon
                 email_from="keyhall@hall.example",
                 smtp_url=f"smtp://127.0.0.1:{mail.port}",
             )
-            async with open_inside(tmp_path / "data", ManualClock(), alerts=alerts) as inside:
+            async with open_inside(sqlite_house.data, ManualClock(), alerts=alerts) as inside:
                 at = Reporting(inside)
                 fresh = await inside.make_key("app")
                 async with at.store.writing() as connection:
@@ -436,14 +433,14 @@ class KeysServer(Receiver):
             await writer.drain()
 
 
-def test_keys_are_fetched_from_an_address_only_when_a_report_needs_them(tmp_path) -> None:
+def test_keys_are_fetched_from_an_address_only_when_a_report_needs_them(sqlite_house) -> None:
     """And again when GitHub has new ones, once a minute at most."""
     signer, newer = Signer("one"), Signer("two")
 
     async def story():
         async with KeysServer(signer) as server:
             leaks = Leaks(github_keys_url=server.url)
-            async with open_inside(tmp_path / "data", ManualClock(), leaks=leaks) as inside:
+            async with open_inside(sqlite_house.data, ManualClock(), leaks=leaks) as inside:
                 line = await inside.line()
                 body = matches(stranger())
 

@@ -252,7 +252,7 @@ def test_while_the_store_is_away_what_was_seen_waits(sqlite_house) -> None:
 # --- In a server ----------------------------------------------------------------------------------
 
 
-def test_requests_from_many_networks_are_flagged_through_a_server(tmp_path, monkeypatch) -> None:
+def test_requests_from_many_networks_are_flagged_by_a_server(sqlite_house, monkeypatch) -> None:
     """Behind a trusted proxy, on one connection; a key with one client is not."""
     monkeypatch.setattr(wandering, "REPORT_SECONDS", 0.01)
 
@@ -260,7 +260,7 @@ def test_requests_from_many_networks_are_flagged_through_a_server(tmp_path, monk
         server = Server(trusted_proxies=["127.0.0.1"])
         wander = Wander(networks_per_hour=2, times_usual=0)
         async with open_inside(
-            tmp_path / "data", ManualClock(), server=server, wander=wander
+            sqlite_house.data, ManualClock(), server=server, wander=wander
         ) as inside:
             at = Reporting(inside)
             many, one = await inside.make_key("many"), await inside.make_key("one")
@@ -284,11 +284,11 @@ def test_requests_from_many_networks_are_flagged_through_a_server(tmp_path, monk
     assert reply.status == 200, "it goes on working"
 
 
-def test_an_hour_later_the_same_address_is_seen_again(tmp_path, monkeypatch) -> None:
+def test_an_hour_later_the_same_address_is_seen_again(sqlite_house, monkeypatch) -> None:
     monkeypatch.setattr(wandering, "REPORT_SECONDS", 0.01)
 
     async def story():
-        async with open_inside(tmp_path / "data", ManualClock()) as inside:
+        async with open_inside(sqlite_house.data, ManualClock()) as inside:
             key = (await inside.make_key()).text.reveal()
             line = await inside.line()
             await line.ask(key, chat("Hi.", max_tokens=1))
@@ -303,10 +303,10 @@ def test_an_hour_later_the_same_address_is_seen_again(tmp_path, monkeypatch) -> 
     assert asyncio.run(story()) == "127.0.0.1"
 
 
-def test_nothing_is_watched_where_it_is_off(tmp_path) -> None:
+def test_nothing_is_watched_where_it_is_off(sqlite_house) -> None:
     async def story():
         wander = Wander(networks_per_hour=0)
-        async with open_inside(tmp_path / "data", ManualClock(), wander=wander) as inside:
+        async with open_inside(sqlite_house.data, ManualClock(), wander=wander) as inside:
             key = (await inside.make_key()).text.reveal()
             reply = await (await inside.line()).ask(key, chat("Hi.", max_tokens=1))
             return inside.hall.watch, reply.status
