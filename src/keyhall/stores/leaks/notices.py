@@ -11,9 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from keyhall.ports.notices import Notice, NoticeKind
 from keyhall.ports.people import Sight
 from keyhall.ports.records import Key
+from keyhall.stores.holders.keys import seen
 from keyhall.stores.keys import QUERY, key_of
 from keyhall.stores.leaks.tables import notices
-from keyhall.stores.tables import accounts, keys
+from keyhall.stores.tables import accounts, keys, projects
 
 _AT_ONCE = 500  # bound values of one statement
 
@@ -81,13 +82,28 @@ async def open_of_keys(connection: AsyncConnection, key_ids: Sequence[str]) -> l
     return found
 
 
-async def open_in_sight(connection: AsyncConnection, sight: Sight, limit: int) -> list[Notice]:
-    """What somebody may see, newest first."""
-    query = select(notices).where(_is_open(), notices.c.organization_id == sight.organization_id)
-    if sight.account_id is not None:
-        query = query.where(notices.c.account_id == sight.account_id)
-    rows = await connection.execute(query.order_by(notices.c.number.desc()).limit(limit))
-    return [_notice(row) for row in rows.mappings()]
+async def open_in_sight(
+    connection: AsyncConnection, sight: Sight, limit: int
+) -> list[tuple[Notice, Key]]:
+    """Of the keys that somebody may see, newest first. That a key wanders is no news once it is
+    revoked."""
+    is_news = (notices.c.kind == "leaked") | keys.c.revoked_at_us.is_(None)
+    query = (
+        select(notices.c.number, notices.c.key_id)
+        .join_from(notices, keys, notices.c.key_id == keys.c.id)
+        .join(projects, keys.c.project_id == projects.c.id)
+        .where(_is_open(), seen(sight), is_news)
+        .order_by(notices.c.number.desc())
+        .limit(limit)
+    )
+    found = (await connection.execute(query)).all()
+    told = await connection.execute(
+        select(notices).where(notices.c.number.in_([row.number for row in found]))
+    )
+    of_keys = await connection.execute(QUERY.where(keys.c.id.in_([row.key_id for row in found])))
+    by_id = {row["id"]: key_of(row) for row in of_keys.mappings()}
+    by_number = {row["number"]: _notice(row) for row in told.mappings()}
+    return [(by_number[row.number], by_id[row.key_id]) for row in found]
 
 
 def _is_open() -> ColumnElement[bool]:
