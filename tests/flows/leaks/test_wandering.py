@@ -204,6 +204,22 @@ def test_who_expects_it_is_told_at_twice_as_many(street) -> None:
     assert habits == Habits(key.id, 1_000, 8)
 
 
+def test_notices_go_with_the_account(street) -> None:
+    async def work(at, key):
+        watch = at.process()
+        at.use(watch, key, range(9))
+        await at.report(watch)
+        before = await at.notices(key)
+        async with at.store.writing() as connection:
+            await notices.forget(connection, "acct_other")
+            await notices.forget(connection, key.account_id)
+        return before, await at.notices(key)
+
+    before, after = street(work)
+    assert len(before) == 1
+    assert after == []
+
+
 def test_a_revoked_key_is_not_flagged(street) -> None:
     async def work(at, key):
         watch = at.process()

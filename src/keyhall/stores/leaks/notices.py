@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, RowMapping, insert, select, update
+from sqlalchemy import ColumnElement, RowMapping, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyhall.ports.notices import Notice, NoticeKind
@@ -115,6 +115,11 @@ async def close(connection: AsyncConnection, number: int, by: str, now_us: int) 
     closed = update(notices).where(notices.c.number == number, _is_open())
     done = await connection.execute(closed.values(closed_at_us=now_us, closed_by=by))
     return done.rowcount == 1
+
+
+async def forget(connection: AsyncConnection, account_id: str) -> None:
+    """Those to an account that is deleted."""
+    await connection.execute(delete(notices).where(notices.c.account_id == account_id))
 
 
 # --- Telling --------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ class Described:
     guides: tuple[str, ...] = ()
     example: dict[str, Any] | None = None
     sample_path: str = ""  # with its places filled in
+    fields: tuple[tuple[str, str], ...] = ()  # of a body that is no chat request, in words
     problems: tuple[int, ...] = ()  # statuses of the error table it may answer with
 
     @property
@@ -61,6 +62,11 @@ DESCRIBED: tuple[Described, ...] = (
         "GitHub's secret scanning, and answers them in its form.",
         "nothing", ("keeping-keys-safe", "keys"),
         {"keys": ["sk-kh_live_…"], "url": "https://example.org/where-it-was-seen"},
+        fields=(
+            ("keys", "1 to 100 texts: keys as they were found."),
+            ("url", "Where; it becomes evidence for the owner. May be left out."),
+            ("source", "What that is, such as `a build's log`. May be left out."),
+        ),
         problems=(400, 401, 404, 405, 408, 413, 415, 429, 431, 500, 503),
     ),
     Described(
