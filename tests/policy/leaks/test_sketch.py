@@ -8,11 +8,18 @@ from hypothesis import strategies as st
 
 from keyhall.policy.leaks.sketch import EXACT_MAX, HASH_BYTES, REGISTERS, Sketch
 
-hashes = st.sets(st.integers(0, 2**64 - 1), max_size=3 * EXACT_MAX)
-
 
 def hashed(number: int) -> int:
     return int.from_bytes(hashlib.blake2b(b"%d" % number, digest_size=8).digest(), "big")
+
+
+# Of any size around the bound: lists of that length would be drawn nearly never.
+hashes = st.builds(
+    lambda first, count, odd: {hashed(number) for number in range(first, first + count)} | odd,
+    st.integers(0, 200),
+    st.integers(0, 3 * EXACT_MAX),
+    st.sets(st.integers(0, 2**64 - 1), max_size=3),
+)
 
 
 @given(hashes)
