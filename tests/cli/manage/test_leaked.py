@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -81,3 +83,40 @@ def test_a_flood_of_keys_is_refused(monkeypatch) -> None:
     monkeypatch.setattr("keyhall.flows.leaks.scan.KEYS_MAX", 3)
     with pytest.raises(Invalid, match="More than 3 keys"):
         scanned(" ".join(text_of(number) for number in range(4)).encode())
+
+
+# --- Notices --------------------------------------------------------------------------------------
+
+
+def test_notices_are_listed_with_who_was_told_and_closed(keyhall, tmp_path) -> None:
+    assert "No key leaked or wanders" in keyhall("keys", "notices")
+    made = keyhall.json("keys", "create", "--name", "app")
+    file = tmp_path / "app.log"
+    file.write_text(made["key"])
+    keyhall("keys", "leaked", str(file), "--revoke")
+    said = keyhall("keys", "notices")
+    assert made["id"] in said
+    assert f"{file}:1" in said
+    assert "not yet" in said
+    (told,) = keyhall.json("keys", "notices")
+    assert (told["number"], told["kind"], told["facts"]["by"]) == (1, "leaked", "operator")
+    assert "not expected to leak" in keyhall("keys", "notices", "--expect", "1", status=1)
+    assert keyhall.json("keys", "notices", "--close", "1") == []
+    assert "already" in keyhall("keys", "notices", "--close", "1", status=1)
+    assert "no notice 2" in keyhall("keys", "notices", "--close", "2", status=1)
+    assert "leaked, closed" in keyhall("keys", "notices", "--all")
+    assert "Either" in keyhall("keys", "notices", "--close", "1", "--expect", "1", status=2)
+
+
+def test_standard_input_is_read(keyhall) -> None:
+    made = keyhall.json("keys", "create", "--name", "app")
+    done = subprocess.run(
+        [sys.executable, "-m", "keyhall", "keys", "leaked", "-", "--data", str(keyhall.data)],
+        input=f"x {made['key']}\n".encode(),
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    assert b"-:1" in done.stdout
+    assert made["key"].encode() not in done.stdout

@@ -95,7 +95,7 @@ def test_what_is_no_key_of_ours_is_unknown_and_changes_nothing(reporting) -> Non
     assert (audit, notices) == ([], [])
 
 
-def test_a_report_that_comes_again_changes_nothing_and_is_answered_the_same(reporting) -> None:
+def test_attack_16_a_report_that_comes_again_changes_nothing(reporting) -> None:
     async def story(at):
         text = (await at.inside.make_key()).text.reveal()
         body = {"keys": [text, text]}
@@ -233,7 +233,7 @@ def test_a_hostile_body_is_refused_and_not_repeated(reporting, caplog) -> None:
         assert "secret-word" not in reply.error["message"] + caplog.text
 
 
-def test_a_body_beyond_the_bound_is_refused_before_it_is_read(reporting) -> None:
+def test_attack_16_a_body_beyond_the_bound_is_refused_before_it_is_read(reporting) -> None:
     """Declared, it is not waited for; in chunks, it is not read on."""
 
     async def story(at):
@@ -278,7 +278,7 @@ def test_reporters_are_slowed_down_by_address_and_in_all(reporting) -> None:
     assert later == 200
 
 
-def test_nothing_of_a_report_is_logged(reporting, caplog) -> None:
+def test_attack_16_nothing_of_a_report_is_logged(reporting, caplog) -> None:
     caplog.set_level("DEBUG", "keyhall")
 
     async def story(at):
@@ -362,7 +362,7 @@ def test_what_is_not_signed_by_a_known_key_is_refused_and_does_nothing(reporting
     assert audit == []
 
 
-def test_without_configured_keys_no_signature_is_good(reporting) -> None:
+def test_attack_16_without_configured_keys_no_signature_is_good(reporting) -> None:
     """An empty secret is none, and not one that everybody knows."""
     signer = Signer("")
 

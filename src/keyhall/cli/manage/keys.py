@@ -13,6 +13,7 @@ import click
 
 from keyhall.cli.manage import key_text, show, words
 from keyhall.cli.manage.leaks.leaked import leaked
+from keyhall.cli.manage.leaks.notices import notices
 from keyhall.cli.manage.open import House, Where, act, options
 from keyhall.cli.options import unshown
 from keyhall.flows.manage import keys as manage
@@ -34,6 +35,7 @@ def keys() -> None:
 
 
 keys.add_command(leaked)
+keys.add_command(notices)
 
 
 @keys.command()

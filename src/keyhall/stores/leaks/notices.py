@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, RowMapping, delete, insert, select, update
+from sqlalchemy import ColumnElement, RowMapping, Select, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyhall.ports.notices import Notice, NoticeKind
@@ -88,15 +88,30 @@ async def open_in_sight(
     """Of the keys that somebody may see, newest first. That a key wanders is no news once it is
     revoked."""
     is_news = (notices.c.kind == "leaked") | keys.c.revoked_at_us.is_(None)
-    query = (
-        select(notices.c.number, notices.c.key_id)
-        .join_from(notices, keys, notices.c.key_id == keys.c.id)
-        .join(projects, keys.c.project_id == projects.c.id)
-        .where(_is_open(), seen(sight), is_news)
-        .order_by(notices.c.number.desc())
-        .limit(limit)
-    )
-    found = (await connection.execute(query)).all()
+    query = _WITH_KEYS.where(_is_open(), seen(sight), is_news)
+    return await _with_keys(connection, query, limit)
+
+
+async def newest(
+    connection: AsyncConnection, *, with_closed: bool, limit: int
+) -> list[tuple[Notice, Key]]:
+    """Of all keys, newest first."""
+    query = _WITH_KEYS if with_closed else _WITH_KEYS.where(_is_open())
+    return await _with_keys(connection, query, limit)
+
+
+_WITH_KEYS = (
+    select(notices.c.number, notices.c.key_id)
+    .join_from(notices, keys, notices.c.key_id == keys.c.id)
+    .join(projects, keys.c.project_id == projects.c.id)
+)
+
+
+async def _with_keys(
+    connection: AsyncConnection, query: Select[Any], limit: int
+) -> list[tuple[Notice, Key]]:
+    latest = query.order_by(notices.c.number.desc()).limit(limit)
+    found = (await connection.execute(latest)).all()
     told = await connection.execute(
         select(notices).where(notices.c.number.in_([row.number for row in found]))
     )
