@@ -34,7 +34,7 @@ from keyhall.counters.redis.telling import Heritage
 from keyhall.counters.shared_quotas import SharedQuotas
 from keyhall.engines.upstream.address import Endpoint
 from keyhall.flows import first_run, restart
-from keyhall.flows.alerts import tell
+from keyhall.flows.alerts.tellers import tellers
 from keyhall.flows.callers import Callers
 from keyhall.flows.drain import Drains
 from keyhall.flows.engines import use_upstream
@@ -42,6 +42,8 @@ from keyhall.flows.engines.run_engines import Engines
 from keyhall.flows.first_run import FirstRun
 from keyhall.flows.follow_changes import Follower, Reload
 from keyhall.flows.hall import Hall
+from keyhall.flows.leaks import wandering
+from keyhall.flows.leaks.desk import leaks_of, watch_of
 from keyhall.flows.lost_holds import keep_charging
 from keyhall.flows.manage.checks import Refused
 from keyhall.flows.observe import refusals
@@ -182,7 +184,7 @@ async def _open(
         drains=Drains(config.server.drain_seconds),
         hop=engines.hop.encode(),
         worker=worker,
-        **as_configured(config, clock),
+        **as_configured(config, clock, store, peppers),
     )
     hall.breakers.keep(engines.table, engines.drained)
     health = Health(hall, ledger.problem, ledger.delay)
@@ -204,14 +206,18 @@ def engines_of(
     return Engines(config, url=url, own=own, hop=hop, turn=turn, worker=worker)
 
 
-def as_configured(config: Config, clock: AdjustableClock) -> dict[str, Any]:
-    """What of a hall is only a setting."""
+def as_configured(
+    config: Config, clock: AdjustableClock, store: SqlStore, peppers: Sequence[bytes]
+) -> dict[str, Any]:
+    """What of a hall is only a setting, or is there if one says so."""
     networks, said = config.server.trusted_proxies, config.log.requests
     return {
         "body_bytes_max": config.server.body_bytes_max,
         "trusted_proxies": TrustedProxies(networks) if networks else None,
         "failed_requests": RequestLog(clock) if said == "errors" else None,
         "every_request": RequestLog(clock) if said == "all" else None,
+        "leaks": leaks_of(config.leaks, store, clock),
+        "watch": watch_of(config.wander, peppers[0]),
     }
 
 
@@ -364,10 +370,10 @@ def keep_up(
     background(stack, "anchor chains", anchors.keep())
     noting = refusals.keep(hall, house.store, config.console.refusals_days)
     background(stack, "keep refusals", noting)
-    channels = tell.channels_of(config.alerts)
-    if channels:
-        teller = tell.Teller(house.store, channels, hall.clock)
-        background(stack, "tell alerts", teller.run())
+    if hall.watch is not None:
+        background(stack, "watch keys", wandering.keep(hall, hall.watch, house.store))
+    for name, work in tellers(config.alerts, house.store, hall):
+        background(stack, name, work)
 
 
 def reload_engines(house: House) -> Reload:

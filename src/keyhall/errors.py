@@ -110,6 +110,13 @@ BROKEN_JSON = _row(
     "build it.",
     _BAD,
 )  # fmt: skip
+LEAK_REPORT_UNREADABLE = _row(
+    "leak_report_unreadable", 400, _INVALID, "leak_report_unreadable",
+    "We could not read the report: {detail}. Nothing was done.",
+    'Send `{"keys": ["sk-kh_…"], "url": "where it was seen"}` with at most 100 keys; a signed '
+    "report has the form of GitHub's secret scanning.",
+    _BAD, retry=False,
+)  # fmt: skip
 BROKEN_HTTP = _row(
     "broken_http", 400, _INVALID, "malformed_http",
     "The HTTP request could not be understood: {detail}. The connection is closed.",
@@ -328,6 +335,13 @@ NO_KEY = _row(
     "Set `OPENAI_API_KEY`, or pass `api_key=` to the client.",
     _AUTH,
 )  # fmt: skip
+LEAK_SIGNATURE_REFUSED = _row(
+    "leak_signature_refused", 401, _INVALID, "leak_signature_refused",
+    "The signature of this report is refused: {detail}. Nothing was done.",
+    "Operator: give GitHub's public keys as `leaks.github_keys_file` or `leaks.github_keys_url`; "
+    "whoever is not GitHub sends no signature.",
+    _AUTH, retry=False,
+)  # fmt: skip
 KEY_UNKNOWN = _row(
     "key_unknown", 401, _INVALID, "invalid_api_key",
     "Incorrect API key provided: {key}. You can find your API key at {url}.",
@@ -404,6 +418,12 @@ MODEL_RETIRED = _row(
     "Use the model that the message names instead.",
     "NotFoundError",
 )  # fmt: skip
+LEAK_REPORTS_OFF = _row(
+    "leak_reports_off", 404, _INVALID, "leak_reports_off",
+    "This server takes no reports of leaked keys.",
+    "Tell whoever runs it, or the key's owner; operator: `leaks.enabled`.",
+    "NotFoundError", retry=False,
+)  # fmt: skip
 ROUTE_UNKNOWN = _row(
     "route_unknown", 404, _INVALID, None,
     "Invalid URL ({method} {path})",
@@ -444,6 +464,12 @@ CONTENT_TYPE_REFUSED = _row(
 
 # --- Limits (429) --------------------------------------------------------------------------------
 
+LEAK_REPORTS_MANY = _row(
+    "leak_reports_many", 429, "requests", "leak_reports_many",
+    "Too many reports of leaked keys came in this minute. Nothing was done with this one.",
+    "Wait as long as `retry-after` says, and put up to 100 keys into one report.",
+    _LIMIT, retry=True,
+)  # fmt: skip
 RATE_REQUESTS = _row(
     "rate_requests", 429, "requests", "rate_limit_exceeded",
     "Rate limit reached for {model} in organization {organization} on requests per min (RPM): "

@@ -76,6 +76,8 @@ class Recorder:
     """An exchange as the port wants it, and a note of all that was answered."""
 
     client_request_id = None
+    signature: bytes | None = None
+    signature_key: bytes | None = None
 
     def __init__(self, number: int, now_us: int, method: bytes, path: bytes, body: bytes) -> None:
         self.request_id = number.to_bytes(16, "big")
@@ -114,7 +116,7 @@ class Recorder:
     def whole_body(self) -> bytes | None:
         return None if self.body_waits else self.sent_body
 
-    async def body(self) -> bytes:
+    async def body(self, bytes_max: int | None = None) -> bytes:
         for signal in self.body_waits:
             await signal
         return self.sent_body

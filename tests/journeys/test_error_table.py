@@ -229,6 +229,31 @@ sends(errors.MODEL_UNKNOWN, chat("Hi.", "gpt-9"))
 sends(errors.MODEL_RETIRED, chat("Hi.", "up-gone-1"))
 
 
+# --- Reports of leaked keys -----------------------------------------------------------------------
+
+LEAKS = "/v1/keyhall/leaks"
+sends(errors.LEAK_REPORT_UNREADABLE, {"keys": []}, path=LEAKS)
+sends(
+    errors.LEAK_SIGNATURE_REFUSED,
+    b"[]",
+    path=LEAKS,
+    headers="github-public-key-identifier: a\r\ngithub-public-key-signature: b\r\n",
+)
+
+
+@raises(errors.LEAK_REPORTS_OFF)
+async def reports_of_leaks_are_off(inside: Inside) -> Reply:
+    inside.hall.leaks = None
+    return await (await inside.line()).ask(None, {"keys": ["sk-kh"]}, LEAKS)
+
+
+@raises(errors.LEAK_REPORTS_MANY)
+async def a_crowd_of_reporters(inside: Inside) -> Reply:
+    assert inside.hall.leaks is not None
+    inside.hall.leaks.throttle.in_all = 0
+    return await (await inside.line()).ask(None, {"keys": ["sk-kh"]}, LEAKS)
+
+
 # --- Limits ---------------------------------------------------------------------------------------
 
 

@@ -22,6 +22,8 @@ import platformdirs
 
 from keyhall.config.alerts import Alerts, mistakes
 from keyhall.config.console import Console
+from keyhall.config.leaks import Leaks, Wander
+from keyhall.config.leaks import mistakes as mistakes_of_leaks
 from keyhall.config.privacy import Privacy
 from keyhall.config.sections import Database, Keys, Log, Redis, Sandbox, Section, Server, Upstream
 from keyhall.policy.access import names_this_machine
@@ -31,9 +33,9 @@ from keyhall.policy.secrets import MASK, Secret
 from keyhall.policy.tiers import Tier, parse_tiers
 
 __all__ = [
-    "Config", "ConfigError", "Console", "Database", "Keys", "Log", "Privacy", "Redis", "SECRETS",
-    "SECTIONS",
-    "Sandbox", "Server", "Source", "Upstream", "load", "parse", "variables",
+    "Config", "ConfigError", "Console", "Database", "Keys", "Leaks", "Log", "Privacy", "Redis",
+    "SECRETS", "SECTIONS", "Sandbox", "Server", "Source", "Upstream", "Wander", "load", "parse",
+    "variables",
 ]  # fmt: skip
 
 
@@ -58,6 +60,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     alerts: Alerts = Alerts()
     console: Console = Console()
     privacy: Privacy = Privacy()
+    leaks: Leaks = Leaks()
+    wander: Wander = Wander()
     tiers: dict[str, Tier] = {}
     environ: dict[str, str] = {}  # for `--key-env NAME` of engines
     sources: dict[tuple[str, str], Source] = {}  # of settings that are not left to their default
@@ -104,6 +108,8 @@ SECTIONS: dict[str, type[Section]] = {
     "alerts": Alerts,
     "console": Console,
     "privacy": Privacy,
+    "leaks": Leaks,
+    "wander": Wander,
 }
 SECRETS = {  # settings whose value is never shown
     ("upstream", "api_key"),
@@ -257,6 +263,10 @@ class _Given:
         assert isinstance(alerts, Alerts)
         for name, mistake in mistakes(alerts):
             self.problems.append(f"{self._said.get(('alerts', name), f'[alerts] {name}')}{mistake}")
+        leaks = sections["leaks"]
+        assert isinstance(leaks, Leaks)
+        for name, mistake in mistakes_of_leaks(leaks):
+            self.problems.append(f"{self._said.get(('leaks', name), f'[leaks] {name}')}{mistake}")
         return sections
 
     def _convert(self, place: tuple[str, str], kind: Any, into: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from keyhall.console.gate import Page
 from keyhall.console.pages import docs, entrance, home, palette, playground
 from keyhall.console.pages.account import data, doors, factor, profile
-from keyhall.console.pages.keys import listing, making, rotating, showing
+from keyhall.console.pages.keys import listing, making, notices, rotating, showing
 from keyhall.console.pages.limits import first_run, front, limits
 from keyhall.console.pages.operate import (
     aliases,
@@ -43,6 +43,7 @@ ROUTES: tuple[Page, ...] = (
     *making.ROUTES,
     *showing.ROUTES,
     *rotating.ROUTES,
+    *notices.ROUTES,
     *limits.ROUTES,
     *first_run.ROUTES,
     *doors.ROUTES,

@@ -32,6 +32,10 @@ async def authenticate(exchange: Exchange, hall: Hall, endpoint: str) -> Caller:
         require(caller, exchange, hall, endpoint, None, now_us)
     if exchange.organization is not None or exchange.project is not None:
         _match_owner(caller, exchange)
+    if hall.watch is not None:
+        address = exchange.client_ip
+        if address != caller.place:
+            hall.watch.seen(caller, address, now_us)
     caller.last_used_us = now_us
     return caller
 

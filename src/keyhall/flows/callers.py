@@ -52,6 +52,7 @@ class Caller:
         "last_used_us",
         "lines",
         "open",
+        "place",
         "quotas",
         "seen_us",
         "until_us",
@@ -60,6 +61,7 @@ class Caller:
     def __init__(self, grant: Grant, tier_table: Mapping[str, Tier], now_us: int) -> None:
         self.open: set[Running] | None = None
         self.last_used_us = 0
+        self.place = ""  # the address that it was used from last
         self.seen_us = now_us  # the last use that was told, or when the store was asked
         self.update(grant, tier_table, now_us)
 
@@ -301,6 +303,11 @@ class Callers:
                 used[caller.grant.key_id] = caller.seen_us = caller.last_used_us
                 caller.last_used_us = 0
         return used
+
+    def forget_places(self) -> None:
+        """The next use of each key is one from another address."""
+        for caller in self._all():
+            caller.place = ""
 
 
 async def _by(deadline: float, query: Query) -> Grant | None:

@@ -9,6 +9,8 @@ from keyhall.clock import Clock
 from keyhall.errors import ApiError
 from keyhall.flows.callers import Callers
 from keyhall.flows.drain import Drains
+from keyhall.flows.leaks.desk import Leaks
+from keyhall.flows.leaks.watch import Watch
 from keyhall.flows.observe.request_log import RequestLog
 from keyhall.flows.observe.tally import Tally
 from keyhall.flows.outages.breakers import Breakers
@@ -62,6 +64,8 @@ class Hall:
     every_request: RequestLog | None = None  # log.requests = "all"
     content: Content | None = None  # what is said by keys whose owners want it kept
     refusals: Notes | None = None  # None: console.refusals_days = 0
+    leaks: Leaks | None = None  # None: leaks.enabled = false
+    watch: Watch | None = None  # None: wander.networks_per_hour = 0
 
     def log_failure(self, request_id: str, error: BaseException) -> None:
         """A mistake of ours: where it happened, and never the text it happened on (I-13)."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from keyhall import errors
 from keyhall.errors import ApiError
 from keyhall.ports.engine import Signal
 from keyhall.wire import chat_write
@@ -68,6 +69,8 @@ class LaneExchange(msgspec.Struct, eq=False):
     project: bytes | None = None
     client_request_id: bytes | None = None
     forwarded_for: bytes | None = None
+    signature: bytes | None = None
+    signature_key: bytes | None = None
     received: bytes | bytearray = b""
     declared: int = -1  # bytes of the body; -1 if it came in chunks, or not at all
     size: int = 0
@@ -103,8 +106,10 @@ class LaneExchange(msgspec.Struct, eq=False):
             return received
         return None
 
-    async def body(self) -> bytes:
+    async def body(self, bytes_max: int | None = None) -> bytes:
         if not self.is_complete and self.problem is None:
+            if bytes_max is not None and not 0 <= self.declared <= bytes_max:
+                raise ApiError(errors.BODY_TOO_LARGE, bound=bytes_max)
             promised = self._connection.promise_body(self)
             try:
                 await self._rest_of_body()

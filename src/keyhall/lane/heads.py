@@ -28,6 +28,8 @@ _NAMES = {
     b"x-client-request-id": "client_request_id",
     b"x-forwarded-for": _FORWARDED,
     b"x-keyhall-hop": "hop",
+    b"github-public-key-signature": "signature",
+    b"github-public-key-identifier": "signature_key",
     b"host": _HOST,
     b"content-length": _LENGTH,
     b"transfer-encoding": _CODING,

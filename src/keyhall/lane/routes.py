@@ -7,6 +7,7 @@ from keyhall import errors
 from keyhall.errors import ApiError
 from keyhall.flows.complete import complete
 from keyhall.flows.hall import Hall
+from keyhall.flows.leaks.report import take_report
 from keyhall.flows.list_models import list_models, show_model
 from keyhall.lane.exchange import LaneExchange
 from keyhall.ports.exchange import Exchange
@@ -16,6 +17,7 @@ Flow = Callable[[Exchange, Hall], Coroutine[Any, Any, None]]
 ROUTES: dict[bytes, dict[bytes, Flow]] = {
     b"/v1/chat/completions": {b"POST": complete},
     b"/v1/models": {b"GET": list_models, b"HEAD": list_models},
+    b"/v1/keyhall/leaks": {b"POST": take_report},
 }
 MODEL_PREFIX = b"/v1/models/"
 MODEL_ROUTE: dict[bytes, Flow] = {b"GET": show_model, b"HEAD": show_model}

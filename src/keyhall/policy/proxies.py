@@ -1,8 +1,11 @@
 """The client's address behind proxies: the right-most hop that is not trusted (R26)."""
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 UNKNOWN = "unknown"  # no address: it is in no list, and nobody takes it for this machine
+KNOWN_MAX = 4_096  # headers whose client is remembered
+KNOWN_BYTES_MAX = 256  # of such a header
 HOPS_MAX = 32  # a longer X-Forwarded-For is somebody's padding: only its end is read
 
 
@@ -21,11 +24,20 @@ class TrustedProxies:
     def __init__(self, networks: list[str]) -> None:
         """Raises ValueError for what is no address or network."""
         self._networks: list[IPv4Network | IPv6Network] = [ip_network(text) for text in networks]
+        # Every request asks, and clients come again: reading the header costs some microseconds.
+        self._known = lru_cache(KNOWN_MAX)(self._client_ip)
 
     def client_ip(self, peer: str, forwarded_for: bytes | None) -> str:
         """`peer`, or whom the proxies name; UNKNOWN if they name what is no address: somebody is
         there, and it is not the proxy itself."""
-        if forwarded_for is None or not self._trusts(peer):
+        if forwarded_for is None:
+            return peer
+        if len(forwarded_for) <= KNOWN_BYTES_MAX:
+            return self._known(peer, forwarded_for)
+        return self._client_ip(peer, forwarded_for)
+
+    def _client_ip(self, peer: str, forwarded_for: bytes) -> str:
+        if not self._trusts(peer):
             return peer
         client = peer
         for hop in reversed(forwarded_for.decode("latin-1").split(",")[-HOPS_MAX:]):

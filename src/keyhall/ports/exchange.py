@@ -43,6 +43,8 @@ class Exchange(Running, Protocol):
     organization: bytes | None  # the OpenAI-Organization header
     project: bytes | None
     client_request_id: bytes | None  # as it came: check before it is written anywhere
+    signature: bytes | None  # of a report by GitHub, in Base64, and the name of the key it is by
+    signature_key: bytes | None
     started_us: int
     known_lines: bytes  # response headers that a refusal carries too: whose key it is, its limits
     has_started: bool  # bytes of the answer have been written
@@ -57,8 +59,9 @@ class Exchange(Running, Protocol):
         """The body if it has arrived whole and without a problem: spares most requests a wait."""
         ...
 
-    async def body(self) -> bytes:
-        """The whole body. Not read beyond 64 KiB before this is called.
+    async def body(self, bytes_max: int | None = None) -> bytes:
+        """The whole body. Not read beyond 64 KiB before this is called, and if `bytes_max` is given
+        not read on unless its length is declared and within that.
 
         Raises ApiError BODY_TOO_LARGE or BODY_TOO_SLOW; the connection then closes.
         """

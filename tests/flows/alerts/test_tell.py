@@ -19,7 +19,14 @@ from told import MailServer, Receiver
 from keyhall.clock import ManualClock
 from keyhall.config.alerts import Alerts
 from keyhall.flows.alerts import tell
-from keyhall.flows.alerts.tell import LEASE_US, WAITS_SECONDS, Teller, channels_of, wait_us
+from keyhall.flows.alerts.tell import (
+    LEASE_US,
+    WAITS_SECONDS,
+    OfQuotas,
+    Teller,
+    channels_of,
+    wait_us,
+)
 from keyhall.flows.manage import quotas
 from keyhall.policy.quotas import FOREVER_US
 from keyhall.stores.spending import alerts
@@ -60,7 +67,7 @@ class Desk:
             )
         channels = channels_of(settings)
         self.open += channels
-        return Teller(store or self.store, channels, self.clock)
+        return Teller(store or self.store, channels, self.clock, OfQuotas())
 
     async def alert(self):
         async with self.store.reading() as connection:
@@ -245,7 +252,7 @@ def test_the_task_goes_on_whatever_goes_wrong_and_closes_its_channels(
 
     async def work(at):
         broken = Broken()
-        task = asyncio.create_task(Teller(at.store, [broken], at.clock).run())
+        task = asyncio.create_task(Teller(at.store, [broken], at.clock, OfQuotas()).run())
         async with asyncio.timeout(5):
             while broken.tries < 2:
                 at.clock.advance(LEASE_US / 1_000_000)

@@ -12,6 +12,8 @@ from typing import Any
 import click
 
 from keyhall.cli.manage import key_text, show, words
+from keyhall.cli.manage.leaks.leaked import leaked
+from keyhall.cli.manage.leaks.notices import notices
 from keyhall.cli.manage.open import House, Where, act, options
 from keyhall.cli.options import unshown
 from keyhall.flows.content.retention import InForce, in_force, set_for_key
@@ -31,6 +33,10 @@ def keys() -> None:
 
     KEY is a key's id, the 12 characters in it, or its name if only one key in use has it.
     """
+
+
+keys.add_command(leaked)
+keys.add_command(notices)
 
 
 @keys.command()

@@ -14,6 +14,7 @@ from keyhall.stores import notes
 from keyhall.stores.accounts import belongings, people
 from keyhall.stores.accounts import sessions as rows
 from keyhall.stores.content import rows as content
+from keyhall.stores.leaks import notices
 
 NAMELESS = "Deleted account"
 
@@ -62,6 +63,7 @@ async def delete(desk: Desk, found: SignIn, name: str, password: Secret, sits: F
         await rows.end_all(connection, account.id)
         await belongings.forget_links(connection, account.id, account.email)
         await belongings.forget_reasons(connection, account.id)
+        await notices.forget(connection, account.id)
         await rows.forget_tries(connection, [f"account:{account.email}"])
         await content.end(connection, account_id=account.id)
         await people.forget_sign_in(connection, account.id)

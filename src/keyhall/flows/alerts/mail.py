@@ -17,7 +17,7 @@ from email.utils import format_datetime
 from urllib.parse import unquote, urlsplit
 
 from keyhall.engines.upstream.address import AddressRefused, Resolver, parse_address
-from keyhall.flows.alerts.message import Message, Untold
+from keyhall.flows.alerts.message import Told, Untold
 from keyhall.policy.secrets import Secret
 
 DEADLINE_SECONDS = 20.0  # in all: mail servers greet late to annoy spammers
@@ -45,8 +45,11 @@ class Mail:
         self._domain = sender.rpartition("@")[2].strip("<> ") or "keyhall"
         self._tls = ssl.create_default_context()
 
-    async def send(self, message: Message, now_us: int) -> None:
-        await self.post(self._receivers, message.subject, message.text, message.id, now_us)
+    async def send(self, message: Told, now_us: int) -> None:
+        """To nobody, if nobody is to be written to."""
+        receivers = list(dict.fromkeys([*self._receivers, *message.receivers]))
+        if receivers:
+            await self.post(receivers, message.subject, message.text, message.id, now_us)
 
     async def post(
         self, receivers: Sequence[str], subject: str, text: str, letter_id: str, now_us: int

@@ -18,6 +18,27 @@ class Untold(Exception):
     """It could not be told; the message says why, in a few words for the operator."""
 
 
+class Told(Protocol):
+    """Anything that is told: for programs in `body`, for people in the others."""
+
+    @property
+    def id(self) -> str:
+        """The same for every try, so that receivers can tell a second one."""
+        ...
+
+    @property
+    def body(self) -> bytes: ...
+    @property
+    def subject(self) -> str: ...
+    @property
+    def text(self) -> str: ...
+
+    @property
+    def receivers(self) -> tuple[str, ...]:
+        """Addresses that are written to, beside those that are written to of everything."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One alert. `quota` is None if it was removed meanwhile."""
@@ -27,10 +48,10 @@ class Message:
     owner_name: str
     organization_name: str
     is_test: bool = False
+    receivers: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
-        """The same for every try, so that receivers can tell a second one."""
         return f"{self.alert.quota_id}-{self.alert.number}"
 
     @property
@@ -56,16 +77,16 @@ class Message:
             data["period"] = self._period(quota)
         if self.is_test:
             data["test"] = True
-        said = {"type": TYPE, "timestamp": _stamp(alert.at_us), "data": data}
+        said = {"type": TYPE, "timestamp": stamp(alert.at_us), "data": data}
         return msgspec.json.encode(said)
 
     def _period(self, quota: Quota) -> dict[str, str | None]:
         """A quota for ever began when it was made, and ends never."""
         if quota.period == "ever":
-            return {"name": "ever", "begins": _stamp(quota.created_at_us), "ends": None}
+            return {"name": "ever", "begins": stamp(quota.created_at_us), "ends": None}
         begins_us = self.alert.begins_us
         ends_us = span(quota.period, begins_us, quota.zone).ends_us
-        return {"name": quota.period, "begins": _stamp(begins_us), "ends": _stamp(ends_us)}
+        return {"name": quota.period, "begins": stamp(begins_us), "ends": stamp(ends_us)}
 
     @property
     def subject(self) -> str:
@@ -108,7 +129,7 @@ class Message:
         return decimal(units, NANO_DIGITS)
 
 
-def _stamp(at_us: int) -> str:
+def stamp(at_us: int) -> str:
     return datetime.fromtimestamp(at_us // 1_000_000, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -118,7 +139,7 @@ class Channel(Protocol):
     @property
     def name(self) -> str: ...
 
-    async def send(self, message: Message, now_us: int) -> None:
+    async def send(self, message: Told, now_us: int) -> None:
         """Within the channel's own deadline. Raises Untold."""
         ...
 

@@ -8,12 +8,15 @@ again because another failed.
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Generic, Protocol, TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyhall.clock import Clock
 from keyhall.config.alerts import Alerts
 from keyhall.engines.upstream.address import AddressRefused
-from keyhall.flows.alerts.message import Channel, Message, Untold
+from keyhall.flows.alerts.message import Channel, Message, Told, Untold
 from keyhall.flows.manage.checks import Invalid
 from keyhall.flows.unbroken import unbroken
 from keyhall.policy.quotas import FOREVER_US
@@ -41,15 +44,16 @@ def wait_us(attempts: int) -> int | None:
     return None if attempts > len(WAITS_SECONDS) else WAITS_SECONDS[attempts - 1] * 1_000_000
 
 
-def channels_of(settings: Alerts) -> list[Channel]:
-    """The ways of telling that are configured. Raises Invalid for an address never called."""
+def channels_of(settings: Alerts, *, to_owners: bool = False) -> list[Channel]:
+    """The ways of telling that are configured; `to_owners`: e-mail also where the messages alone
+    say to whom. Raises Invalid for an address never called."""
     found: list[Channel] = []
     try:  # Their HTTP and mail clients are imported only where they are used: 100 ms.
         if settings.webhook_url:
             from keyhall.flows.alerts.webhook import Webhook
 
             found.append(Webhook(settings.webhook_url, Secret(settings.webhook_secret)))
-        if settings.email_to:
+        if settings.email_to or (to_owners and settings.smtp_url and settings.email_from):
             from keyhall.flows.alerts.mail import Mail
 
             smtp = Secret(settings.smtp_url)
@@ -60,13 +64,61 @@ def channels_of(settings: Alerts) -> list[Channel]:
     return found
 
 
-class Teller:
+class Due(Protocol):
+    """A row that somebody is to be told of."""
+
+    @property
+    def at_us(self) -> int: ...
+    @property
+    def attempts(self) -> int: ...
+    @property
+    def trouble(self) -> Mapping[str, str] | None: ...
+
+
+Row = TypeVar("Row", bound=Due)
+
+
+class Source(Protocol[Row]):
+    """Where rows come from that are told: one table, and the words of its rows."""
+
+    async def due(self, connection: AsyncConnection, now_us: int, limit: int, /) -> list[Row]: ...
+    async def claim(self, connection: AsyncConnection, row: Row, until_us: int, /) -> bool: ...
+
+    async def note(
+        self,
+        connection: AsyncConnection,
+        row: Row,
+        /,
+        *,
+        told_at_us: int | None,
+        next_try_us: int,
+        trouble: Mapping[str, str] | None,
+    ) -> None: ...
+
+    async def message_of(self, store: SqlStore, row: Row, /) -> Told: ...
+
+
+class OfQuotas:
+    """`Source` of the thresholds of quotas."""
+
+    due = staticmethod(rows.due)
+    claim = staticmethod(rows.claim)
+    note = staticmethod(rows.note)
+
+    async def message_of(self, store: SqlStore, row: Alert, /) -> Told:
+        return await message_of(store, row)
+
+
+class Teller(Generic[Row]):
     """Tells what is due until it is cancelled. Owns its channels."""
 
-    def __init__(self, store: SqlStore, channels: Sequence[Channel], clock: Clock) -> None:
+    def __init__(
+        self, store: SqlStore, channels: Sequence[Channel], clock: Clock, source: Source[Row]
+    ) -> None:
         self._store = store
         self._channels = channels
         self._clock = clock
+        self._source = source
         self._trouble: str | None = None
         self._log = logging.getLogger("keyhall")
 
@@ -96,30 +148,30 @@ class Teller:
         """Tell what is due now; returns how many were claimed."""
         now_us = self._clock.now_us()
         async with self._store.reading() as connection:
-            found = await rows.due(connection, now_us, TOGETHER)
+            found = await self._source.due(connection, now_us, TOGETHER)
         if not found:
             return 0
         claimed = await unbroken(self._claimed(found, now_us + LEASE_US))
         await asyncio.gather(*(self._tell(alert, now_us) for alert in claimed))
         return len(claimed)
 
-    async def _claimed(self, found: Sequence[Alert], until_us: int) -> list[Alert]:
+    async def _claimed(self, found: Sequence[Row], until_us: int) -> list[Row]:
         async with self._store.writing() as connection:
-            return [alert for alert in found if await rows.claim(connection, alert, until_us)]
+            return [each for each in found if await self._source.claim(connection, each, until_us)]
 
-    async def _tell(self, alert: Alert, now_us: int) -> None:
+    async def _tell(self, alert: Row, now_us: int) -> None:
         if alert.attempts == 0 and alert.at_us < now_us - STALE_US:
             stale = {"all": "it was reached a week before anybody could be told"}
             await self._note(alert, stale, FOREVER_US)
             return
-        message = await message_of(self._store, alert)
+        message = await self._source.message_of(self._store, alert)
         left = [
             each for each in self._channels if alert.trouble is None or each.name in alert.trouble
         ]
         trouble = await send(left, message, now_us)
         if not trouble:
             await self._note(alert, None, FOREVER_US, told_at_us=self._clock.now_us())
-            self._log.info("alert_told", {"alert": message.id, "threshold": alert.threshold})
+            self._log.info("alert_told", {"alert": message.id})
             return
         wait = wait_us(alert.attempts + 1)
         facts = {"alert": message.id, "attempts": alert.attempts + 1, "trouble": trouble}
@@ -132,7 +184,7 @@ class Teller:
 
     async def _note(
         self,
-        alert: Alert,
+        alert: Row,
         trouble: dict[str, str] | None,
         next_try_us: int,
         told_at_us: int | None = None,
@@ -141,13 +193,13 @@ class Teller:
 
     async def _noted(
         self,
-        alert: Alert,
+        alert: Row,
         trouble: dict[str, str] | None,
         next_try_us: int,
         told_at_us: int | None,
     ) -> None:
         async with self._store.writing() as connection:
-            await rows.note(
+            await self._source.note(
                 connection,
                 alert,
                 told_at_us=told_at_us,
@@ -156,7 +208,7 @@ class Teller:
             )
 
 
-async def send(channels: Sequence[Channel], message: Message, now_us: int) -> dict[str, str]:
+async def send(channels: Sequence[Channel], message: Told, now_us: int) -> dict[str, str]:
     """Tell it by all of them at once. What went wrong, by channel."""
 
     async def one(channel: Channel) -> str | None:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from keyhall.engines.upstream.address import AddressRefused, Resolver, parse_address
-from keyhall.flows.alerts.message import Message, Untold
+from keyhall.flows.alerts.message import Told, Untold
 from keyhall.policy.secrets import Secret
 
 DEADLINE_SECONDS = 10.0  # in all: connecting, TLS, the answer's head
@@ -46,7 +46,7 @@ class Webhook:
             headers={"user-agent": "keyhall"},
         )
 
-    async def send(self, message: Message, now_us: int) -> None:
+    async def send(self, message: Told, now_us: int) -> None:
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
                 status = await self._post(message, now_us)
@@ -61,7 +61,7 @@ class Webhook:
         if not 200 <= status < 300:
             raise Untold(f"it answered {status}")
 
-    async def _post(self, message: Message, now_us: int) -> int:
+    async def _post(self, message: Told, now_us: int) -> int:
         body, at_seconds = message.body, now_us // 1_000_000
         key = base64.b64decode(self._key.reveal().partition("_")[2])
         headers = {

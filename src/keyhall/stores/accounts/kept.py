@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, Table, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyhall.stores.accounts.tables import asks, links, sessions, sign_ins
+from keyhall.stores.leaks.tables import notices
 from keyhall.stores.requests.tables import refusals
 from keyhall.stores.sql import SqlStore
 from keyhall.stores.tables import accounts, audit, keys, members, usage
@@ -37,6 +38,7 @@ async def facts(connection: AsyncConnection, account_id: str) -> dict[str, list[
         "sessions": await _rows(connection, sessions, sessions.c.account_id == account_id),
         "links": await _rows(connection, links, mine),
         "asks_for_limits": await _rows(connection, asks, asks.c.account_id == account_id),
+        "notices": await _rows(connection, notices, notices.c.account_id == account_id),
         "keys": await _rows(connection, keys, keys.c.account_id == account_id),
     }
 

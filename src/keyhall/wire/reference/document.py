@@ -7,6 +7,7 @@ import msgspec
 
 from keyhall import errors
 from keyhall.wire.chat import ChatRequest, Chunk, Completion
+from keyhall.wire.leaks.reports import LeakAnswer, LeakReport
 from keyhall.wire.models import Model
 from keyhall.wire.reference.fields import FIELDS
 from keyhall.wire.reference.routes import DESCRIBED, Described
@@ -14,7 +15,8 @@ from keyhall.wire.reference.routes import DESCRIBED, Described
 Json = dict[str, Any]
 
 _REF = "#/components/schemas/{name}"
-_TYPES = (ChatRequest, Completion, Chunk, Model)
+_TYPES = (ChatRequest, Completion, Chunk, Model, LeakReport, LeakAnswer)
+_BODIES = {"createChatCompletion": "ChatRequest", "reportLeaks": "LeakReport"}
 
 
 def document(url: str, version: str) -> Json:
@@ -140,7 +142,8 @@ def _operation(each: Described) -> Json:
         place = {"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}
         made["parameters"] = [place | {"description": "A name that `GET /v1/models` lists."}]
     if each.example is not None:
-        content = {"schema": {"$ref": _REF.format(name="ChatRequest")}, "example": each.example}
+        schema = {"$ref": _REF.format(name=_BODIES[each.name])}
+        content = {"schema": schema, "example": each.example}
         made["requestBody"] = {"required": True, "content": {"application/json": content}}
     return made
 
@@ -161,6 +164,8 @@ def _answers(each: Described) -> Json:
         return _json("The names.", {"$ref": _REF.format(name="Models")})
     if each.name == "retrieveModel":
         return _json("The name.", {"$ref": _REF.format(name="Model")})
+    if each.name == "reportLeaks":
+        return _json("What became of each.", {"$ref": _REF.format(name="LeakAnswer")})
     if each.name == "metrics":
         return _text("The numbers.")
     return _json("It is.", {"type": "object"})

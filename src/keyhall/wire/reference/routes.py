@@ -20,6 +20,7 @@ class Described:
     guides: tuple[str, ...] = ()
     example: dict[str, Any] | None = None
     sample_path: str = ""  # with its places filled in
+    fields: tuple[tuple[str, str], ...] = ()  # of a body that is no chat request, in words
     problems: tuple[int, ...] = ()  # statuses of the error table it may answer with
 
     @property
@@ -51,6 +52,22 @@ DESCRIBED: tuple[Described, ...] = (
         "GET", "/v1/models/{model}", "retrieveModel", "Show one model",
         "One of these names. A slash in it may be written as it is, or as `%2F`.",
         "key", ("versions",), sample_path="/v1/models/v1", problems=_READ,
+    ),
+    Described(
+        "POST", "/v1/keyhall/leaks", "reportLeaks", "Report leaked keys",
+        "Whoever shows a key's full text has it revoked, within a second, and its owner told where "
+        "it was seen. No key of your own is needed. Each key of the answer is masked, and "
+        "`revoked` (it does not work any more), `unknown` (no key of this server's) or `kept` (a "
+        "test key, which this server leaves alone). The same address takes the signed reports of "
+        "GitHub's secret scanning, and answers them in its form.",
+        "nothing", ("keeping-keys-safe", "keys"),
+        {"keys": ["sk-kh_live_…"], "url": "https://example.org/where-it-was-seen"},
+        fields=(
+            ("keys", "1 to 100 texts: keys as they were found."),
+            ("url", "Where; it becomes evidence for the owner. May be left out."),
+            ("source", "What that is, such as `a build's log`. May be left out."),
+        ),
+        problems=(400, 401, 404, 405, 408, 413, 415, 429, 431, 500, 503),
     ),
     Described(
         "GET", "/healthz", "healthz", "Is the process alive?",

@@ -30,6 +30,8 @@ def _curl(each: Described, address: str) -> str:
 def _python(each: Described, url: str, path: str) -> str:
     if not path.startswith("/v1/"):
         return f'import urllib.request\n\nprint(urllib.request.urlopen("{url}{path}").read())'
+    if each.sent == "nothing":
+        return _plain_python(each, f"{url}{path}")
     lines = ["from openai import OpenAI", "", f'client = OpenAI(base_url="{url}/v1")']
     if each.example is not None:
         lines.append("answer = client.chat.completions.create(")
@@ -40,6 +42,17 @@ def _python(each: Described, url: str, path: str) -> str:
     else:
         lines.append("print([model.id for model in client.models.list()])")
     return "\n".join(lines).replace("'", '"')
+
+
+def _plain_python(each: Described, address: str) -> str:
+    """Of what OpenAI's client does not know."""
+    return (
+        "import json\nimport urllib.request\n\n"
+        f"body = json.dumps({json.dumps(each.example, ensure_ascii=False)}).encode()\n"
+        f'request = urllib.request.Request("{address}", body)\n'
+        'request.add_header("Content-Type", "application/json")\n'
+        "print(urllib.request.urlopen(request).read())"
+    )
 
 
 def _javascript(each: Described, address: str) -> str:

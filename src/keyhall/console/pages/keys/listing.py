@@ -18,10 +18,12 @@ from keyhall.policy.holders.levels import RESOURCES
 from keyhall.stores.holders import keys as rows
 from keyhall.stores.holders import traffic
 from keyhall.stores.holders.keys import SORTS, STATES, Filter
+from keyhall.stores.leaks import notices
 
 PAGE = 50
 PAGES_MAX = 2_000
 EXPORTED_MAX = 10_000
+NOTICES_MAX = 10
 SPARK_DAYS = 7
 DAY_US = 86_400_000_000
 _WIDTH, _HEIGHT = 70, 20  # of a spark line
@@ -68,6 +70,7 @@ async def listing(ask: Ask) -> Response:
         ids = [each.key.id for each in found]
         days = await traffic.by_day(connection, ids, now_us, SPARK_DAYS)
         fresh = await traffic.fresh_uses(connection, ids)
+        told = await notices.open_in_sight(connection, sight, NOTICES_MAX)
         owners = [] if sight.account_id else await rows.owners(connection, sight, 200)
     held = await levels.held(ask.store, [each.key for each in found], ask.console.tiers(), now_us)
     return ask.page(
@@ -77,6 +80,7 @@ async def listing(ask: Ask) -> Response:
             each.key.id: max(each.key.last_used_at_us or 0, fresh.get(each.key.id, 0)) or None
             for each in found
         },
+        told=told,
         total=total,
         page=page,
         pages=-(-total // PAGE),

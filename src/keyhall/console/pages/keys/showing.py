@@ -18,6 +18,7 @@ from keyhall.policy.holders import words
 from keyhall.ports.records import Key
 from keyhall.stores.holders import keys as rows
 from keyhall.stores.holders import traffic
+from keyhall.stores.leaks import notices
 
 DAY_US = 86_400_000_000
 
@@ -60,6 +61,7 @@ async def shown(ask: Ask, key: Key, fault: str = "", opened: str = "") -> Respon
     async with ask.store.reading() as connection:
         used = (await traffic.since(connection, [key.id], now_us - DAY_US))[key.id]
         owner = await rows.owner_name(connection, key)
+        told = await notices.open_of_keys(connection, [key.id])
     before, after = await keys.lineage(ask.store, key)
     organization = await form.organization_of(ask)
     bound = ask.console.config.privacy.retention_days_max
@@ -82,6 +84,7 @@ async def shown(ask: Ask, key: Key, fault: str = "", opened: str = "") -> Respon
         used=used,
         before=before,
         after=after,
+        told=[each for each in told if each.kind == "leaked" or key.revoked_at_us is None],
         turning=await rotations.turning(ask.store, key, now_us),
         values=values,
         tiers=form.tiers_for(ask, organization, key.tier),

@@ -12,10 +12,12 @@ from keyhall.console.context import SESSION, Ask
 from keyhall.console.gate import Page
 from keyhall.flows.holders import levels, live
 from keyhall.policy.metering import Outcome
+from keyhall.ports.notices import Notice
 from keyhall.ports.people import Sight
 from keyhall.ports.records import Key
 from keyhall.stores.holders import keys as rows
 from keyhall.stores.holders import refusals, traffic
+from keyhall.stores.leaks import notices
 
 DAY_US = 86_400_000_000
 UNUSED_US = 60 * DAY_US
@@ -71,6 +73,7 @@ async def front(ask: Ask) -> Response:
         has_keys=bool(held),
         quotas=await levels.standings(ask.store, held, now_us),
         troubles=await _troubles(ask, who.sight),
+        told=await _told(ask, who.sight) if who.may("keys.read") else [],
         care=await _care(ask, who.sight) if who.may("keys.read") else [],
     )
 
@@ -93,6 +96,11 @@ async def _troubles(ask: Ask, sight: Sight) -> list[Trouble]:
         if outcome in _ENDED
     ]  # fmt: skip
     return sorted(found, key=lambda each: -each.last_us)
+
+
+async def _told(ask: Ask, sight: Sight) -> list[tuple[Notice, Key]]:
+    async with ask.store.reading() as connection:
+        return await notices.open_in_sight(connection, sight, CARE_MAX)
 
 
 async def _care(ask: Ask, sight: Sight) -> list[Care]:

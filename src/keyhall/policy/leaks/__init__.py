@@ -1,0 +1,1 @@
+"""What leaks and wanders: keys in text, reporters slowed down, and networks counted. Pure."""

@@ -1,0 +1,1 @@
+"""Reports of leaked keys: their two forms, and what each is answered."""
