@@ -1,7 +1,6 @@
 """R24: a verification of an honest hall finds nothing, and of a spoiled one what was done to it."""
 
 import asyncio
-import sqlite3
 from dataclasses import replace
 
 import msgspec
@@ -290,15 +289,11 @@ def test_rows_older_than_the_chains_are_counted_and_no_difference(hall) -> None:
 
 
 def test_a_damaged_file_is_a_difference_and_no_failure(hall) -> None:
-    """The table's own page, wherever migrations have put it."""
     hall.sql("PRAGMA journal_mode = DELETE")
-    with sqlite3.connect(hall.database) as connection:
-        named = "SELECT rootpage FROM sqlite_master WHERE name = 'usage'"
-        (page,) = connection.execute(named).fetchone()
-        (size,) = connection.execute("PRAGMA page_size").fetchone()
-    connection.close()
     content = bytearray(hall.database.read_bytes())
-    content[(page - 1) * size : page * size] = b"\xff" * size
+    # Pages of a table, and none of the schema: else the file could not be opened at all.
+    ((page,),) = hall.sql("SELECT rootpage FROM sqlite_master WHERE name = 'usage'")
+    content[(page - 1) * 4096 : page * 4096] = b"\xff" * 4096
     hall.database.write_bytes(content)
     found = hall.verify()
     assert "database" in {each.check for each in found.differences}
