@@ -2,7 +2,7 @@
 their leave for reviewers to see what enters the queue. Without rules nothing does.
 """
 
-import hashlib
+import zlib
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -55,8 +55,7 @@ def is_sampled(request_id: bytes, tenths: int) -> bool:
     """
     if tenths <= 0:
         return False
-    drawn = hashlib.sha256(b"review sample" + request_id).digest()[:8]
-    return int.from_bytes(drawn) * SAMPLE_ALL < tenths << 64
+    return zlib.crc32(request_id) * SAMPLE_ALL < tenths << 32
 
 
 def urgency(reasons: tuple[Reason, ...], is_held: bool) -> int:
