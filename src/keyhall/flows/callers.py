@@ -48,6 +48,7 @@ class Caller:
         "grant",
         "is_stale",
         "is_unrestricted",
+        "keeps_days",
         "last_used_us",
         "lines",
         "open",
@@ -82,6 +83,7 @@ class Caller:
         self.quotas = tuple(
             quota for quota in grant.quotas if quota.policy == "suspend" and grant.mode != "test"
         )
+        self.keeps_days = grant.retention_days  # 0: what it says is kept nowhere
         mode = b"x-keyhall-mode: test\r\n" if grant.mode == "test" else b""
         self.lines = b"openai-organization: %b\r\nopenai-project: %b\r\n%b" % (
             grant.organization_id.encode(),

@@ -13,6 +13,7 @@ from keyhall.flows.observe.request_log import RequestLog
 from keyhall.flows.observe.tally import Tally
 from keyhall.flows.outages.breakers import Breakers
 from keyhall.policy.catalogue import Catalogue
+from keyhall.ports.content import Content
 from keyhall.ports.counters import Counters
 from keyhall.ports.engine import Engine
 from keyhall.ports.exchange import Exchange
@@ -59,6 +60,7 @@ class Hall:
     worker: int | None = None  # its number, where several serve on one socket
     failed_requests: RequestLog | None = None  # log.requests = "errors"
     every_request: RequestLog | None = None  # log.requests = "all"
+    content: Content | None = None  # what is said by keys whose owners want it kept
     refusals: Notes | None = None  # None: console.refusals_days = 0
 
     def log_failure(self, request_id: str, error: BaseException) -> None:

@@ -54,6 +54,7 @@ class Grant:
     organization_limits: Limits = NO_LIMITS
     quotas: tuple[Quota, ...] = ()  # of its lineage, its project and its organization
     review: Rules = NO_RULES  # its project's
+    retention_days: int = 0  # so long is kept what it says and is answered, if they all agree
 
     @property
     def has_budget(self) -> bool:

@@ -43,6 +43,9 @@ class Organization:
     billing_activated_at_us: int | None = None
     suspended_at_us: int | None = None
     time_zone: str = "UTC"
+    retention_days_max: int | None = (
+        None  # of what its projects may keep; None: no bound of its own
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ class Project:
     models: tuple[str, ...] | None = None
     limits: Limits = NO_LIMITS
     review: Rules = NO_RULES
+    retention_days: int | None = None  # None or 0: of what is said nothing is kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,7 @@ class Key:
     revoked_at_us: int | None = None
     revoked_reason: str | None = None
     last_used_at_us: int | None = None
+    retention_days: int | None = None  # None: as its project; 0: nothing is kept
 
     def state(self, now_us: int) -> KeyState:
         """The first of R13's states that holds."""

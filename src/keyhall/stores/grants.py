@@ -16,6 +16,7 @@ from sqlalchemy import bindparam, delete, insert, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyhall.policy.access import Grant
+from keyhall.policy.content import retention
 from keyhall.policy.limits import Limits
 from keyhall.policy.quotas import Quota
 from keyhall.policy.review.rules import NO_RULES, Rules
@@ -44,6 +45,8 @@ _QUERY = (
         ),
         organizations.c.billing_activated_at_us,
         organizations.c.suspended_at_us,
+        projects.c.retention_days.label("project_retention_days"),
+        organizations.c.retention_days_max,
     )
     .join_from(keys, projects, keys.c.project_id == projects.c.id)
     .join(organizations, projects.c.organization_id == organizations.c.id)
@@ -122,6 +125,11 @@ def grant(row: Row, quotas: Sequence[Quota]) -> Grant:
         organization_limits=limits(row, "organization_"),
         quotas=tuple(quotas),
         review=rules(row["review"]),
+        retention_days=retention.days(
+            project=row["project_retention_days"],
+            key=row["retention_days"],
+            organization_max=row["retention_days_max"],
+        ),
     )
 
 

@@ -43,6 +43,7 @@ def key_of(row: RowMapping) -> Key:
         revoked_at_us=row["revoked_at_us"],
         revoked_reason=row["revoked_reason"],
         last_used_at_us=row["last_used_at_us"],
+        retention_days=row["retention_days"],
     )
 
 
@@ -64,6 +65,7 @@ def _columns(key: Key) -> dict[str, Any]:
         "paused_by": key.paused_by,
         "revoked_at_us": key.revoked_at_us,
         "revoked_reason": key.revoked_reason,
+        "retention_days": key.retention_days,
     }
 
 

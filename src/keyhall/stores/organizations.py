@@ -26,6 +26,7 @@ def organization_of(row: RowMapping) -> Organization:
         billing_activated_at_us=row["billing_activated_at_us"],
         suspended_at_us=row["suspended_at_us"],
         time_zone=row["time_zone"],
+        retention_days_max=row["retention_days_max"],
     )
 
 
@@ -38,6 +39,7 @@ def project_of(row: RowMapping) -> Project:
         models=texts(row["models"]),
         limits=limits(row),
         review=rules(row["review"]),
+        retention_days=row["retention_days"],
     )
 
 
@@ -69,6 +71,7 @@ def _organization_columns(organization: Organization) -> dict[str, Any]:
         "billing_activated_at_us": organization.billing_activated_at_us,
         "suspended_at_us": organization.suspended_at_us,
         "time_zone": organization.time_zone,
+        "retention_days_max": organization.retention_days_max,
         **limit_columns(organization.limits),
     }
 
@@ -141,6 +144,7 @@ def _project_columns(project: Project) -> dict[str, Any]:
         "name": project.name,
         "models": stored_list(project.models),
         "review": stored_rules(project.review),
+        "retention_days": project.retention_days,
         **limit_columns(project.limits),
     }
 

@@ -78,6 +78,9 @@ class SqlStore(ABC):
         async with self._turn, self._connection("write") as connection:
             yield connection
 
+    async def scrub(self) -> None:  # noqa: B027 - most of it is the database's own doing
+        """Bring what was deleted out of the files, too: as far as it can be done now."""
+
     # --- The lane's store (ports/store.py) ------------------------------------------------------
 
     @abstractmethod

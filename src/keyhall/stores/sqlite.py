@@ -89,6 +89,12 @@ class SqliteStore(SqlStore):
     async def changed(self) -> None:
         await asyncio.sleep(ASK_SECONDS)
 
+    async def scrub(self) -> None:
+        """Carry the log over into the file and cut it off: pages as they were before a deletion
+        stand in it until then. Readers of an older state are waited for as long as writers."""
+        async with self._turn, self._connection("one") as connection:
+            await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
     async def close(self) -> None:
         self._watch.close()
         for direct in (self._lookups, self._batches):
@@ -193,7 +199,9 @@ def _engine(path: Path, busy_seconds: float) -> AsyncEngine:
 def _connected(connection: Any, _record: object) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
-    for setting in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    # secure_delete: what is deleted is overwritten with zeros, and not only forgotten (I-14).
+    settings = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON")
+    for setting in settings:
         cursor.execute(f"PRAGMA {setting}")
     cursor.close()
 

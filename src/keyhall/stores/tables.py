@@ -91,6 +91,7 @@ organizations = Table(
     _number("created_at_us"),
     # Where its days and months begin: a name of the IANA database.
     Column("time_zone", Text, nullable=False, server_default="UTC"),
+    _maybe_number("retention_days_max"),
     _limits_checked(),
 )
 
@@ -117,6 +118,7 @@ projects = Table(
     *_limits(),
     _number("created_at_us"),
     _maybe_text("review"),  # JSON: which answers people look at; None: none
+    _maybe_number("retention_days"),
     _limits_checked(),
     Index(None, "organization_id", "name", unique=True),
 )
@@ -146,6 +148,7 @@ keys = Table(
     _maybe_number("revoked_at_us"),
     _maybe_text("revoked_reason"),
     _maybe_number("last_used_at_us"),
+    _maybe_number("retention_days"),
     _limits_checked(),
     CheckConstraint("mode IN ('live', 'test', 'admin')", name="mode"),
     CheckConstraint("length(digest) = 32", name="digest"),

@@ -62,6 +62,7 @@ _OPTIONS: dict[Begin, dict[str, Any]] = {
 }
 _WRITING = text("SELECT pg_advisory_xact_lock(1802000385)")  # An arbitrary number of ours.
 _ROLLING_UP = text(f"SELECT pg_try_advisory_xact_lock({ROLL_UP_LOCK})")
+_VACUUM = [text("VACUUM content"), text("VACUUM content_keys")]
 _USAGE_ALONE = text(f"SELECT pg_advisory_xact_lock({USAGE_LOCK})")
 
 
@@ -198,6 +199,13 @@ class PostgresStore(SqlStore):
             if not await ours.scalar(_ROLLING_UP):
                 return 0
             return await self.roll_up()
+
+    async def scrub(self) -> None:
+        """Let the server overwrite deleted rows now; else its autovacuum does so later."""
+        with suppress(StoreAway):
+            async with self._connection("one", LONG_SECONDS) as connection:
+                for statement in _VACUUM:
+                    await connection.execute(statement)
 
     async def upgrade(self) -> None:
         async with self.writing(UPGRADE_SECONDS) as connection:

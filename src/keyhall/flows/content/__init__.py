@@ -1,0 +1,1 @@
+"""Conversations that their owner wants kept: keeping, showing, erasing them."""

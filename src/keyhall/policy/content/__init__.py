@@ -1,0 +1,1 @@
+"""Conversations that their owner wants kept: for how long."""

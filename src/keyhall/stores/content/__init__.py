@@ -1,0 +1,1 @@
+"""Kept conversations in the database: encrypted, and gone when their time is over."""
