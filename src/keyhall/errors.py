@@ -404,6 +404,13 @@ MODEL_RETIRED = _row(
     "Use the model that the message names instead.",
     "NotFoundError",
 )  # fmt: skip
+COMPLETION_UNKNOWN = _row(
+    "completion_unknown", 404, _INVALID, "completion_not_found",
+    "There is no completion `{id}` in your project.",
+    "Send the `id` of an answer that a key of the same project got. It is known a moment after "
+    "the answer's end.",
+    "NotFoundError", param="completion_id",
+)  # fmt: skip
 ROUTE_UNKNOWN = _row(
     "route_unknown", 404, _INVALID, None,
     "Invalid URL ({method} {path})",
@@ -467,6 +474,12 @@ RATE_IN_FLIGHT = _row(
     "{limit}, Used {used}, Requested 1. The limit is that of the {scope}. Please try again in "
     "{wait}. Visit {url} to learn more.",
     "Wait for one of your open requests to end.",
+    _LIMIT, retry=True,
+)  # fmt: skip
+FEEDBACK_RATE = _row(
+    "feedback_rate", 429, "requests", "rate_limit_exceeded",
+    "The key {key} gives more feedback than {limit} times a minute. Please try again in {wait}.",
+    "Wait as long as the message says. Feedback counts against none of your limits.",
     _LIMIT, retry=True,
 )  # fmt: skip
 REQUEST_TOO_LARGE = _row(

@@ -8,6 +8,7 @@ from keyhall.errors import ApiError
 from keyhall.flows.complete import complete
 from keyhall.flows.hall import Hall
 from keyhall.flows.list_models import list_models, show_model
+from keyhall.flows.review.feedback import give_feedback
 from keyhall.lane.exchange import LaneExchange
 from keyhall.ports.exchange import Exchange
 
@@ -15,6 +16,7 @@ Flow = Callable[[Exchange, Hall], Coroutine[Any, Any, None]]
 
 ROUTES: dict[bytes, dict[bytes, Flow]] = {
     b"/v1/chat/completions": {b"POST": complete},
+    b"/v1/keyhall/feedback": {b"POST": give_feedback},
     b"/v1/models": {b"GET": list_models, b"HEAD": list_models},
 }
 MODEL_PREFIX = b"/v1/models/"

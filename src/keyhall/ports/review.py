@@ -75,7 +75,9 @@ class Item:
 
     @property
     def claim(self) -> Claim:
-        return Claim(self.state, self.account_id, self.claimed_by, self.claimed_until_us)
+        return Claim(
+            self.state, f"account:{self.account_id}", self.claimed_by, self.claimed_until_us
+        )
 
 
 @dataclass(frozen=True, slots=True)

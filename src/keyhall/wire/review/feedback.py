@@ -1,5 +1,7 @@
 """`POST /v1/keyhall/feedback`: what a caller says of an answer."""
 
+from typing import Literal
+
 import msgspec
 
 from keyhall import errors
@@ -20,7 +22,7 @@ class Given(msgspec.Struct, frozen=True):
     """What was sent. Nothing but the id is required, and something of the rest."""
 
     completion_id: str
-    thumb: str | None = None
+    thumb: Literal["up", "down"] | None = None
     score: int | None = None
     category: str | None = None
     correction: str | None = None
