@@ -14,7 +14,14 @@ from typing import IO, Any
 
 from keyhall import tokenizers
 from keyhall.api.health import Health
-from keyhall.chores import anchoring, background, close_ledger, note_last_use, roll_up
+from keyhall.chores import (
+    anchoring,
+    background,
+    close_ledger,
+    keeping,
+    note_last_use,
+    roll_up,
+)
 from keyhall.clock import AdjustableClock, Clock, SystemClock
 from keyhall.config import Config, Redis
 from keyhall.counters.memory import MemoryCounters
@@ -177,6 +184,7 @@ async def _open(
         worker=worker,
         **as_configured(config, clock),
     )
+    hall.content = keeping(stack, store, peppers, clock, config.privacy.retention_days_max)
     hall.breakers.keep(engines.table, engines.drained)
     health = Health(hall, ledger.problem, ledger.delay)
     notes = engines.told(catalogue, clock.now_us()) + offered.notes + shared_notes(config)

@@ -3,16 +3,18 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
 from keyhall.clock import Clock
 from keyhall.flows.callers import Callers
+from keyhall.flows.content.keeper import Keeper
 from keyhall.flows.unbroken import unbroken
 from keyhall.flows.verify.anchors import Anchors
 from keyhall.ledger.ledger import JournalLedger
 from keyhall.ports.store import LaneStore, StoreAway
+from keyhall.stores.content.sealing import Vault
 from keyhall.stores.sql import SqlStore
 
 ROLL_UP_SECONDS = 60.0
@@ -49,6 +51,16 @@ def anchoring(stack: AsyncExitStack, store: SqlStore, clock: Clock) -> Anchors:
     anchors = Anchors(store, clock)
     stack.push_async_callback(anchors.last)
     return anchors
+
+
+def keeping(
+    stack: AsyncExitStack, store: SqlStore, peppers: Sequence[bytes], clock: Clock, days_max: int
+) -> Keeper:
+    """What keeps conversations, and deletes them. At its end it writes what it has."""
+    keeper = Keeper(store, Vault(peppers), clock, days_max)
+    stack.push_async_callback(keeper.close)
+    background(stack, "keep content", keeper.run())
+    return keeper
 
 
 # --- The end --------------------------------------------------------------------------------------

@@ -101,7 +101,7 @@ sends(errors.OBJECT_TOO_LARGE, {**HELLO, "metadata": {str(i): "" for i in range(
 sends(errors.PROPERTY_NAME_TOO_LONG, {**HELLO, "metadata": {"k" * 65: ""}}, "metadata")
 sends(errors.TOO_DEEP, b'{"model":"v1","messages":%b%b}' % (b"[" * 80, b"]" * 80))
 sends(errors.UNSUPPORTED_PARAMETER, {**HELLO, "audio": {"voice": "alloy"}}, "audio")
-sends(errors.UNSUPPORTED_VALUE, {**HELLO, "store": True}, "store")
+sends(errors.UNSUPPORTED_VALUE, {**HELLO, "modalities": ["text", "audio"]}, "modalities[1]")
 sends(errors.CONTRADICTION, {**HELLO, "max_completion_tokens": 6}, "max_tokens")
 sends(errors.CONTEXT_LENGTH, chat("word " * 5_000), "messages")
 sends(errors.OUTPUT_TOO_LARGE, chat("Hi.", max_tokens=5_000), "max_tokens")

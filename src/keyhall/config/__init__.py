@@ -22,6 +22,7 @@ import platformdirs
 
 from keyhall.config.alerts import Alerts, mistakes
 from keyhall.config.console import Console
+from keyhall.config.privacy import Privacy
 from keyhall.config.sections import Database, Keys, Log, Redis, Sandbox, Section, Server, Upstream
 from keyhall.policy.access import names_this_machine
 from keyhall.policy.keys import parse_peppers
@@ -30,7 +31,8 @@ from keyhall.policy.secrets import MASK, Secret
 from keyhall.policy.tiers import Tier, parse_tiers
 
 __all__ = [
-    "Config", "ConfigError", "Console", "Database", "Keys", "Log", "Redis", "SECRETS", "SECTIONS",
+    "Config", "ConfigError", "Console", "Database", "Keys", "Log", "Privacy", "Redis", "SECRETS",
+    "SECTIONS",
     "Sandbox", "Server", "Source", "Upstream", "load", "parse", "variables",
 ]  # fmt: skip
 
@@ -55,6 +57,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     keys: Keys = Keys()
     alerts: Alerts = Alerts()
     console: Console = Console()
+    privacy: Privacy = Privacy()
     tiers: dict[str, Tier] = {}
     environ: dict[str, str] = {}  # for `--key-env NAME` of engines
     sources: dict[tuple[str, str], Source] = {}  # of settings that are not left to their default
@@ -100,6 +103,7 @@ SECTIONS: dict[str, type[Section]] = {
     "keys": Keys,
     "alerts": Alerts,
     "console": Console,
+    "privacy": Privacy,
 }
 SECRETS = {  # settings whose value is never shown
     ("upstream", "api_key"),

@@ -9,7 +9,10 @@ from keyhall import errors
 from keyhall.errors import ApiError
 from keyhall.flows.admit import Fit, rate_headers, revoked
 from keyhall.flows.callers import Caller
+from keyhall.flows.content.copying import Copy
+from keyhall.flows.content.keep import keep
 from keyhall.flows.hall import Hall
+from keyhall.policy.access import Grant
 from keyhall.policy.catalogue import Price, Version
 from keyhall.policy.metering import Disconnect, Endpoint, Outcome, UsageSource
 from keyhall.policy.tokens import TOKEN_BYTES_MAX
@@ -50,6 +53,7 @@ class Tab(msgspec.Struct, eq=False):
     shaper: Shaper | None = None  # of a stream that has begun
     _is_settled: bool = False
     first_byte_us: int = 0
+    copy: Copy | None = None  # of what is answered, where it is to be kept
 
     @classmethod
     def open(
@@ -75,8 +79,9 @@ class Tab(msgspec.Struct, eq=False):
         caller.opened(exchange)
         request_id = exchange.request_id.hex()
         return cls(
-            exchange, hall, caller, version, engine, fit, hold, quota_hold, entry, request_id
-        )
+            exchange, hall, caller, version, engine, fit, hold, quota_hold, entry, request_id,
+            copy=Copy(fit.choices) if caller.keeps_days else None,
+        )  # fmt: skip
 
     @staticmethod
     def _journaled(
@@ -121,12 +126,28 @@ class Tab(msgspec.Struct, eq=False):
         return entry
 
     @property
+    def id(self) -> str:
+        """Of the request: 32 hex digits."""
+        return self._id
+
+    @property
+    def grant(self) -> Grant:
+        """The caller's, as it is now."""
+        return self._caller.grant
+
+    @property
+    def admitted_at_us(self) -> int:
+        return self._hold.admitted_at_us
+
+    @property
     def completion_id(self) -> str:
         return "chatcmpl-" + self._id
 
     def start(self, request: ChatRequest) -> Answer:
         if self._hall.breakers:
             self._hall.breakers.begin(self.engine, self._hall.clock.now_us())
+        if self.copy is not None:
+            self.copy.request = request
         answer = self.engine.start(
             Job(
                 self._id,
@@ -175,6 +196,8 @@ class Tab(msgspec.Struct, eq=False):
         if self._answer is not None:
             self._answer.close()
         self._answer = self.shaper = self._completion = self._said = self._counts = None
+        if self.copy is not None:
+            self.copy.clear()
 
     # --- Without its client ---------------------------------------------------------------------
 
@@ -228,9 +251,13 @@ class Tab(msgspec.Struct, eq=False):
     def saw_completion(self, completion: Completion) -> None:
         """Keep what is about to be sent, in case that our own count is needed."""
         self._completion = completion
+        if self.copy is not None:
+            self.copy.saw(completion)
 
     def saw_chunks(self, answer: Answer, chunks: list[Chunk]) -> None:
         """The same, chunk by chunk."""
+        if self.copy is not None:
+            self.copy.hear(chunks)
         said = self._said
         if said is None:
             if self.engine.counts_tokens:
@@ -333,3 +360,5 @@ class Tab(msgspec.Struct, eq=False):
         hall.tally.settled(outcome, inp, out, now_us - hold.admitted_at_us, self.first_byte_us)
         if hall.every_request is not None:
             hall.every_request.settled(self._request, usage)
+        if self.copy is not None and outcome is Outcome.ANSWERED:
+            keep(self, self.copy, hall)

@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 
 # What was said; feedback on it; an answer that waits for a person; what reviewers wrote.
 ContentKind = Literal["conversation", "note", "held", "review"]
+DropReason = Literal["full", "large", "stopped", "unreadable"]
 
 CONTENT_BYTES_MAX = 4 * 1024 * 1024  # of one conversation: of larger ones nothing is kept
 
@@ -76,6 +77,10 @@ class Content(Protocol):
     def keep(self, kept: Kept) -> bool:
         """Have it written soon; at once back. False: there is no room, and it is dropped, counted
         and told. A crash loses what was not written yet: content is not metering."""
+        ...
+
+    def drop(self, reason: DropReason, count: int = 1) -> bool:
+        """Count, and tell of, what is not kept though it should be. False, for `keep`."""
         ...
 
     async def write(self, kept: Sequence[Kept]) -> None:

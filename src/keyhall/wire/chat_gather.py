@@ -11,6 +11,7 @@ from keyhall.wire.chat import (
     Chunk,
     ChunkChoice,
     Completion,
+    DeltaFunction,
     DeltaToolCall,
     FinishReason,
     Logprobs,
@@ -31,6 +32,18 @@ class _Gathered(msgspec.Struct):
     calls: dict[int, _Call] = {}
     logprobs: list[TokenLogprob] | None = None
     finish: FinishReason = "stop"
+
+
+def characters(chunk: Chunk) -> int:
+    """How many a chunk adds to what is gathered."""
+    total = 0
+    for choice in chunk.choices:
+        delta = choice.delta
+        total += len(delta.content or "") + len(delta.refusal or "")
+        for fragment in delta.tool_calls or ():
+            function = fragment.function or DeltaFunction()
+            total += len(function.name or "") + len(function.arguments or "")
+    return total
 
 
 class Gatherer:

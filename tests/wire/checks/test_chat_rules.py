@@ -236,9 +236,10 @@ def test_stream_options_needs_stream(stream: dict[str, Any]):
     assert request.wants_usage
 
 
-def test_storing_a_completion_is_refused_not_ignored():
-    error = refuse(store=True)
-    assert (error.problem, error.param) == (errors.UNSUPPORTED_VALUE, "store")
+def test_a_wish_to_store_a_completion_is_taken():
+    """Whether it comes true is its project's to say (docs/privacy.md)."""
+    assert accept(store=True).store is True
+    assert accept(store=False).store is False
 
 
 @pytest.mark.parametrize(

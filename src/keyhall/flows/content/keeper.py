@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from keyhall.clock import Clock
 from keyhall.flows.unbroken import unbroken
 from keyhall.policy.content.retention import DAYS_MAX
-from keyhall.ports.content import CONTENT_BYTES_MAX, ContentKind, Kept, Unreadable
+from keyhall.ports.content import CONTENT_BYTES_MAX, ContentKind, DropReason, Kept, Unreadable
 from keyhall.ports.store import StoreAway
 from keyhall.stores.content import rows
 from keyhall.stores.content.sealing import Vault
@@ -41,7 +41,7 @@ class Keeper:
     ) -> None:
         self.days_max = days_max
         self.kept = 0  # written since the start
-        self.dropped: Counter[str] = Counter()  # by reason: full, large, unreadable
+        self.dropped: Counter[DropReason] = Counter()
         self._store = store
         self._vault = vault
         self._clock = clock
@@ -68,7 +68,7 @@ class Keeper:
         self._arrived.set()
         return True
 
-    def drop(self, reason: str, count: int = 1) -> bool:
+    def drop(self, reason: DropReason, count: int = 1) -> bool:
         """Count what is not kept though it should be, and say so now and then."""
         self.dropped[reason] += count
         now = asyncio.get_running_loop().time()
@@ -126,7 +126,7 @@ class Keeper:
 
     async def close(self) -> None:
         """Write what still waits; what the store does not take is lost, and told."""
-        if not await self.flush():
+        if not await self.flush() and self._queue:
             self.drop("stopped", len(self._queue))
 
     # --- At once --------------------------------------------------------------------------------

@@ -165,6 +165,14 @@ async def find(
     return [_facts_of(row) for row in (await connection.execute(query)).mappings()]
 
 
+async def organization_of(connection: AsyncConnection, id: str) -> str | None:
+    """Whose a request is of which anything is kept, due or not."""
+    found: str | None = await connection.scalar(
+        select(content.c.organization_id).where(content.c.id == id).limit(1)
+    )
+    return found
+
+
 async def newest(
     connection: AsyncConnection,
     organization_id: str,
@@ -244,12 +252,27 @@ async def shorten(
 # --- The end --------------------------------------------------------------------------------------
 
 
-async def _delete_some(
-    connection: AsyncConnection, which: Sequence[ColumnElement[bool]], limit: int
+async def end(
+    connection: AsyncConnection,
+    *,
+    organization_id: str | None = None,
+    account_id: str | None = None,
+    project_id: str | None = None,
+    key_id: str | None = None,
 ) -> int:
-    some = select(content.c.id, content.c.kind).where(*which).limit(limit)
-    gone = delete(content).where(tuple_(content.c.id, content.c.kind).in_(some))
-    return (await connection.execute(gone)).rowcount
+    """Let the time of all that these name be over, reviews or not: from when this commits nobody
+    reads it, and `delete_due` takes it away. How many rows that were."""
+    wanted = {
+        "organization_id": organization_id,
+        "account_id": account_id,
+        "project_id": project_id,
+        "key_id": key_id,
+    }
+    which = [content.c[name] == value for name, value in wanted.items() if value is not None]
+    if not which:
+        raise ValueError("whose content ends is not said")
+    ended = update(content).where(*which).values(keep_until_us=0, held_until_us=0)
+    return (await connection.execute(ended)).rowcount
 
 
 async def has_due(connection: AsyncConnection, now_us: int) -> bool:
@@ -259,7 +282,9 @@ async def has_due(connection: AsyncConnection, now_us: int) -> bool:
 
 async def delete_due(connection: AsyncConnection, now_us: int, limit: int) -> int:
     """What nobody may read any more; so many rows at most, because others wait to write."""
-    return await _delete_some(connection, [_is_due(now_us)], limit)
+    some = select(content.c.id, content.c.kind).where(_is_due(now_us)).limit(limit)
+    gone = delete(content).where(tuple_(content.c.id, content.c.kind).in_(some))
+    return (await connection.execute(gone)).rowcount
 
 
 async def delete_ids(connection: AsyncConnection, ids: Sequence[str], organization_id: str) -> int:
@@ -267,25 +292,3 @@ async def delete_ids(connection: AsyncConnection, ids: Sequence[str], organizati
         content.c.id.in_(ids), content.c.organization_id == organization_id
     )
     return (await connection.execute(gone)).rowcount
-
-
-async def delete_of(
-    connection: AsyncConnection,
-    *,
-    organization_id: str | None = None,
-    account_id: str | None = None,
-    project_id: str | None = None,
-    key_id: str | None = None,
-    limit: int,
-) -> int:
-    """Of everything that all of these name, so many rows at most."""
-    wanted = {
-        "organization_id": organization_id,
-        "account_id": account_id,
-        "project_id": project_id,
-        "key_id": key_id,
-    }
-    which = [content.c[name] == value for name, value in wanted.items() if value is not None]
-    if not which:
-        raise ValueError("whose content is to be erased is not said")
-    return await _delete_some(connection, which, limit)

@@ -142,9 +142,6 @@ def check_whole(request: ChatRequest, *, has_tool_messages: bool) -> None:
         raise ApiError(errors.TOP_LOGPROBS_ALONE)
     if request.stream_options is not None and not request.stream:
         raise ApiError(errors.STREAM_OPTIONS_ALONE)
-    if request.store:
-        hint = "No completion is stored: send false, or leave it out."
-        refuse(errors.UNSUPPORTED_VALUE, "store", got="true", hint=hint)
     if (
         request.tools is not None
         or request.tool_choice is not None

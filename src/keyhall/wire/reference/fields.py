@@ -32,7 +32,8 @@ FIELDS: dict[str, str] = {
     "prompt_cache_retention": "Taken for compatibility, without effect.",
     "prompt_cache_options": "Taken for compatibility, without effect.",
     "metadata": "Taken for compatibility; it is not stored and not passed on.",
-    "store": "Taken for compatibility: nothing of a conversation is stored.",
+    "store": "`false`: keep nothing of this conversation, whatever retention says; `true` keeps "
+    "nothing that retention does not.",
     "service_tier": "Taken for compatibility; every answer has the tier `default`.",
     "reasoning_effort": "How long a model that reasons may think before it answers.",
     "verbosity": "How long-winded the answer may be, where the model knows of it.",
