@@ -20,6 +20,7 @@ from keyhall.chores import (
     close_ledger,
     keeping,
     note_last_use,
+    reviewing,
     roll_up,
 )
 from keyhall.clock import AdjustableClock, Clock, SystemClock
@@ -185,6 +186,7 @@ async def _open(
         **as_configured(config, clock),
     )
     hall.content = keeping(stack, store, peppers, clock, config.privacy.retention_days_max)
+    hall.reviews = reviewing(stack, hall, hall.content, store, peppers)
     hall.breakers.keep(engines.table, engines.drained)
     health = Health(hall, ledger.problem, ledger.delay)
     notes = engines.told(catalogue, clock.now_us()) + offered.notes + shared_notes(config)

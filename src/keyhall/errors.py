@@ -303,6 +303,13 @@ NEEDS_OTHER = _row(
     "Send the parameter that is missing, or remove the one that needs it.",
     _BAD,
 )  # fmt: skip
+REVIEW_WAIT = _row(
+    "review_wait", 400, _INVALID, "invalid_value",
+    "Invalid 'x-keyhall-review-wait': expected whole seconds, at most {bound}, but got '{got}' "
+    "instead.",
+    "Send a number such as `120`, or leave the header out.",
+    _BAD, param="x-keyhall-review-wait",
+)  # fmt: skip
 REQUEST_LOOP = _row(
     "request_loop", 400, _INVALID, "request_loop",
     "This request comes from this very server: one of its engines leads back to it.",
@@ -411,6 +418,18 @@ COMPLETION_UNKNOWN = _row(
     "the answer's end.",
     "NotFoundError", param="completion_id",
 )  # fmt: skip
+REVIEW_UNKNOWN = _row(
+    "review_unknown", 404, _INVALID, "review_not_found",
+    "There is no answer under review with the id `{id}` in your project.",
+    "Use the `location` of the 202 that you got, with a key of the same project.",
+    "NotFoundError",
+)  # fmt: skip
+REVIEW_GONE = _row(
+    "review_gone", 410, _INVALID, "review_gone",
+    "The answer {id} was decided, and is not kept any longer.",
+    "Fetch an answer within a day of its decision.",
+    "APIStatusError", retry=False,
+)  # fmt: skip
 ROUTE_UNKNOWN = _row(
     "route_unknown", 404, _INVALID, None,
     "Invalid URL ({method} {path})",
@@ -422,6 +441,13 @@ METHOD_REFUSED = _row(
     "Not allowed to {method} on {path}. (HINT: Perhaps you meant to use a different HTTP method?)",
     "Use the method in the `allow` header.",
     "APIStatusError",
+)  # fmt: skip
+REVIEW_PENDING = _row(
+    "review_pending", 409, _INVALID, "review_pending",
+    "No person has decided on this answer yet. It will be at {location}.",
+    "Fetch it from that address with a key of the same project, or wait longer: "
+    "`x-keyhall-review-wait`.",
+    "ConflictError", retry=False,
 )  # fmt: skip
 BODY_TOO_SLOW = _row(
     "body_too_slow", 408, _INVALID, "request_timeout",

@@ -28,6 +28,7 @@ _NAMES = {
     b"x-client-request-id": "client_request_id",
     b"x-forwarded-for": _FORWARDED,
     b"x-keyhall-hop": "hop",
+    b"x-keyhall-review-wait": "review_wait",
     b"host": _HOST,
     b"content-length": _LENGTH,
     b"transfer-encoding": _CODING,

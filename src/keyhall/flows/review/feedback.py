@@ -13,6 +13,7 @@ from keyhall.errors import ApiError
 from keyhall.flows import admit
 from keyhall.flows.authenticate import authenticate, authenticate_again
 from keyhall.flows.hall import Hall
+from keyhall.flows.review.apart import apart
 from keyhall.flows.review.desk import Desk
 from keyhall.flows.review.enter import enter_on
 from keyhall.flows.review.texts import Said
@@ -20,7 +21,6 @@ from keyhall.policy.access import Grant
 from keyhall.ports.exchange import Exchange
 from keyhall.ports.ledger import Ledger
 from keyhall.ports.review import Answered, Feedback
-from keyhall.ports.store import StoreAway
 from keyhall.stores.review import feedback as rows
 from keyhall.wire.review import feedback as wire
 from keyhall.wire.review.feedback import Given, Taken
@@ -43,12 +43,7 @@ async def give_feedback(exchange: Exchange, hall: Hall) -> None:
     if desk is None:
         raise ApiError(errors.STORE_AWAY, headers=((b"retry-after", b"1"),))
     desk.throttle.count(grant.key_id, grant.masked, exchange.started_us)
-    # A task of its own: a client that leaves must not cancel a transaction in its middle.
-    work = asyncio.get_running_loop().create_task(give(desk, hall.ledger, grant, given))
-    try:
-        taken = await asyncio.shield(work)
-    except StoreAway:
-        raise ApiError(errors.STORE_AWAY, headers=((b"retry-after", b"1"),)) from None
+    taken = await apart(give(desk, hall.ledger, grant, given))
     exchange.reply(200, caller.lines, wire.encode(taken))
 
 

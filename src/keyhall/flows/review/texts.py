@@ -5,7 +5,7 @@ sent. `review`: the corrections and notes of an item's reviews. All are encrypte
 conversation they belong to.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -41,25 +41,21 @@ class Texts:
 
     content: Content
 
-    async def _write(
-        self, of: Answered | Item, kind: ContentKind, document: object, at_us: int, until_us: int
-    ) -> None:
-        await self.content.write(
-            [
-                Kept(
-                    id=of.request_id,
-                    organization_id=of.organization_id,
-                    project_id=of.project_id,
-                    key_id=of.key_id,
-                    account_id=of.account_id,
-                    version=of.version,
-                    created_at_us=at_us,
-                    keep_until_us=until_us if kind == "note" else 0,
-                    held_until_us=0 if kind == "note" else until_us,
-                    conversation=msgspec.json.encode(document),
-                    kind=kind,
-                )
-            ]
+    def _kept(
+        self, of: Answered | Item, kind: ContentKind, document: bytes, at_us: int, until_us: int
+    ) -> Kept:
+        return Kept(
+            id=of.request_id,
+            organization_id=of.organization_id,
+            project_id=of.project_id,
+            key_id=of.key_id,
+            account_id=of.account_id,
+            version=of.version,
+            created_at_us=at_us,
+            keep_until_us=until_us if kind == "note" else 0,
+            held_until_us=0 if kind == "note" else until_us,
+            conversation=document,
+            kind=kind,
         )
 
     async def _read(self, request_id: str, organization_id: str, kind: ContentKind) -> bytes:
@@ -71,16 +67,23 @@ class Texts:
         days = min(FEEDBACK_DAYS, self.content.days_max)
         if not days:
             return False
-        await self._write(of, "note", said, now_us, now_us + days * DAY_US)
+        document = msgspec.json.encode(said)
+        until_us = now_us + days * DAY_US
+        await self.content.write([self._kept(of, "note", document, now_us, until_us)])
         return True
 
     async def feedback(self, request_id: str, organization_id: str) -> Said:
         found = await self._read(request_id, organization_id, "note")
         return msgspec.json.decode(found, type=Said) if found else Said()
 
-    async def write_held(self, item: Item, completion: Completion) -> None:
-        until_us = item.deadline_us + FETCH_US
-        await self._write(item, "held", completion, item.entered_at_us, until_us)
+    async def write_held(
+        self, item: Item, completion: Completion, conversation: bytes, keep_until_us: int
+    ) -> None:
+        """With the conversation that it ends, which may be kept for longer."""
+        at_us, until_us = item.entered_at_us, item.deadline_us + FETCH_US
+        said = self._kept(item, "conversation", conversation, at_us, until_us)
+        held = self._kept(item, "held", msgspec.json.encode(completion), at_us, until_us)
+        await self.content.write([replace(said, keep_until_us=keep_until_us), held])
 
     async def held(self, item: Item) -> Completion | None:
         """None: its time is over."""
@@ -90,7 +93,10 @@ class Texts:
     async def write_review(self, item: Item, written: Written) -> None:
         before = await self.reviews(item)
         until_us = item.deadline_us + FETCH_US
-        await self._write(item, "review", [*before, written], item.entered_at_us, until_us)
+        document = msgspec.json.encode([*before, written])
+        await self.content.write(
+            [self._kept(item, "review", document, item.entered_at_us, until_us)]
+        )
 
     async def reviews(self, item: Item) -> list[Written]:
         found = await self._read(item.request_id, item.organization_id, "review")

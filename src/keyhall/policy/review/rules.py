@@ -38,9 +38,14 @@ class Rules:
     webhook: str = ""  # where decisions are told
 
     @property
+    def is_answering(self) -> bool:
+        """An answer may enter as it is given: feedback comes later."""
+        return self.hold != "never" or self.flagged or self.sample > 0
+
+    @property
     def is_used(self) -> bool:
         """Something may enter."""
-        return self.hold != "never" or self.flagged or self.feedback or self.sample > 0
+        return self.is_answering or self.feedback
 
 
 NO_RULES = Rules()
