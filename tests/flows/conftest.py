@@ -76,6 +76,7 @@ class Recorder:
     """An exchange as the port wants it, and a note of all that was answered."""
 
     client_request_id = None
+    review_wait: bytes | None = None
 
     def __init__(self, number: int, now_us: int, method: bytes, path: bytes, body: bytes) -> None:
         self.request_id = number.to_bytes(16, "big")

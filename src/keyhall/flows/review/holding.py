@@ -23,7 +23,7 @@ from keyhall.flows.review.enter import SECOND_US, enter, item_of
 from keyhall.flows.review.texts import FETCH_US
 from keyhall.policy.content.retention import DAY_US
 from keyhall.policy.review.rules import Reason, is_sampled
-from keyhall.ports.exchange import Exchange
+from keyhall.ports.exchange import Exchange, Stopped
 from keyhall.ports.review import Answered, Item
 from keyhall.stores.review import items
 from keyhall.wire.chat import ChatRequest, Completion
@@ -118,6 +118,13 @@ class Watch:
 
     async def end(self, tab: "Tab") -> None:
         """The answer is settled: it goes out, or into the queue, or both."""
+        try:
+            await self._end(tab)
+        except Stopped:
+            retry = ((b"retry-after", b"1"),)
+            raise ApiError(errors.SHUTTING_DOWN, headers=retry) from None
+
+    async def _end(self, tab: "Tab") -> None:
         reasons, rules = self._reasons, self._rules
         is_held = rules.hold == "always" or (rules.hold == "flagged" and bool(self.flags))
         if is_held and self.exchange is not self._client:

@@ -61,7 +61,7 @@ def read(body: bytes) -> Given:
     return given
 
 
-class Taken(msgspec.Struct, frozen=True, omit_defaults=True):
+class Taken(msgspec.Struct, frozen=True):
     """The answer. `created` in seconds since 1970; the words are not repeated."""
 
     id: str
