@@ -135,7 +135,7 @@ def test_attack_18_what_others_wrote_is_text_and_hidden_characters_are_named(hal
             assert not [each for each in reviewer.page.select("article.part a, article.part img")]
             marks = {each.get_text() for each in reviewer.page.select("article.part mark")}
             assert {"U+202E RIGHT-TO-LEFT OVERRIDE", "U+200B ZERO WIDTH SPACE"} <= marks
-            parts = reviewer.page.select("article.part .said")
+            parts = reviewer.page.select("article.part .spoken")
             assert not any("\u202e" in each.get_text() for each in parts)
             await reviewer.send(f"/reviews/{item.id}/review", decision="refuse", score="1")
             got = await waiting
