@@ -185,8 +185,6 @@ async def _open(
         worker=worker,
         **as_configured(config, clock),
     )
-    hall.content = keeping(stack, store, peppers, clock, config.privacy.retention_days_max)
-    hall.reviews = reviewing(stack, hall, hall.content, store, peppers)
     hall.breakers.keep(engines.table, engines.drained)
     health = Health(hall, ledger.problem, ledger.delay)
     notes = engines.told(catalogue, clock.now_us()) + offered.notes + shared_notes(config)
@@ -358,16 +356,20 @@ def keep_up(
 ) -> None:
     """Follow what commands change behind the change numbered `seen`; sum up what was used, anchor
     its chain, and tell who is to be told."""
-    stack.push_async_callback(house.hall.drains.close)
-    follower = Follower(house.hall, seen, reload_engines(house), reload_tiers(house))
+    hall, days_max = house.hall, config.privacy.retention_days_max
+    content = keeping(stack, house.store, house.peppers, hall.clock, days_max)
+    hall.content = content
+    hall.reviews = reviewing(stack, hall, content, house.store, house.peppers)
+    stack.push_async_callback(hall.drains.close)
+    follower = Follower(hall, seen, reload_engines(house), reload_tiers(house))
     background(stack, "follow changes", follower.run())
     background(stack, "roll up", roll_up(house.store))
     background(stack, "anchor chains", anchors.keep())
-    noting = refusals.keep(house.hall, house.store, config.console.refusals_days)
+    noting = refusals.keep(hall, house.store, config.console.refusals_days)
     background(stack, "keep refusals", noting)
     channels = tell.channels_of(config.alerts)
     if channels:
-        teller = tell.Teller(house.store, channels, house.hall.clock)
+        teller = tell.Teller(house.store, channels, hall.clock)
         background(stack, "tell alerts", teller.run())
 
 

@@ -57,6 +57,8 @@ def test_a_fresh_hall_has_every_series_at_zero(inside):
         assert found["keyhall_holds_open",] == 0
         assert found["keyhall_journal_depth",] == 0
         assert found["keyhall_spool_records",] == 0
+        assert found["keyhall_content_kept_total",] == 0
+        assert found["keyhall_content_dropped_total", ("reason", "full")] == 0
         assert found["keyhall_build_info", ("version", __version__)] == 1
         assert found["process_resident_memory_bytes",] > 0
 

@@ -1,6 +1,7 @@
 """What every store promises of kept conversations (ports/content.py), on SQLite and PostgreSQL."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -8,8 +9,10 @@ from keyhall.clock import ManualClock
 from keyhall.flows.content.keeper import Keeper, delete_due
 from keyhall.policy.content.retention import DAY_US
 from keyhall.ports.content import Kept, Unreadable
+from keyhall.ports.store import StoreAway
 from keyhall.stores.content import rows
 from keyhall.stores.content.sealing import Vault
+from keyhall.stores.sqlite import SqliteStore
 
 NOW_US = 1_800_000_000_000_000
 CANARY = b"canary-71ce-of-a-conversation"
@@ -115,6 +118,18 @@ def test_retention_that_is_shortened_holds_for_what_is_there(story):
     story(work)
 
 
+def test_a_shorter_bound_of_the_operator_holds_from_the_next_start_on(any_house):
+    async def work(store):
+        clock = ManualClock(NOW_US)
+        await Keeper(store, Vault(PEPPERS), clock).write([kept(1, days=30), kept(2, days=2)])
+        bound = Keeper(store, Vault(PEPPERS), clock, days_max=7)
+        await bound.tend()
+        assert (await bound.read(kept(1).id, ADA)).keep_until_us == NOW_US + 1 + 7 * DAY_US
+        assert await bound.read(kept(2).id, ADA) == kept(2, days=2)
+
+    any_house.run(work)
+
+
 def test_erased_is_gone_at_once(story):
     async def work(_, content, __):
         await content.write([kept(1), kept(2), kept(3, BO)])
@@ -212,5 +227,74 @@ def test_a_full_queue_drops_and_a_batch_is_of_one_organization(story):
         assert (content.waiting, content.kept) == (0, 4)
         assert content.dropped == {"large": 1}
         assert await content.read(kept(4).id, BO) == kept(4, BO)
+
+    story(work)
+
+
+def test_what_cannot_be_kept_for_one_concerns_nobody_else(story):
+    """A key that nobody can open any more, and a fault of ours: both are counted."""
+
+    async def work(store, content, _):
+        await content.write([kept(1)])
+        async with store.writing() as connection:
+            keys = rows.content_keys
+            await connection.execute(rows.update(keys).values(pepper="gone"))
+        assert content.keep(kept(2))
+        assert content.keep(kept(3, BO, kind=None))
+        assert content.keep(kept(4, "org_eve"))
+        assert await content.flush()
+        assert content.dropped == {"unreadable": 1, "failed": 1}
+        assert await content.read(kept(4).id, "org_eve") is not None
+        with pytest.raises(Unreadable, match="The pepper gone"):
+            await content.read(kept(1).id, ADA)
+
+    story(work)
+
+
+def test_while_the_store_is_away_it_waits_and_at_the_end_it_is_told(story):
+    async def work(store, content, _):
+        async def away(*_):
+            raise StoreAway("away")
+
+        content.keep(kept(1))
+        write, content.write = content.write, away
+        assert not await content.flush()
+        assert content.waiting == 1
+        content.write = write
+        assert await content.flush()
+        assert await content.read(kept(1).id, ADA) == kept(1)
+        content.keep(kept(2))
+        content.write = away
+        await content.close()
+        assert content.dropped == {"stopped": 1}
+
+    story(work)
+
+
+def test_a_queue_has_a_bound(story):
+    async def work(_, content, __):
+        large = kept(1, conversation=bytes(4 * 1024 * 1024))
+        assert [content.keep(large) for _ in range(17)] == [True] * 16 + [False]
+        assert content.dropped == {"full": 1}
+        assert content.waiting == 16
+
+    story(work)
+
+
+def test_what_was_deleted_is_brought_out_of_the_files(story):
+    """`scrub` does what it says on both: nothing in it is passed over in silence."""
+
+    async def work(store, content, _):
+        await content.write([kept(number) for number in range(1, 40)])
+        ids = [kept(number).id for number in range(1, 40)]
+        async with store.writing() as connection:
+            assert await rows.delete_ids(connection, ids, ADA) == 39
+        await store.scrub()
+        if isinstance(store, SqliteStore):
+            assert Path(f"{store.place}-wal").stat().st_size == 0
+            return
+        async with store.reading() as connection:
+            left = await connection.scalar(rows.select(rows.func.pg_relation_size("content")))
+        assert left == 0  # Without a row in it the table's file was cut off.
 
     story(work)

@@ -2,17 +2,22 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
+from keyhall.clock import ManualClock
 from keyhall.flows.accounts import links, my_data
-from keyhall.flows.accounts.desk import Denied, Desk
+from keyhall.flows.accounts.desk import Denied, Desk, From
 from keyhall.flows.people import class_ends, class_lists, invitations, members, suspensions
 from keyhall.flows.people.class_lists import NewClass
 from keyhall.policy.people import class_list
+from keyhall.ports.content import Kept
 from keyhall.ports.people import Membership, Person, Session
 from keyhall.ports.records import Account
-from keyhall.stores import keys, organizations
+from keyhall.stores import keys, notes, organizations
 from keyhall.stores.accounts import belongings, classes, people, sessions
+from keyhall.stores.content import rows as content
+from keyhall.stores.content.sealing import Vault
 
 URL = "http://127.0.0.1:8484"
 SESSION = Session("sess_1", "", None, False, 0, 0, 1, "", "")
@@ -185,6 +190,39 @@ def test_one_operator_who_can_sign_in_is_left(any_house):
     any_house.run(story)
 
 
+def test_what_ones_keys_said_is_taken_along_and_that_is_told(any_house):
+    async def story(store):
+        account = await add_account(store, any_house, "ada")
+        later_us = any_house.now_us + 1
+        said = [
+            Kept(
+                id=f"{number:032x}",
+                organization_id=f"org_{number % 2}",
+                project_id="proj_1",
+                key_id="key_1",
+                account_id=account.id if number < 60 else "acct_other",
+                version="v1-sandbox-1",
+                created_at_us=any_house.now_us,
+                keep_until_us=later_us,
+                conversation=b'{"messages":[],"answers":[%d]}' % number,
+            )
+            for number in range(61)
+        ]
+        async with store.writing() as connection:
+            await content.write(connection, Vault(any_house.peppers), said, any_house.now_us)
+        desk = Desk(store, ManualClock(any_house.now_us), any_house.peppers[0], URL, "open")
+        sits = From("192.0.2.1", "a browser")
+        text = b"".join([part async for part in my_data.everything(desk, account.id, sits)])
+        found = msgspec.json.decode(text)["conversations"]
+        assert [each["said"]["answers"] for each in found] == [[number] for number in range(60)]
+        async with store.reading() as connection:
+            rows = await notes.audit_rows(connection, action="content.export")
+        assert {row.organization_id for row in rows} == {"org_0", "org_1"}
+        assert {row.who for row in rows} == {f"account:{account.id}"}
+
+    any_house.run(story)
+
+
 def test_what_is_kept_comes_page_by_page_and_goes_when_the_account_does(any_house, monkeypatch):
     monkeypatch.setattr("keyhall.stores.accounts.kept.PAGE_ROWS", 2)
 
@@ -193,9 +231,11 @@ def test_what_is_kept_comes_page_by_page_and_goes_when_the_account_does(any_hous
         for at in range(5):
             act = suspensions.suspend if at % 2 == 0 else suspensions.resume
             await act(store, account.id, **by(any_house, at))
-        desk = Desk(store, None, any_house.peppers[0], URL, "open")
-        text = b"".join([part async for part in my_data.everything(desk, account.id)])
+        desk = Desk(store, ManualClock(any_house.now_us), any_house.peppers[0], URL, "open")
+        sits = From("192.0.2.1", "a browser")
+        text = b"".join([part async for part in my_data.everything(desk, account.id, sits)])
         assert text.count(b'"action"') == 5
+        assert msgspec.json.decode(text)["conversations"] == []
         async with store.writing() as connection:
             await belongings.forget_links(connection, account.id, account.email)
             await belongings.forget_reasons(connection, account.id)

@@ -130,7 +130,8 @@ def test_a_limit_explains_itself() -> None:
 
 CHOSEN = {
     "mode": "live", "project": "Course", "models": None, "endpoints": None, "networks": None,
-    "limits": "20 requests a minute", "expires_at_us": None,
+    "limits": "20 requests a minute", "kept_days": 0,
+    "expires_at_us": None,
 }  # fmt: skip
 
 

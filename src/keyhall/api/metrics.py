@@ -20,6 +20,7 @@ from keyhall.flows.observe.tally import LATENCY_BOUNDS_US, Histogram
 from keyhall.policy.breaker import State
 from keyhall.policy.limits import Resource, Scope
 from keyhall.policy.metering import Outcome
+from keyhall.ports.content import DropReason
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -67,6 +68,7 @@ class HallCollector:
         yield _histogram(
             "keyhall_first_byte_seconds", "Admission to an answer's first byte.", tally.first_byte
         )
+        yield from self._content()
         yield self._engines()
         yield from self._local_engines()
         yield from self._at_present()
@@ -98,6 +100,25 @@ class HallCollector:
         yield InfoMetricFamily(
             "keyhall_build", "Which Keyhall runs.", value={"version": __version__}
         )
+
+    def _content(self) -> Iterable[Metric]:
+        """Conversations whose owners want them kept. No request waits for that."""
+        content = self._hall.content
+        if content is None:
+            return
+        yield CounterMetricFamily(
+            "keyhall_content_kept",
+            "Conversations that were written, encrypted.",
+            value=content.kept,
+        )
+        dropped = CounterMetricFamily(
+            "keyhall_content_dropped",
+            "Conversations that were not kept though they should be.",
+            labels=["reason"],
+        )
+        for reason in get_args(DropReason):
+            dropped.add_metric([reason], content.dropped.get(reason, 0))
+        yield dropped
 
     def _engines(self) -> GaugeMetricFamily:
         """One series per engine and state: 1 for the state that its breaker is in."""

@@ -46,6 +46,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Suspend, resume, limit and bill organizations.",
     ),
     "projects": ("keyhall.cli.manage.projects:projects", "Create projects and set their limits."),
+    "content": (
+        "keyhall.cli.manage.operate.content:content",
+        "List, show and erase conversations that are kept.",
+    ),
     "asks": ("keyhall.cli.manage.operate.asks:asks", "Answer those who ask for higher limits."),
     "audit": ("keyhall.cli.manage.operate.audit:audit", "Show who did what, from where, and when."),
     "database": ("keyhall.cli.database:database", "Show and upgrade the database's schema."),

@@ -73,6 +73,7 @@ def serve(
         fail(why)
     logs.configure(config.log)
     raise_file_limit()
+    dump_no_core()
     try:
         until = tls.read(config.server)
     except tls.Unusable as error:
@@ -127,6 +128,12 @@ def raise_file_limit() -> None:
     if soft < wanted:
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def dump_no_core() -> None:
+    """What crashes must not write its memory to disk: there are conversations in it (I-13)."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
 
 def url_of(server: Settings, port: int) -> str:

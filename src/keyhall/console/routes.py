@@ -17,7 +17,7 @@ from keyhall.console.pages.operate import (
 from keyhall.console.pages.organization import audit, projects, spending, statements
 from keyhall.console.pages.people import class_list, members
 from keyhall.console.pages.review import item, queue, rules, work
-from keyhall.console.pages.usage import requests, usage
+from keyhall.console.pages.usage import content, requests, usage
 
 ROUTES: tuple[Page, ...] = (
     *entrance.ROUTES,
@@ -27,6 +27,7 @@ ROUTES: tuple[Page, ...] = (
     *docs.ROUTES,
     *usage.ROUTES,
     *requests.ROUTES,
+    *content.ROUTES,
     *projects.ROUTES,
     *spending.ROUTES,
     *statements.ROUTES,

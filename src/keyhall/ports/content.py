@@ -5,13 +5,13 @@ anywhere, under a key of its organization's own; that key is wrapped by one that
 pepper, which is never in the database. To destroy an organization's key is to erase all of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 # What was said; feedback on it; an answer that waits for a person; what reviewers wrote.
 ContentKind = Literal["conversation", "note", "held", "review"]
-DropReason = Literal["full", "large", "stopped", "unreadable"]
+DropReason = Literal["failed", "full", "large", "stopped", "unreadable"]
 
 CONTENT_BYTES_MAX = 4 * 1024 * 1024  # of one conversation: of larger ones nothing is kept
 
@@ -73,6 +73,15 @@ class Content(Protocol):
     """What a hall may do with it. Ids are unique within an organization and a kind."""
 
     days_max: int  # the operator's bound: 0 keeps nothing for anybody
+    kept: int  # written by this process
+
+    @property
+    def dropped(self) -> Mapping[DropReason, int]: ...
+
+    @property
+    def waiting(self) -> int:
+        """How many are not written yet."""
+        ...
 
     def keep(self, kept: Kept) -> bool:
         """Have it written soon; at once back. False: there is no room, and it is dropped, counted

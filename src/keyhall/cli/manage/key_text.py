@@ -5,6 +5,7 @@ from typing import Any
 
 from keyhall.cli.manage import show, words
 from keyhall.flows.manage.keys import Fresh
+from keyhall.policy.content import retention
 from keyhall.policy.limits import NO_LIMITS
 from keyhall.policy.tiers import describe
 from keyhall.ports.records import Key
@@ -87,6 +88,7 @@ def described(key: Key, before: Key | None, after: Key | None, now_us: int) -> N
             ("Models", words.some(key.models, "all")),
             ("Endpoints", words.some(key.endpoints, "all")),
             ("Used from", words.some(key.networks, "everywhere")),
+            ("Retention", retention.describe(key.retention_days, "as its project")),
             ("Created", f"{words.when(key.created_at_us)} UTC"),
             ("Last used", _utc(key.last_used_at_us, "never")),
             ("Expires", _utc(key.expires_at_us, "never")),
@@ -121,6 +123,7 @@ def json_of(key: Key, now_us: int) -> dict[str, Any]:
         "paused_at": words.stamp(key.paused_at_us),
         "revoked_at": words.stamp(key.revoked_at_us),
         "revoked_reason": key.revoked_reason,
+        "retention_days": key.retention_days,
         "rotated_from": key.rotated_from,
         "lineage": key.lineage,
     }

@@ -14,6 +14,7 @@ import click
 from keyhall.cli.manage import key_text, show, words
 from keyhall.cli.manage.open import House, Where, act, options
 from keyhall.cli.options import unshown
+from keyhall.flows.content.retention import InForce, in_force, set_for_key
 from keyhall.flows.manage import keys as manage
 from keyhall.flows.manage.organizations import find_project
 from keyhall.policy.keys import ENTROPY_BYTES
@@ -347,6 +348,25 @@ def scopes(
         ),
         lambda found: f"{key_text.named(found)}: {key_text.scopes(found)}.",
     )
+
+
+@keys.command()
+@click.argument("key")
+@click.argument("days", metavar="none|30d|project", type=words.RetentionType("project"))
+@options
+def retention(key: str, days: words.NoneOr, as_json: bool, where: Where) -> None:
+    """Set how long is kept what KEY says and is answered; never longer than its project says."""
+
+    async def work(house: House) -> tuple[Key, InForce, int]:
+        found = await set_for_key(house.store, key, days[0], **house.by)
+        bound = house.config.privacy.retention_days_max
+        return found, await in_force(house.store, found, bound), house.now_us
+
+    found, now, now_us = act(where, work)
+    if as_json:
+        show.as_json({**key_text.json_of(found, now_us), "retention_in_force_days": now.days})
+    else:
+        show.line(f"{key_text.named(found)} keeps {now.explain()}.")
 
 
 @keys.command()

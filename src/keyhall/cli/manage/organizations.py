@@ -8,8 +8,10 @@ import click
 
 from keyhall.cli.manage import show, words
 from keyhall.cli.manage.open import House, Where, act, options
+from keyhall.flows.content.retention import set_for_organization
 from keyhall.flows.manage import organizations as manage
 from keyhall.flows.manage import quotas
+from keyhall.policy.content import retention as kept
 from keyhall.policy.limits import NO_LIMITS
 from keyhall.policy.tiers import describe
 from keyhall.ports.records import Organization, Project
@@ -44,6 +46,7 @@ def json_of(organization: Organization) -> dict[str, Any]:
         "billing_activated_at": words.stamp(organization.billing_activated_at_us),
         "suspended_at": words.stamp(organization.suspended_at_us),
         "time_zone": organization.time_zone,
+        "retention_days_max": organization.retention_days_max,
         "created_at": words.stamp(organization.created_at_us),
     }
 
@@ -118,6 +121,7 @@ def show_organization(organization: str, as_json: bool, where: Where) -> None:
             ("Limits", limits_of(found)),
             ("Billing", _billing(found, now_us)),
             ("Time zone", found.time_zone),
+            ("Keeps at most", kept.describe(found.retention_days_max, "no bound of its own")),
             ("Created", f"{words.when(found.created_at_us)} UTC"),
             ("Projects", ", ".join(f"{project.name} ({project.id})" for project in projects)),
         )
@@ -186,6 +190,23 @@ def activate_billing(
         show.as_json(json_of(found))
     else:
         show.line(f"Billing of {named(found)} is {_billing(found, now_us)}.")
+
+
+@organizations.command()
+@click.argument("organization")
+@click.argument("days", metavar="none|30d|any", type=words.RetentionType("any"))
+@options
+def retention(organization: str, days: words.NoneOr, as_json: bool, where: Where) -> None:
+    """Set how long any project of an organization may keep conversations at most."""
+    _changed(
+        where,
+        as_json,
+        lambda house: set_for_organization(house.store, organization, days[0], **house.by),
+        lambda found: f"Projects of {named(found)} keep conversations as they say."
+        if found.retention_days_max is None
+        else f"Projects of {named(found)} keep conversations at most: "
+        f"{kept.describe(found.retention_days_max)}.",
+    )
 
 
 @organizations.command()

@@ -9,7 +9,9 @@ import click
 
 from keyhall.cli.manage import show, words
 from keyhall.cli.manage.open import House, Where, act, options
+from keyhall.flows.content.retention import set_for_project
 from keyhall.flows.manage import organizations as manage
+from keyhall.policy.content import retention as kept
 from keyhall.policy.keys import ENTROPY_BYTES
 from keyhall.policy.tiers import describe
 from keyhall.ports.records import Project
@@ -34,6 +36,7 @@ def json_of(project: Project) -> dict[str, Any]:
         "organization": project.organization_id,
         "models": project.models,
         "limits": words.limits_json(project.limits),
+        "retention_days": project.retention_days or 0,
         "created_at": words.stamp(project.created_at_us),
     }
 
@@ -102,6 +105,7 @@ def show_project(project: str, as_json: bool, where: Where) -> None:
             ("Organization", found.organization_id),
             ("Models", words.some(found.models, "all")),
             ("Limits", describe(found.limits)),
+            ("Retention", kept.describe(found.retention_days, "none")),
             ("Created", f"{words.when(found.created_at_us)} UTC"),
         )
     )
@@ -168,6 +172,24 @@ def limits(
             house.store, project, change, action="project.limits", **house.by
         ),
         lambda found: f"{named(found)}: {describe(found.limits)}.",
+    )
+
+
+@projects.command()
+@click.argument("project")
+@click.argument("days", metavar="none|30d", type=words.RetentionType())
+@options
+def retention(project: str, days: words.NoneOr, as_json: bool, where: Where) -> None:
+    """Set how long is kept what a project's keys say and are answered: 1 to 365 days, or none.
+
+    Shorter holds at once for what is kept already; longer, for what is said from now on.
+    """
+    _done(
+        where,
+        as_json,
+        lambda house: set_for_project(house.store, project, days[0], **house.by),
+        lambda found: f"{named(found)} keeps conversations: "
+        f"{kept.describe(found.retention_days, 'none')}.",
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import click
 
+from keyhall.policy.content import retention
 from keyhall.policy.limits import Limits
 from keyhall.policy.pricing import NANO_DIGITS as NANO_DIGITS
 from keyhall.policy.pricing import decimal
@@ -121,6 +122,27 @@ class AmountType(click.ParamType):  # type: ignore[type-arg]
         if len(digits) > AMOUNT_DIGITS_MAX:
             self.fail(f"{value} is too large for a limit: at most {LIMIT_MAX:,}, or none.")
         return (int(digits),)
+
+
+class RetentionType(click.ParamType):  # type: ignore[type-arg]
+    """A number of days, `none` for 0, or a word for what says nothing of its own."""
+
+    name = "retention"
+
+    def __init__(self, nothing: str = "") -> None:
+        self._nothing = nothing
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> NoneOr:
+        if isinstance(value, tuple):
+            return value
+        if self._nothing and value == self._nothing:
+            return (None,)
+        try:
+            return (retention.parse(value),)
+        except ValueError as error:
+            self.fail(str(error).rstrip(".") + (f", or {self._nothing}." if self._nothing else "."))
 
 
 class PriceType(click.ParamType):  # type: ignore[type-arg]

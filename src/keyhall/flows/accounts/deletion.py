@@ -1,9 +1,11 @@
-"""Deleting an account: its name and address go, its keys stop, what was used stays as numbers."""
+"""Deleting an account: its name and address go, its keys stop, what they said is erased, what was
+used stays as numbers."""
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyhall.flows.accounts import sign_in
 from keyhall.flows.accounts.desk import Desk, From, deny
+from keyhall.flows.content.keeper import delete_due
 from keyhall.flows.manage import many_keys
 from keyhall.policy.people.leaving import Standing, deletion_problem
 from keyhall.policy.secrets import Secret
@@ -11,6 +13,7 @@ from keyhall.ports.people import Membership, SignIn
 from keyhall.stores import notes
 from keyhall.stores.accounts import belongings, people
 from keyhall.stores.accounts import sessions as rows
+from keyhall.stores.content import rows as content
 
 NAMELESS = "Deleted account"
 
@@ -60,6 +63,7 @@ async def delete(desk: Desk, found: SignIn, name: str, password: Secret, sits: F
         await belongings.forget_links(connection, account.id, account.email)
         await belongings.forget_reasons(connection, account.id)
         await rows.forget_tries(connection, [f"account:{account.email}"])
+        await content.end(connection, account_id=account.id)
         await people.forget_sign_in(connection, account.id)
         await people.rename(connection, account.id, name=NAMELESS, email=None)
         await notes.record(
@@ -71,3 +75,4 @@ async def delete(desk: Desk, found: SignIn, name: str, password: Secret, sits: F
             before=None,
             after=None,
         )
+    await delete_due(desk.store, now_us)

@@ -8,7 +8,7 @@ so that nothing is there for longer than that after its time (I-14 allows a day)
 
 import asyncio
 import logging
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Sequence
 
 from keyhall.clock import Clock
@@ -41,7 +41,7 @@ class Keeper:
     ) -> None:
         self.days_max = days_max
         self.kept = 0  # written since the start
-        self.dropped: Counter[DropReason] = Counter()
+        self.dropped: dict[DropReason, int] = {}
         self._store = store
         self._vault = vault
         self._clock = clock
@@ -49,6 +49,7 @@ class Keeper:
         self._bytes = 0
         self._arrived = asyncio.Event()
         self._told_at: float | None = None
+        self._is_bound = False
 
     # --- Keeping --------------------------------------------------------------------------------
 
@@ -70,7 +71,7 @@ class Keeper:
 
     def drop(self, reason: DropReason, count: int = 1) -> bool:
         """Count what is not kept though it should be, and say so now and then."""
-        self.dropped[reason] += count
+        self.dropped[reason] = self.dropped.get(reason, 0) + count
         now = asyncio.get_running_loop().time()
         if self._told_at is None or now - self._told_at >= TOLD_SECONDS:
             self._told_at = now
@@ -107,6 +108,9 @@ class Keeper:
             except Unreadable as error:
                 _log.error("content_unreadable", {"why": str(error)})
                 self.drop("unreadable", len(batch))
+            except Exception as error:  # A fault of ours may not end what keeps everybody else's.
+                _log.error("content_failed", {"rows": len(batch)}, exc_info=error)
+                self.drop("failed", len(batch))
             for each in batch:
                 self._queue.popleft()
                 self._bytes -= len(each.conversation)
@@ -160,14 +164,16 @@ class Keeper:
             gone = await unbroken(self.tend())
         except StoreAway:
             return  # The follower says so; it is made up for next time.
-        except Unreadable as error:
-            _log.error("content_unreadable", {"why": str(error)})
-            return
         if gone:
             _log.info("content_deleted", {"rows": gone})
 
     async def tend(self) -> int:
-        """Delete what is due, out of the files too; wrap keys under the newest pepper."""
+        """Delete what is due, out of the files too; wrap keys under the newest pepper. What was
+        kept under an earlier, longer bound of the operator's is bound by this one."""
+        if not self._is_bound and self.days_max < DAYS_MAX:
+            async with self._store.writing() as connection:
+                await rows.shorten(connection, self.days_max)
+        self._is_bound = True
         gone = await delete_due(self._store, self._clock.now_us())
         async with self._store.reading() as connection:
             is_behind = await rows.is_wrapped_by_older(connection, self._vault)

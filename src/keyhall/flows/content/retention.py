@@ -6,6 +6,7 @@ already: it is due earlier from the same moment on. What is longer holds for wha
 
 from dataclasses import dataclass, replace
 
+from keyhall.flows.manage import checks
 from keyhall.flows.manage.checks import Invalid
 from keyhall.flows.manage.keys import key_by
 from keyhall.flows.manage.organizations import organization_by, project_by
@@ -18,18 +19,11 @@ from keyhall.stores.content import rows
 from keyhall.stores.sql import SqlStore
 
 
-def checked(days: int | None) -> int | None:
-    """Raises Invalid for what is no class."""
-    if not retention.is_class(days):
-        raise Invalid(f"Retention is none, or 1 to {retention.DAYS_MAX} days.")
-    return days
-
-
 async def set_for_project(
     store: SqlStore, wanted: str, days: int | None, *, actor: Actor, now_us: int
 ) -> Project:
     """None and 0: nothing is kept of what its keys say."""
-    checked(days)
+    checks.retention(days)
     async with store.writing() as connection:
         before = await project_by(connection, wanted)
         after = replace(before, retention_days=days or None)
@@ -55,7 +49,7 @@ async def set_for_key(
     store: SqlStore, wanted: str, days: int | None, *, actor: Actor, now_us: int
 ) -> Key:
     """None: as its project. Shorter also holds for what the keys said that it was rotated from."""
-    checked(days)
+    checks.retention(days)
     async with store.writing() as connection:
         before = await key_by(connection, wanted, now_us)
         if before.mode == "admin":
@@ -82,7 +76,7 @@ async def set_for_organization(
     store: SqlStore, wanted: str, days_max: int | None, *, actor: Actor, now_us: int
 ) -> Organization:
     """How long its projects may keep anything at most; None: it has no bound of its own."""
-    checked(days_max)
+    checks.retention(days_max)
     async with store.writing() as connection:
         before = await organization_by(connection, wanted)
         after = replace(before, retention_days_max=days_max)

@@ -10,6 +10,7 @@ import zoneinfo
 from collections.abc import Collection, Sequence
 from ipaddress import ip_interface, ip_network
 
+from keyhall.policy.content.retention import DAYS_MAX, is_class
 from keyhall.policy.keys import ALPHABET
 from keyhall.policy.limits import Limits
 from keyhall.policy.tiers import LIMIT_MAX
@@ -110,6 +111,13 @@ def _network(text: str) -> str:
 def _countable(entries: Sequence[str], what: str) -> None:
     if len(entries) > LIST_ENTRIES_MAX:
         raise Invalid(f"{len(entries)} {what} are too many; {LIST_ENTRIES_MAX} fit.")
+
+
+def retention(days: int | None) -> int | None:
+    """A class of retention; None: nothing of its own is said."""
+    if not is_class(days):
+        raise Invalid(f"Retention is none, or 1 to {DAYS_MAX} days.")
+    return days
 
 
 def zone(wanted: str) -> str:

@@ -42,6 +42,7 @@ class NewKey:
     networks: Sequence[str] | None = None
     limits: Limits = NO_LIMITS
     account_id: str | None = None  # whose it is; None: the owner's of the organization
+    retention_days: int | None = None  # None: as its project
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,7 @@ def minted_for(
         models=checks.models(new.models),
         limits=checks.limits(new.limits),
         expires_at_us=new.expires_at_us,
+        retention_days=checks.retention(new.retention_days),
     )
     return Fresh(key, minted.text), digest
 
@@ -381,7 +383,8 @@ async def rotate(
 
 def _admin(new: NewKey, now_us: int) -> NewKey:
     """An admin key calls no models: nothing that restricts calls makes sense for it."""
-    if (new.models, new.endpoints, new.networks, new.limits) != (None, None, None, NO_LIMITS):
+    bare = NewKey(new.name, "admin", new.tier, new.project, new.expires_at_us)
+    if new != replace(bare, account_id=new.account_id):
         raise Invalid("An admin key calls no models: give it an end, and no other restriction.")
     ends_at_us = now_us + ADMIN_LIFE_US if new.expires_at_us is None else new.expires_at_us
     return replace(new, expires_at_us=ends_at_us)

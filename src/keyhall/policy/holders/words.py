@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from keyhall.policy.access import at
+from keyhall.policy.content.retention import describe
 from keyhall.policy.holders.levels import RESOURCES, limit_of
 from keyhall.policy.keys import Mode
 from keyhall.policy.limits import NO_LIMITS, Limits, Resource
@@ -74,6 +75,7 @@ def summary(
     networks: Sequence[str] | None,
     limits: str,
     expires_at_us: int | None,
+    kept_days: int,
 ) -> list[str]:
     """What a key will be able to do, one sentence each."""
     until = "until it is revoked" if expires_at_us is None else f"until {at(expires_at_us)}"
@@ -89,6 +91,10 @@ def summary(
     where = "anywhere" if networks is None else f"only {_some(networks, 'networks')}"
     said.append(f"Is taken from {where}.")
     said.append(f"Is held to {limits}.")
+    if kept_days:
+        said.append(f"What it says and is answered is kept for {describe(kept_days)}, encrypted.")
+    else:
+        said.append("Nothing of what it says and is answered is kept.")
     if mode == "test":
         said.append(
             "A test key: the sandbox answers whatever model is named, and it costs nothing."

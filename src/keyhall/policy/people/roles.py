@@ -19,6 +19,7 @@ Permission = Literal[
     "keys.read",
     "keys.write",  # create, rotate, pause, revoke, limit
     "usage.read",  # usage and requests
+    "content.read",  # what was said, where it is kept; a look stands in the audit
     "everything",  # of the organization: other people's keys and what they used
     "playground",
     "asks.write",  # ask for higher limits
@@ -39,7 +40,15 @@ _READS: frozenset[Permission] = frozenset(
     {"home", "keys.read", "usage.read", "everything", "spending.read", "people.read", "audit.read"}
 )
 _USES: frozenset[Permission] = frozenset(
-    {"home", "keys.read", "keys.write", "usage.read", "playground", "asks.write"}
+    {
+        "home",
+        "keys.read",
+        "keys.write",
+        "usage.read",
+        "content.read",
+        "playground",
+        "asks.write",
+    }
 )
 _ADMINISTERS: frozenset[Permission] = (
     _READS
@@ -61,7 +70,7 @@ GRANTS: dict[Role, frozenset[Permission]] = {
     "reader": _READS,
 }
 # In an organization that is not theirs operators see what its readers see, change what is billed
-# and limited, and never act as one of its members.
+# and limited, and never act as one of its members; nor do they read there what was said.
 OPERATES: frozenset[Permission] = _READS | {"operate", "spending.write", "organization.write"}
 
 SAYS: dict[Role, str] = {
@@ -70,7 +79,7 @@ SAYS: dict[Role, str] = {
     "member": "Own keys, own usage, the playground.",
     "reviewer": "As a member. Reviewing answers will be theirs; it is not there yet.",
     "billing": "Usage, budgets and statements. No keys.",
-    "reader": "Sees everything in the organization and changes nothing.",
+    "reader": "Sees everything in the organization but what was said, and changes nothing.",
 }
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, delete, func, insert, or_, select, tuple_,
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyhall.policy.content.retention import DAY_US
-from keyhall.ports.content import ContentKind, Kept, KeptFacts
+from keyhall.ports.content import ContentKind, Kept, KeptFacts, Unreadable
 from keyhall.stores.content.sealing import ContentKey, Vault
 from keyhall.stores.content.tables import content, content_keys
 from keyhall.stores.tables import keys
@@ -84,17 +84,22 @@ async def is_wrapped_by_older(connection: AsyncConnection, vault: Vault) -> bool
 
 async def wrap_again(connection: AsyncConnection, vault: Vault) -> int:
     """Wrap under the newest pepper what is wrapped under an older one. How many keys; those whose
-    pepper is not here are left. Raises Unreadable for one that was changed."""
+    pepper is not here, or that somebody has changed, are left as they are."""
     query = select(content_keys).where(_older(vault))
     rows = (await connection.execute(query)).mappings().all()
+    done = 0
     for row in rows:
-        wrapped = vault.wrap_again(row["wrapped"], row["pepper"], row["organization_id"])
+        try:
+            wrapped = vault.wrap_again(row["wrapped"], row["pepper"], row["organization_id"])
+        except Unreadable:
+            continue  # Whoever wants to read it is told.
+        done += 1
         await connection.execute(
             update(content_keys)
             .where(content_keys.c.number == row["number"])
             .values(wrapped=wrapped, pepper=vault.mark)
         )
-    return len(rows)
+    return done
 
 
 # --- Writing and reading --------------------------------------------------------------------------
@@ -194,10 +199,26 @@ async def newest(
     return [_facts_of(row) for row in (await connection.execute(query)).mappings()]
 
 
-async def count(connection: AsyncConnection, organization_id: str, now_us: int) -> int:
+async def count(
+    connection: AsyncConnection,
+    organization_id: str,
+    now_us: int,
+    *,
+    project_id: str | None = None,
+) -> int:
     query = select(func.count()).select_from(content)
     query = query.where(content.c.organization_id == organization_id, _is_readable(now_us))
+    if project_id is not None:
+        query = query.where(content.c.project_id == project_id)
     return await connection.scalar(query) or 0
+
+
+async def organizations_of(connection: AsyncConnection, account_id: str, now_us: int) -> list[str]:
+    """In which anything is kept of what an account's keys said."""
+    query = select(content.c.organization_id).distinct()
+    query = query.where(content.c.account_id == account_id, _is_readable(now_us))
+    found = await connection.execute(query.order_by(content.c.organization_id))
+    return [row[0] for row in found]
 
 
 async def of_account(
@@ -235,7 +256,8 @@ async def shorten(
     lineage: str | None = None,
 ) -> int:
     """Keep nothing longer than so many days from when it was said; what is kept for less stays as
-    it is. Of an organization, of one of its projects, or of a key and what it was rotated from."""
+    it is. Of an organization, of one of its projects, of a key and what it was rotated from, or of
+    everybody."""
     until_us = content.c.created_at_us + days * DAY_US
     query = update(content).where(content.c.keep_until_us > until_us)
     if organization_id is not None:

@@ -13,7 +13,7 @@ from keyhall.policy.secrets import Secret
 async def export(ask: Ask) -> Response:
     account_id = ask.person.account.id
     headers = {"content-disposition": f'attachment; filename="keyhall-{account_id}.json"'}
-    body = my_data.everything(ask.console.desk, account_id)
+    body = my_data.everything(ask.console.desk, account_id, ask.sits)
     return StreamingResponse(body, media_type="application/json", headers=headers)
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
 
 from keyhall.console.context import Ask
+from keyhall.flows.content.retention import InForce
 from keyhall.flows.holders import levels, visible
 from keyhall.flows.manage import checks
 from keyhall.flows.manage.checks import Invalid, NotFound, Refused
@@ -103,7 +104,7 @@ def _blank(project: str, tier: str) -> dict[str, Any]:
         "name": "", "project": project, "mode": "live", "tier": tier,
         "expires": "never", "expires_on": "", "models": [], "patterns": "",
         "endpoints": list(checks.ENDPOINTS), "networks": "",
-        "requests": "", "tokens": "", "in_flight": "",
+        "requests": "", "tokens": "", "in_flight": "", "retention": "",
     }  # fmt: skip
 
 
@@ -124,6 +125,7 @@ def values_of(key: Key) -> dict[str, Any]:
         "networks": "\n".join(key.networks or ()),
         "expires": "never" if key.expires_at_us is None else "date",
         "expires_on": "" if key.expires_at_us is None else day_of(key.expires_at_us),
+        "retention": "" if key.retention_days is None else str(key.retention_days),
         **{name: "" if limit is None else str(limit) for name, limit in limits.items()},
     }
 
@@ -177,6 +179,7 @@ def new_key(ask: Ask, chosen: Choices) -> NewKey:
         networks=read("networks", lambda: networks(values), None),
         limits=read("limits", lambda: limits(values), NO_LIMITS),
         account_id=new.account_id,
+        retention_days=read("retention", lambda: retention(values), None),
     )  # fmt: skip
 
 
@@ -201,6 +204,11 @@ def limits(values: Mapping[str, Any]) -> Limits:
     names = (("requests", "requests a minute"), ("tokens", "tokens a minute"),
              ("in_flight", "requests at once"))  # fmt: skip
     return checks.limits(Limits(*(amount(values[name], said) for name, said in names)))
+
+
+def retention(values: Mapping[str, Any]) -> int | None:
+    """Days; empty: as its project."""
+    return checks.retention(amount(values["retention"], "days"))
 
 
 def amount(text: str, what: str) -> int | None:
@@ -235,8 +243,9 @@ def expiry(values: Mapping[str, Any], now_us: int) -> int | None:
 def told(ask: Ask, chosen: Choices, new: NewKey) -> list[str]:
     """The summary: what the key will be able to do."""
     project = chosen.project
-    held = "no limits"
+    held, kept_days = "no limits", 0
     if project is not None:
+        kept_days = in_force(ask, new.retention_days, project, chosen.organization).days
         tiers = ask.console.tiers()
         now = levels.preview(new, project, chosen.organization, tiers, ask.now_us)
         held = words.limits_in_words(now)
@@ -248,4 +257,10 @@ def told(ask: Ask, chosen: Choices, new: NewKey) -> list[str]:
         networks=new.networks,
         limits=held,
         expires_at_us=new.expires_at_us,
+        kept_days=kept_days,
     )
+
+
+def in_force(ask: Ask, days: int | None, project: Project, organization: Organization) -> InForce:
+    bound = ask.console.config.privacy.retention_days_max
+    return InForce(days, project.retention_days, organization.retention_days_max, bound)

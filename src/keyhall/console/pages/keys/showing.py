@@ -9,6 +9,7 @@ from starlette.responses import Response
 from keyhall.console.context import Ask
 from keyhall.console.gate import Page
 from keyhall.console.pages.keys import form
+from keyhall.flows.content import retention
 from keyhall.flows.holders import levels, rotations
 from keyhall.flows.holders.visible import visible_key
 from keyhall.flows.manage import checks, keys
@@ -61,6 +62,8 @@ async def shown(ask: Ask, key: Key, fault: str = "", opened: str = "") -> Respon
         owner = await rows.owner_name(connection, key)
     before, after = await keys.lineage(ask.store, key)
     organization = await form.organization_of(ask)
+    bound = ask.console.config.privacy.retention_days_max
+    kept = await retention.in_force(ask.store, key, bound)
     values = form.values_of(key)
     if opened:
         values |= {name: ask.text(name) for name in values.keys() & set(ask.form.keys())}
@@ -74,7 +77,8 @@ async def shown(ask: Ask, key: Key, fault: str = "", opened: str = "") -> Respon
         owner=owner,
         bars=bars,
         explained=words.reasons(held[0].effective) if held else [],
-        said=_said(key, held),
+        said=_said(key, held, kept.days),
+        kept=kept,
         used=used,
         before=before,
         after=after,
@@ -88,7 +92,7 @@ async def shown(ask: Ask, key: Key, fault: str = "", opened: str = "") -> Respon
     )
 
 
-def _said(key: Key, held: list[levels.Held]) -> list[str]:
+def _said(key: Key, held: list[levels.Held], kept_days: int) -> list[str]:
     return words.summary(
         mode=key.mode,
         project=key.project_name,
@@ -97,6 +101,7 @@ def _said(key: Key, held: list[levels.Held]) -> list[str]:
         networks=key.networks,
         limits=words.limits_in_words(held[0].effective) if held else "no limits",
         expires_at_us=key.expires_at_us,
+        kept_days=kept_days,
     )
 
 
@@ -187,6 +192,14 @@ async def set_expiry(ask: Ask) -> Response:
     return await _changed(ask, "expiry", "The key's end is changed.", change)
 
 
+async def set_retention(ask: Ask) -> Response:
+    async def change(key: Key) -> Key:
+        days = form.retention({"retention": ask.text("retention")})
+        return await retention.set_for_key(ask.store, key.id, days, **ask.by)
+
+    return await _changed(ask, "retention", "The key's retention is changed.", change)
+
+
 # --- The end --------------------------------------------------------------------------------------
 
 
@@ -226,6 +239,7 @@ ROUTES = (
     Page("POST", "/keys/{key_id}/limits", set_limits, "keys.write"),
     Page("POST", "/keys/{key_id}/scopes", set_scopes, "keys.write"),
     Page("POST", "/keys/{key_id}/expiry", set_expiry, "keys.write"),
+    Page("POST", "/keys/{key_id}/retention", set_retention, "keys.write"),
     Page("GET", "/keys/{key_id}/revoke", show_revoke, "keys.write"),
     Page("POST", "/keys/{key_id}/revoke", revoke, "keys.write"),
 )

@@ -11,7 +11,7 @@ from keyhall.console.pages.usage import told
 from keyhall.console.pages.usage.asking import ID_CHARACTERS_MAX
 from keyhall.console.pages.usage.figures import took
 from keyhall.flows.observe import over_time, requests
-from keyhall.flows.observe.requests import NEWEST, Wanted
+from keyhall.flows.observe.requests import NEWEST, Found, Wanted
 from keyhall.policy.spans import PRESETS
 from keyhall.ports.requests import Kind, Mark
 from keyhall.stores.requests import seen
@@ -114,34 +114,33 @@ async def news(ask: Ask) -> Response:
     return ask.page("usage/news.html", **_news(ask, wanted, after, count))
 
 
-async def detail(ask: Ask) -> Response:
-    found = await requests.find(ask.store, ask.person.sight, ask.path("id"))
+def facts(ask: Ask, found: Found) -> dict[str, Any]:
+    """What the page of one request shows, but for its words."""
     usage, refusal = found.usage, found.refusal
     about = usage or refusal
     assert about is not None
     version = about.version
-    return ask.page(
-        "usage/request.html",
-        found=found,
-        about=about,
-        usage=usage,
-        refusal=refusal,
-        outcome=None if usage is None else told.OUTCOMES[usage.outcome],
-        ended=None if usage is None else told.ENDED[usage.outcome],
-        held=[] if usage is None else told.held(usage),
-        cost="" if usage is None else told.cost(found),
-        counted="" if usage is None else told.COUNTED[usage.usage_source],
-        left="" if usage is None else told.LEFT[usage.on_disconnect],
-        line=None if usage is None else told.line_of_time(usage),
-        why=[] if refusal is None else [each for each in told.why(refusal) if each],
-        problem=None if refusal is None else told.problem_of(refusal.row),
-        status_words=told.status_words,
-        curl=told.curl(ask.console.url, version, is_stream=usage is not None and usage.is_stream),
-    )
+    is_stream = usage is not None and usage.is_stream
+    return {
+        "found": found,
+        "about": about,
+        "usage": usage,
+        "refusal": refusal,
+        "outcome": None if usage is None else told.OUTCOMES[usage.outcome],
+        "ended": None if usage is None else told.ENDED[usage.outcome],
+        "held": [] if usage is None else told.held(usage),
+        "cost": "" if usage is None else told.cost(found),
+        "counted": "" if usage is None else told.COUNTED[usage.usage_source],
+        "left": "" if usage is None else told.LEFT[usage.on_disconnect],
+        "line": None if usage is None else told.line_of_time(usage),
+        "why": [] if refusal is None else [each for each in told.why(refusal) if each],
+        "problem": None if refusal is None else told.problem_of(refusal.row),
+        "status_words": told.status_words,
+        "curl": told.curl(ask.console.url, version, is_stream=is_stream),
+    }
 
 
 ROUTES = (
     Page("GET", "/requests", show, "usage.read"),
     Page("GET", "/requests/new", news, "usage.read"),
-    Page("GET", "/requests/{id}", detail, "usage.read"),
 )
