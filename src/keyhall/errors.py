@@ -445,8 +445,8 @@ METHOD_REFUSED = _row(
 REVIEW_PENDING = _row(
     "review_pending", 409, _INVALID, "review_pending",
     "No person has decided on this answer yet. It will be at {location}.",
-    "Fetch it from that address with a key of the same project, or wait longer: "
-    "`x-keyhall-review-wait`.",
+    "A stream that waited in vain. Fetch the answer from that address with a key of the same "
+    "project, or wait longer: `x-keyhall-review-wait`.",
     "ConflictError", retry=False,
 )  # fmt: skip
 BODY_TOO_SLOW = _row(

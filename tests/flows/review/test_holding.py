@@ -145,9 +145,9 @@ def test_who_waits_too_long_is_told_where_it_will_be(on_stage):
         await until_waiting(stage, 0)
         kept_alive = asking(stage, key, b"60", stream=True)
         await until_waiting(stage)
-        kept_alive.has_started = True  # A comment has gone out.
         kept_alive.cut(Stopped())
         assert (await kept_alive.end()).refusal.problem is errors.REVIEW_PENDING
+        assert "/v1/keyhall/reviews/rev_" in kept_alive.headers["location"]
         refused = await asking(stage, key, b"soon").end()
         assert refused.refusal.problem is errors.REVIEW_WAIT
         await until_waiting(stage, 0)

@@ -80,7 +80,7 @@ async def deliver(
     if item.state in states.OPEN and seconds and desk.waiting < WAITING_MAX:
         item = await _waited(exchange, hall, caller, desk, item, seconds)
     if item.state in states.OPEN:
-        _pending(exchange, hall, item, headers)
+        _pending(exchange, hall, item, headers, is_stream=asked is not None and bool(asked.stream))
         return
     completion = await apart(_released(desk, item))
     if completion is None:
@@ -135,10 +135,14 @@ async def _decided(desk: Desk, item: Item, seconds: int) -> Item:
     return item
 
 
-def _pending(exchange: Exchange, hall: Hall, item: Item, headers: bytes) -> None:
+def _pending(
+    exchange: Exchange, hall: Hall, item: Item, headers: bytes, *, is_stream: bool
+) -> None:
+    """A client that streams takes a 202 for a stream without events, and an error for one."""
     location = f"{hall.url.rstrip('/')}{PREFIX.decode()}{item.id}"
-    if exchange.has_started:  # Comments have kept it alive: the status has been sent.
-        raise ApiError(errors.REVIEW_PENDING, location=location)
+    if is_stream:
+        where = ((b"location", location.encode()),)
+        raise ApiError(errors.REVIEW_PENDING, headers=where, location=location)
     body = released.encode_pending(
         released.Pending(
             id=item.id,
