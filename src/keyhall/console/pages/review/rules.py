@@ -103,6 +103,8 @@ def _rules(ask: Ask) -> Rules:
 async def change(ask: Ask) -> Response:
     project = await _find(ask)
     try:
+        if ask.person.role is None:
+            raise Refused("Only a member of the organization lets people look at its answers.")
         await manage.set_rules(ask.store, project.id, _rules(ask), **ask.by)
     except Refused as error:
         return await _page(ask, project, error)
