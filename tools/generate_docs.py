@@ -36,6 +36,7 @@ STATUS_TITLES = {
     405: "Not with this method",
     408: "Too slow",
     409: "In conflict",
+    410: "Gone",
     413: "Too much",
     415: "Not this content type",
     422: "Cannot be processed",

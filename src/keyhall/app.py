@@ -20,6 +20,7 @@ from keyhall.chores import (
     close_ledger,
     keeping,
     note_last_use,
+    reviewing,
     roll_up,
 )
 from keyhall.clock import AdjustableClock, Clock, SystemClock
@@ -362,7 +363,9 @@ def keep_up(
     """Follow what commands change behind the change numbered `seen`; sum up what was used, anchor
     its chain, and tell who is to be told."""
     hall, days_max = house.hall, config.privacy.retention_days_max
-    hall.content = keeping(stack, house.store, house.peppers, hall.clock, days_max)
+    content = keeping(stack, house.store, house.peppers, hall.clock, days_max)
+    hall.content = content
+    hall.reviews = reviewing(stack, hall, content, house.store, house.peppers)
     stack.push_async_callback(hall.drains.close)
     follower = Follower(hall, seen, reload_engines(house), reload_tiers(house))
     background(stack, "follow changes", follower.run())

@@ -10,9 +10,13 @@ from typing import Any
 from keyhall.clock import Clock
 from keyhall.flows.callers import Callers
 from keyhall.flows.content.keeper import Keeper
+from keyhall.flows.hall import Hall
+from keyhall.flows.review import deadlines, telling
+from keyhall.flows.review.desk import Desk
 from keyhall.flows.unbroken import unbroken
 from keyhall.flows.verify.anchors import Anchors
 from keyhall.ledger.ledger import JournalLedger
+from keyhall.ports.content import Content
 from keyhall.ports.store import LaneStore, StoreAway
 from keyhall.stores.content.sealing import Vault
 from keyhall.stores.sql import SqlStore
@@ -61,6 +65,17 @@ def keeping(
     stack.push_async_callback(keeper.close)
     background(stack, "keep content", keeper.run())
     return keeper
+
+
+def reviewing(
+    stack: AsyncExitStack, hall: Hall, content: Content, store: SqlStore, peppers: Sequence[bytes]
+) -> Desk:
+    """The desk of those who look at answers; what ends reviews whose time is over, and what tells
+    of decisions."""
+    desk = Desk(store, hall.clock, content, hall.callers.digest)
+    background(stack, "end reviews", deadlines.keep(desk))
+    background(stack, "tell decisions", telling.Caller(store, peppers[0], hall.clock).run())
+    return desk
 
 
 # --- The end --------------------------------------------------------------------------------------

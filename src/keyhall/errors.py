@@ -310,6 +310,13 @@ NEEDS_OTHER = _row(
     "Send the parameter that is missing, or remove the one that needs it.",
     _BAD,
 )  # fmt: skip
+REVIEW_WAIT = _row(
+    "review_wait", 400, _INVALID, "invalid_value",
+    "Invalid 'x-keyhall-review-wait': expected whole seconds, at most {bound}, but got '{got}' "
+    "instead.",
+    "Send a number such as `120`, or leave the header out.",
+    _BAD, param="x-keyhall-review-wait",
+)  # fmt: skip
 REQUEST_LOOP = _row(
     "request_loop", 400, _INVALID, "request_loop",
     "This request comes from this very server: one of its engines leads back to it.",
@@ -424,6 +431,25 @@ LEAK_REPORTS_OFF = _row(
     "Tell whoever runs it, or the key's owner; operator: `leaks.enabled`.",
     "NotFoundError", retry=False,
 )  # fmt: skip
+COMPLETION_UNKNOWN = _row(
+    "completion_unknown", 404, _INVALID, "completion_not_found",
+    "There is no completion `{id}` in your project.",
+    "Send the `id` of an answer that a key of the same project got. It is known a moment after "
+    "the answer's end.",
+    "NotFoundError", param="completion_id",
+)  # fmt: skip
+REVIEW_UNKNOWN = _row(
+    "review_unknown", 404, _INVALID, "review_not_found",
+    "There is no answer under review with the id `{id}` in your project.",
+    "Use the `location` of the 202 that you got, with a key of the same project.",
+    "NotFoundError",
+)  # fmt: skip
+REVIEW_GONE = _row(
+    "review_gone", 410, _INVALID, "review_gone",
+    "The answer {id} was decided, and is not kept any longer.",
+    "Fetch an answer within a day of its decision.",
+    "APIStatusError", retry=False,
+)  # fmt: skip
 ROUTE_UNKNOWN = _row(
     "route_unknown", 404, _INVALID, None,
     "Invalid URL ({method} {path})",
@@ -435,6 +461,13 @@ METHOD_REFUSED = _row(
     "Not allowed to {method} on {path}. (HINT: Perhaps you meant to use a different HTTP method?)",
     "Use the method in the `allow` header.",
     "APIStatusError",
+)  # fmt: skip
+REVIEW_PENDING = _row(
+    "review_pending", 409, _INVALID, "review_pending",
+    "No person has decided on this answer yet. It will be at {location}.",
+    "A stream that waited in vain. Fetch the answer from that address with a key of the same "
+    "project, or wait longer: `x-keyhall-review-wait`.",
+    "ConflictError", retry=False,
 )  # fmt: skip
 BODY_TOO_SLOW = _row(
     "body_too_slow", 408, _INVALID, "request_timeout",
@@ -493,6 +526,12 @@ RATE_IN_FLIGHT = _row(
     "{limit}, Used {used}, Requested 1. The limit is that of the {scope}. Please try again in "
     "{wait}. Visit {url} to learn more.",
     "Wait for one of your open requests to end.",
+    _LIMIT, retry=True,
+)  # fmt: skip
+FEEDBACK_RATE = _row(
+    "feedback_rate", 429, "requests", "rate_limit_exceeded",
+    "The key {key} gives more feedback than {limit} times a minute. Please try again in {wait}.",
+    "Wait as long as the message says. Feedback counts against none of your limits.",
     _LIMIT, retry=True,
 )  # fmt: skip
 REQUEST_TOO_LARGE = _row(

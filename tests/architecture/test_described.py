@@ -18,6 +18,7 @@ def _described() -> set[tuple[str, str]]:
 
 def _lane() -> set[tuple[str, str]]:
     table = {path.decode(): methods for path, methods in lane.ROUTES.items()}
+    table[lane.REVIEW_PREFIX.decode() + "{id}"] = lane.REVIEW_ROUTE
     table[lane.MODEL_PREFIX.decode() + "{model}"] = lane.MODEL_ROUTE
     return {(method.decode(), path) for path, methods in table.items() for method in methods}
 

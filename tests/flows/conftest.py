@@ -78,6 +78,7 @@ class Recorder:
     client_request_id = None
     signature: bytes | None = None
     signature_key: bytes | None = None
+    review_wait: bytes | None = None
 
     def __init__(self, number: int, now_us: int, method: bytes, path: bytes, body: bytes) -> None:
         self.request_id = number.to_bytes(16, "big")

@@ -34,11 +34,17 @@ from keyhall.engines.local.engine import LocalEngine
 from keyhall.errors import Problem
 from keyhall.flows.manage import keys, organizations
 from keyhall.flows.models.manage import add as add_model
+from keyhall.flows.review import deciding
+from keyhall.flows.review.deciding import Opinion
+from keyhall.flows.review.rules import set_rules
+from keyhall.flows.review.throttle import Throttle
 from keyhall.lane.state import BODIES_BYTES_MAX, Deadlines
 from keyhall.policy.limits import Limits
 from keyhall.policy.metering import Endpoint
+from keyhall.policy.review.rules import Rules
 from keyhall.ports.exchange import Stopped
 from keyhall.ports.ledger import Opening
+from keyhall.stores.organizations import default_project
 
 HELLO = chat("Hi.", max_tokens=5)
 FUNCTION = {"type": "function", "function": {"name": "get_weather"}}
@@ -118,6 +124,64 @@ sends(errors.NEEDS_OTHER, {**HELLO, "tool_choice": "auto"}, "tool_choice")
 sends(errors.CONTENT_TYPE_REFUSED, HELLO, headers="content-type: text/plain\r\n")
 sends(errors.ROUTE_UNKNOWN, HELLO, path="/v1/chat/completion")
 sends(errors.METHOD_REFUSED, None, method="GET")
+
+
+# --- Feedback and review --------------------------------------------------------------------------
+
+UNKNOWN = "0" * 32
+REVIEWS = "/v1/keyhall/reviews/rev_"
+FEEDBACK = "/v1/keyhall/feedback"
+
+
+async def held(inside: Inside, wait: str = "", **more: Any) -> tuple[str, Reply]:
+    """A key whose answer waits for a person, and what it is told."""
+    async with inside.house.store.reading() as connection:
+        project = await default_project(connection)
+    rules = Rules(hold="always")
+    await set_rules(inside.house.store, project.id, rules, now_us=inside.clock.now_us(), **BY)
+    key = await key_of(inside)
+    return key, await ask(inside, key, {**HELLO, **more}, headers=wait)
+
+
+@raises(errors.COMPLETION_UNKNOWN)
+async def feedback_on_nothing(inside: Inside) -> Reply:
+    body = {"completion_id": f"chatcmpl-{UNKNOWN}", "thumb": "up"}
+    return await ask(inside, await key_of(inside), body, path=FEEDBACK)
+
+
+@raises(errors.FEEDBACK_RATE)
+async def more_feedback_than_anybody_gives(inside: Inside) -> Reply:
+    key = await key_of(inside)
+    inside.hall.reviews.throttle = Throttle(0)
+    body = {"completion_id": f"chatcmpl-{UNKNOWN}", "thumb": "up"}
+    return await ask(inside, key, body, path=FEEDBACK)
+
+
+@raises(errors.REVIEW_UNKNOWN)
+async def a_review_of_nothing(inside: Inside) -> Reply:
+    return await ask(inside, await key_of(inside), None, path=REVIEWS + UNKNOWN, method="GET")
+
+
+@raises(errors.REVIEW_GONE)
+async def an_answer_that_is_not_kept_any_longer(inside: Inside) -> Reply:
+    key, told = await held(inside)
+    assert told.status == 202
+    item = told.json["id"]
+    now = {"actor": TESTER, "now_us": inside.clock.now_us()}
+    await deciding.claim(inside.hall.reviews, None, item, **now)
+    await deciding.review(inside.hall.reviews, None, item, Opinion("release", 5), **now)
+    inside.clock.advance(seconds=2 * 24 * 3_600)
+    return await ask(inside, key, None, path=f"/v1/keyhall/reviews/{item}", method="GET")
+
+
+@raises(errors.REVIEW_PENDING)
+async def a_stream_that_nobody_decides_on(inside: Inside) -> Reply:
+    return (await held(inside, stream=True))[1]
+
+
+@raises(errors.REVIEW_WAIT)
+async def a_wait_in_words(inside: Inside) -> Reply:
+    return (await held(inside, wait="x-keyhall-review-wait: soon\r\n"))[1]
 
 
 @raises(errors.BROKEN_HTTP)

@@ -20,6 +20,7 @@ from keyhall.stores.accounts import tables as accounts  # noqa: F401 - part of t
 from keyhall.stores.content import tables as content  # noqa: F401 - likewise
 from keyhall.stores.leaks import tables as leaks  # noqa: F401 - likewise
 from keyhall.stores.requests import tables as requests  # noqa: F401 - likewise
+from keyhall.stores.review import tables as review  # noqa: F401 - likewise
 from keyhall.stores.spending import tables as spending  # noqa: F401 - part of the metadata
 from keyhall.stores.sqlite import open_store
 from keyhall.stores.tables import metadata

@@ -50,6 +50,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "keyhall.cli.manage.operate.content:content",
         "List, show and erase conversations that are kept.",
     ),
+    "review": (
+        "keyhall.cli.manage.review.commands:review",
+        "Claim and decide answers that people look at.",
+    ),
     "asks": ("keyhall.cli.manage.operate.asks:asks", "Answer those who ask for higher limits."),
     "audit": ("keyhall.cli.manage.operate.audit:audit", "Show who did what, from where, and when."),
     "database": ("keyhall.cli.database:database", "Show and upgrade the database's schema."),

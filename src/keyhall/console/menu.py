@@ -33,6 +33,7 @@ MENU: dict[str, tuple[Entry, ...]] = {
     ),
     "Organization": (
         Entry("/people", "People", "people", "people.read", "e"),
+        Entry("/reviews", "Review", "check", "review", "v"),
         Entry("/projects", "Projects", "folder", "everything", "j"),
         Entry("/spending", "Budgets", "coins", "spending.read", "b"),
         Entry("/audit", "Audit", "eye", "audit.read", "a"),

@@ -16,6 +16,7 @@ from keyhall.console.pages.operate import (
 )
 from keyhall.console.pages.organization import audit, projects, spending, statements
 from keyhall.console.pages.people import class_list, members
+from keyhall.console.pages.review import item, queue, rules, work
 from keyhall.console.pages.usage import content, requests, usage
 
 ROUTES: tuple[Page, ...] = (
@@ -52,4 +53,8 @@ ROUTES: tuple[Page, ...] = (
     *data.ROUTES,
     *class_list.ROUTES,
     *members.ROUTES,
+    *queue.ROUTES,
+    *work.ROUTES,
+    *rules.ROUTES,
+    *item.ROUTES,  # Behind those whose last part is a word of ours.
 )

@@ -54,6 +54,7 @@ class Caller:
         "open",
         "place",
         "quotas",
+        "review",
         "seen_us",
         "until_us",
     )
@@ -85,6 +86,8 @@ class Caller:
         self.quotas = tuple(
             quota for quota in grant.quotas if quota.policy == "suspend" and grant.mode != "test"
         )
+        # Which of its answers people look at; None: none.
+        self.review = grant.review if grant.review.is_answering else None
         self.keeps_days = grant.retention_days  # 0: what it says is kept nowhere
         mode = b"x-keyhall-mode: test\r\n" if grant.mode == "test" else b""
         self.lines = b"openai-organization: %b\r\nopenai-project: %b\r\n%b" % (

@@ -11,6 +11,7 @@ from keyhall.flows.authenticate import authenticate, authenticate_again
 from keyhall.flows.callers import Caller
 from keyhall.flows.hall import Hall
 from keyhall.flows.outages import fallbacks
+from keyhall.flows.review.holding import Watch
 from keyhall.flows.tab import Tab
 from keyhall.policy.catalogue import ENGINE_COUNTS
 from keyhall.policy.metering import Outcome
@@ -35,40 +36,40 @@ async def complete(exchange: Exchange, hall: Hall) -> None:
     await hall.turn.hold
     if caller.until_us <= exchange.started_us:  # It changed while the input was counted.
         await authenticate_again(caller, exchange, hall, "chat", request.model)
+    watch = None if caller.review is None else Watch(exchange, caller, request, hall)
     holding = spend.hold if caller.quotas else admit.hold
     hold, quota_hold = await holding(exchange, caller, version, fit, hall)
     is_stream = bool(request.stream)
     tab = Tab.open(exchange, hall, caller, version, engine, fit, hold, quota_hold, is_stream)
+    out = exchange
     try:
+        if watch is not None:
+            out, request = watch.begin(tab)
         await hall.turn.start
         answer = tab.start(request)
         try:
             if request.stream:
-                await _stream(exchange, tab, answer, request)
+                await _stream(out, tab, answer, request)
             else:
-                await _whole(exchange, hall, tab, answer, request)
+                await _whole(out, hall, tab, answer, request)
         except ApiError as failure:
-            await _instead(failure, exchange, hall, caller, tab, request)
+            await _instead(failure, out, hall, caller, tab, request)
         await hall.turn.settle
         tab.settle(Outcome.ANSWERED)
-    except ClientLeft:
-        _left(exchange, hall, tab)
-        raise
-    except Stalled:
-        tab.settle(Outcome.STALLED)
+    except (ClientLeft, Stalled) as gone:
+        _left(gone, exchange, hall, tab)
         raise
     except Stopped:
-        tab.settle(Outcome.STOPPED)
-        exchange.known_lines = tab.headers()
+        _settled_as(Outcome.STOPPED, exchange, tab)
         raise ApiError(errors.SHUTTING_DOWN, headers=((b"retry-after", b"1"),)) from None
     except KeyRevoked:
-        tab.settle(Outcome.KEY_REVOKED)
-        exchange.known_lines = tab.headers()
+        _settled_as(Outcome.KEY_REVOKED, exchange, tab)
         raise admit.revoked(caller, exchange, hall) from None
     except BaseException:
-        tab.settle(Outcome.ENGINE_FAILED)
-        exchange.known_lines = tab.headers()  # It was admitted: its limits are told all the same.
+        _settled_as(Outcome.ENGINE_FAILED, exchange, tab)
         raise
+    if watch is not None:
+        await watch.end(tab)
 
 
 async def _late_body(caller: Caller, exchange: Exchange, hall: Hall) -> bytes:
@@ -78,9 +79,18 @@ async def _late_body(caller: Caller, exchange: Exchange, hall: Hall) -> bytes:
     return body
 
 
-def _left(exchange: Exchange, hall: Hall, tab: Tab) -> None:
-    """The client is gone: its version says what becomes of the answer."""
-    if tab.drains:
+def _settled_as(outcome: Outcome, exchange: Exchange, tab: Tab) -> None:
+    """It was admitted and did not come to its end: its limits are told all the same."""
+    tab.settle(outcome)
+    exchange.known_lines = tab.headers()
+
+
+def _left(gone: ClientLeft | Stalled, exchange: Exchange, hall: Hall, tab: Tab) -> None:
+    """The client is gone, or reads nothing. Of one that left its version says what becomes of the
+    answer."""
+    if isinstance(gone, Stalled):
+        tab.settle(Outcome.STALLED)
+    elif tab.drains:
         hall.drains.begin(tab, hall, exchange.request_id)
     else:
         tab.settle(Outcome.CLIENT_LEFT)

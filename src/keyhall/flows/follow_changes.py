@@ -97,6 +97,8 @@ class Follower:
                 callers.owner_changed(identity)
             elif kind == "key":
                 callers.expire(identity)
+            elif kind == "review" and self._hall.reviews is not None:
+                self._hall.reviews.changed(identity.removeprefix("rev_"))
         kinds = {change.kind for change in changes}
         if "engine" in kinds:
             await self._reload_engines()

@@ -14,6 +14,7 @@ from keyhall.flows.leaks.watch import Watch
 from keyhall.flows.observe.request_log import RequestLog
 from keyhall.flows.observe.tally import Tally
 from keyhall.flows.outages.breakers import Breakers
+from keyhall.flows.review.desk import Desk
 from keyhall.policy.catalogue import Catalogue
 from keyhall.ports.content import Content
 from keyhall.ports.counters import Counters
@@ -63,6 +64,7 @@ class Hall:
     failed_requests: RequestLog | None = None  # log.requests = "errors"
     every_request: RequestLog | None = None  # log.requests = "all"
     content: Content | None = None  # what is said by keys whose owners want it kept
+    reviews: Desk | None = None  # who looks at answers, and what is said of them
     refusals: Notes | None = None  # None: console.refusals_days = 0
     leaks: Leaks | None = None  # None: leaks.enabled = false
     watch: Watch | None = None  # None: wander.networks_per_hour = 0

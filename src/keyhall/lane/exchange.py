@@ -19,6 +19,7 @@ STATUS_LINES = {
     status: b"HTTP/1.1 %d %b\r\n" % (status, phrase)
     for status, phrase in {
         200: b"OK",
+        202: b"Accepted",
         400: b"Bad Request",
         401: b"Unauthorized",
         403: b"Forbidden",
@@ -26,6 +27,7 @@ STATUS_LINES = {
         405: b"Method Not Allowed",
         408: b"Request Timeout",
         409: b"Conflict",
+        410: b"Gone",
         413: b"Content Too Large",
         415: b"Unsupported Media Type",
         422: b"Unprocessable Content",
@@ -71,6 +73,7 @@ class LaneExchange(msgspec.Struct, eq=False):
     forwarded_for: bytes | None = None
     signature: bytes | None = None
     signature_key: bytes | None = None
+    review_wait: bytes | None = None
     received: bytes | bytearray = b""
     declared: int = -1  # bytes of the body; -1 if it came in chunks, or not at all
     size: int = 0

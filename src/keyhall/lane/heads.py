@@ -30,6 +30,7 @@ _NAMES = {
     b"x-keyhall-hop": "hop",
     b"github-public-key-signature": "signature",
     b"github-public-key-identifier": "signature_key",
+    b"x-keyhall-review-wait": "review_wait",
     b"host": _HOST,
     b"content-length": _LENGTH,
     b"transfer-encoding": _CODING,

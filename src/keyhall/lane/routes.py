@@ -9,6 +9,9 @@ from keyhall.flows.complete import complete
 from keyhall.flows.hall import Hall
 from keyhall.flows.leaks.report import take_report
 from keyhall.flows.list_models import list_models, show_model
+from keyhall.flows.review.feedback import give_feedback
+from keyhall.flows.review.fetching import PREFIX as REVIEW_PREFIX
+from keyhall.flows.review.fetching import show_review
 from keyhall.lane.exchange import LaneExchange
 from keyhall.ports.exchange import Exchange
 
@@ -16,10 +19,12 @@ Flow = Callable[[Exchange, Hall], Coroutine[Any, Any, None]]
 
 ROUTES: dict[bytes, dict[bytes, Flow]] = {
     b"/v1/chat/completions": {b"POST": complete},
+    b"/v1/keyhall/feedback": {b"POST": give_feedback},
     b"/v1/models": {b"GET": list_models, b"HEAD": list_models},
     b"/v1/keyhall/leaks": {b"POST": take_report},
 }
 MODEL_PREFIX = b"/v1/models/"
+REVIEW_ROUTE: dict[bytes, Flow] = {b"GET": show_review}
 MODEL_ROUTE: dict[bytes, Flow] = {b"GET": show_model, b"HEAD": show_model}
 
 _ECHO_MAX = 200  # characters of a path that an error repeats
@@ -35,7 +40,9 @@ def flow_of(exchange: LaneExchange, hall: Hall) -> Coroutine[Any, Any, None]:
         return _refuse(exchange, exchange.problem)
     methods = ROUTES.get(exchange.path)
     if methods is None:
-        if exchange.path.startswith(MODEL_PREFIX) and len(exchange.path) > len(MODEL_PREFIX):
+        if exchange.path.startswith(REVIEW_PREFIX):
+            methods = REVIEW_ROUTE
+        elif exchange.path.startswith(MODEL_PREFIX) and len(exchange.path) > len(MODEL_PREFIX):
             methods = MODEL_ROUTE
         else:
             return _refuse(exchange, _unknown(exchange))

@@ -15,6 +15,7 @@ from keyhall import errors
 from keyhall.errors import Problem
 from keyhall.policy.limits import NO_LIMITS, Limits
 from keyhall.policy.quotas import Quota
+from keyhall.policy.review.rules import NO_RULES, Rules
 
 Mode = Literal["live", "test"]
 
@@ -52,6 +53,7 @@ class Grant:
     project_limits: Limits = NO_LIMITS
     organization_limits: Limits = NO_LIMITS
     quotas: tuple[Quota, ...] = ()  # of its lineage, its project and its organization
+    review: Rules = NO_RULES  # its project's
     retention_days: int = 0  # so long is kept what it says and is answered, if they all agree
 
     @property

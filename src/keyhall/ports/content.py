@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-ContentKind = Literal["conversation", "note"]
+# What was said; feedback on it; an answer that waits for a person; what reviewers wrote.
+ContentKind = Literal["conversation", "note", "held", "review"]
 DropReason = Literal["failed", "full", "large", "stopped", "unreadable"]
 
 CONTENT_BYTES_MAX = 4 * 1024 * 1024  # of one conversation: of larger ones nothing is kept

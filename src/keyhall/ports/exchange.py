@@ -42,6 +42,7 @@ class Exchange(Running, Protocol):
     hop: bytes | None  # the X-Keyhall-Hop header of another Keyhall's upstream request
     organization: bytes | None  # the OpenAI-Organization header
     project: bytes | None
+    review_wait: bytes | None  # the X-Keyhall-Review-Wait header: seconds, as they came
     client_request_id: bytes | None  # as it came: check before it is written anywhere
     signature: bytes | None  # of a report by GitHub, in Base64, and the name of the key it is by
     signature_key: bytes | None

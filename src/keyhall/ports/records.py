@@ -11,6 +11,7 @@ from typing import Literal
 from keyhall.policy.keys import Mode
 from keyhall.policy.limits import NO_LIMITS, Limits
 from keyhall.policy.quotas import Quota
+from keyhall.policy.review.rules import NO_RULES, Rules
 
 KeyState = Literal["active", "paused", "expired", "revoked"]
 Group = Literal["key", "model", "day"]
@@ -55,6 +56,7 @@ class Project:
     created_at_us: int
     models: tuple[str, ...] | None = None
     limits: Limits = NO_LIMITS
+    review: Rules = NO_RULES
     retention_days: int | None = None  # None or 0: of what is said nothing is kept
 
 

@@ -19,6 +19,7 @@ from keyhall.policy.access import Grant
 from keyhall.policy.content import retention
 from keyhall.policy.limits import Limits
 from keyhall.policy.quotas import Quota
+from keyhall.policy.review.rules import NO_RULES, Rules
 from keyhall.policy.tiers import Stage, Tier
 from keyhall.stores.tables import keys, organizations, projects, tiers
 
@@ -37,6 +38,7 @@ _QUERY = (
             projects.c[name].label(f"project_{name}")
             for name in ("name", "models", "requests_per_minute", "tokens_per_minute", "in_flight")
         ),
+        projects.c.review,
         *(
             organizations.c[name].label(f"organization_{name}")
             for name in ("name", "tier", "requests_per_minute", "tokens_per_minute", "in_flight")
@@ -72,6 +74,12 @@ def limits(row: Row, prefix: str = "") -> Limits:
         row[f"{prefix}tokens_per_minute"],
         row[f"{prefix}in_flight"],
     )
+
+
+@lru_cache(maxsize=1024)
+def rules(stored: str | None) -> Rules:
+    """A project's rules of review. A later release's may have more fields: they are left out."""
+    return NO_RULES if stored is None else msgspec.json.decode(stored, type=Rules)
 
 
 def limit_columns(limit: Limits) -> dict[str, int | None]:
@@ -116,6 +124,7 @@ def grant(row: Row, quotas: Sequence[Quota]) -> Grant:
         project_limits=limits(row, "project_"),
         organization_limits=limits(row, "organization_"),
         quotas=tuple(quotas),
+        review=rules(row["review"]),
         retention_days=retention.days(
             project=row["project_retention_days"],
             key=row["retention_days"],

@@ -2,12 +2,14 @@
 
 from typing import Any
 
+import msgspec
 from sqlalchemy import RowMapping, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from keyhall.policy.review.rules import NO_RULES, Rules
 from keyhall.ports.records import Account, Organization, Project
 from keyhall.stores import notes
-from keyhall.stores.grants import limit_columns, limits, texts
+from keyhall.stores.grants import limit_columns, limits, rules, texts
 from keyhall.stores.keys import stored_list
 from keyhall.stores.tables import accounts, members, organizations, projects
 
@@ -36,6 +38,7 @@ def project_of(row: RowMapping) -> Project:
         created_at_us=row["created_at_us"],
         models=texts(row["models"]),
         limits=limits(row),
+        review=rules(row["review"]),
         retention_days=row["retention_days"],
     )
 
@@ -132,10 +135,15 @@ async def add_project(connection: AsyncConnection, project: Project) -> None:
     )
 
 
+def stored_rules(rules: Rules) -> str | None:
+    return None if rules == NO_RULES else msgspec.json.encode(rules).decode()
+
+
 def _project_columns(project: Project) -> dict[str, Any]:
     return {
         "name": project.name,
         "models": stored_list(project.models),
+        "review": stored_rules(project.review),
         "retention_days": project.retention_days,
         **limit_columns(project.limits),
     }

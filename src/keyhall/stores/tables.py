@@ -117,6 +117,7 @@ projects = Table(
     _maybe_text("models"),
     *_limits(),
     _number("created_at_us"),
+    _maybe_text("review"),  # JSON: which answers people look at; None: none
     _maybe_number("retention_days"),
     _limits_checked(),
     Index(None, "organization_id", "name", unique=True),

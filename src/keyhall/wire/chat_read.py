@@ -74,7 +74,7 @@ def _check_depth(request: ChatRequest, body: bytes) -> None:
 
 def _read_slowly(body: bytes) -> ChatRequest:
     """The same by the long way; a request comes out of it only where keys were sent twice."""
-    value = _parse(body)
+    value = parse_object(body)
     check_fields(value)
     request = convert(value)
     check_whole(request, has_tool_messages=check_messages(request.messages))
@@ -90,7 +90,8 @@ def convert(value: dict[str, Any]) -> ChatRequest:
     raise _broken("it is not shaped like a chat request")
 
 
-def _parse(body: bytes) -> dict[str, Any]:
+def parse_object(body: bytes) -> dict[str, Any]:
+    """Any JSON object. Raises ApiError, always with status 400."""
     value, detail, is_deep = None, "", False
     try:
         value = _decode_untyped(body)

@@ -8,6 +8,7 @@ import click
 from keyhall.cli.manage import show, words
 from keyhall.cli.manage.open import House, Where, act, options
 from keyhall.cli.manage.operate.compare import compare
+from keyhall.cli.manage.review.learned import scorecard
 from keyhall.flows.manage import versions as manage
 from keyhall.flows.models.versions import most_tokens
 from keyhall.policy.catalogue import (
@@ -38,6 +39,7 @@ def versions() -> None:
 
 
 versions.add_command(compare)
+versions.add_command(scorecard)
 
 
 def price_of(version: Version) -> str:

@@ -186,8 +186,9 @@ document.addEventListener("keydown", (event) => {
   if (typing || event.ctrlKey || event.metaKey || event.altKey || lettersOff()) return;
   if (Date.now() - afterG < 1500) {
     afterG = 0;
+    event.preventDefault();  // Whatever it is: it is no letter of the page's own.
     const link = $(`[data-go="${CSS.escape(event.key)}"]`);
-    if (link) { event.preventDefault(); location.href = link.getAttribute("href"); }
+    if (link) location.href = link.getAttribute("href");
     return;
   }
   if (event.key === "g") afterG = Date.now();

@@ -10,12 +10,13 @@ import base64
 import hashlib
 import hmac
 import ssl
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import httpx2
 
 from keyhall.engines.upstream.address import AddressRefused, Resolver, parse_address
-from keyhall.flows.alerts.message import Told, Untold
+from keyhall.flows.alerts.message import Untold
 from keyhall.policy.secrets import Secret
 
 DEADLINE_SECONDS = 10.0  # in all: connecting, TLS, the answer's head
@@ -25,6 +26,15 @@ def sign(key: bytes, message_id: str, at_seconds: int, body: bytes) -> str:
     """`v1,` and the Base64 of HMAC-SHA-256 over `id.timestamp.body`."""
     signed = b"%s.%d.%s" % (message_id.encode(), at_seconds, body)
     return "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
+
+
+class Signed(Protocol):
+    """What is told: the same id at every try, and a body of JSON."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def body(self) -> bytes: ...
 
 
 class Webhook:
@@ -46,7 +56,7 @@ class Webhook:
             headers={"user-agent": "keyhall"},
         )
 
-    async def send(self, message: Told, now_us: int) -> None:
+    async def send(self, message: Signed, now_us: int) -> None:
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
                 status = await self._post(message, now_us)
@@ -61,7 +71,7 @@ class Webhook:
         if not 200 <= status < 300:
             raise Untold(f"it answered {status}")
 
-    async def _post(self, message: Told, now_us: int) -> int:
+    async def _post(self, message: Signed, now_us: int) -> int:
         body, at_seconds = message.body, now_us // 1_000_000
         key = base64.b64decode(self._key.reveal().partition("_")[2])
         headers = {

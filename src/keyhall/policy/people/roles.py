@@ -77,7 +77,7 @@ SAYS: dict[Role, str] = {
     "owner": "Everything in the organization. The last owner cannot leave.",
     "admin": "Everything in the organization, but owners stay owners.",
     "member": "Own keys, own usage, the playground.",
-    "reviewer": "As a member. Reviewing answers will be theirs; it is not there yet.",
+    "reviewer": "As a member, and reviews answers that people look at.",
     "billing": "Usage, budgets and statements. No keys.",
     "reader": "Sees everything in the organization but what was said, and changes nothing.",
 }

@@ -11,12 +11,23 @@ from keyhall.wire.leaks.reports import LeakAnswer, LeakReport
 from keyhall.wire.models import Model
 from keyhall.wire.reference.fields import FIELDS
 from keyhall.wire.reference.routes import DESCRIBED, Described
+from keyhall.wire.review.feedback import Given, Taken
+from keyhall.wire.review.released import Pending
 
 Json = dict[str, Any]
 
 _REF = "#/components/schemas/{name}"
-_TYPES = (ChatRequest, Completion, Chunk, Model, LeakReport, LeakAnswer)
-_BODIES = {"createChatCompletion": "ChatRequest", "reportLeaks": "LeakReport"}
+_TYPES = (
+    ChatRequest, Completion, Chunk, Model, LeakReport, LeakAnswer, Given, Taken, Pending
+)  # fmt: skip
+_BODIES = {
+    "createChatCompletion": "ChatRequest", "reportLeaks": "LeakReport", "giveFeedback": "Given"
+}  # fmt: skip
+_PLACES = {
+    "model": "A name that `GET /v1/models` lists.",
+    "id": "What the 202 named: `rev_` and 32 digits.",
+}
+_WAITING = ("createChatCompletion", "retrieveReview")
 
 
 def document(url: str, version: str) -> Json:
@@ -138,9 +149,15 @@ def _operation(each: Described) -> Json:
     if each.name == "metrics":
         made["responses"]["403"] = _text("Neither from this machine nor with an admin key.")
     made["security"] = [] if each.sent == "nothing" else [{"key": []}]
-    if "{model}" in each.path:
-        place = {"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}
-        made["parameters"] = [place | {"description": "A name that `GET /v1/models` lists."}]
+    for name, says in _PLACES.items():
+        if f"{{{name}}}" in each.path:
+            place = {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+            made["parameters"] = [place | {"description": says}]
+    if each.name in _WAITING:
+        made["responses"]["202"] = _json(
+            "A person looks at it first; `location` says where it will be.",
+            {"$ref": _REF.format(name="Pending")},
+        )
     if each.example is not None:
         schema = {"$ref": _REF.format(name=_BODIES[each.name])}
         content = {"schema": schema, "example": each.example}
@@ -166,6 +183,10 @@ def _answers(each: Described) -> Json:
         return _json("The name.", {"$ref": _REF.format(name="Model")})
     if each.name == "reportLeaks":
         return _json("What became of each.", {"$ref": _REF.format(name="LeakAnswer")})
+    if each.name == "giveFeedback":
+        return _json("What was taken, without its words.", {"$ref": _REF.format(name="Taken")})
+    if each.name == "retrieveReview":
+        return _json("The answer as decided.", {"$ref": _REF.format(name="Completion")})
     if each.name == "metrics":
         return _text("The numbers.")
     return _json("It is.", {"type": "object"})
@@ -193,6 +214,7 @@ HEADERS: dict[str, str] = {
     "x-ratelimit-reset-tokens": "When all of them are back.",
     "x-keyhall-output-cap": "The most tokens that this answer could have.",
     "x-keyhall-mode": "`test`: a test key asked, and the sandbox answered.",
+    "x-keyhall-review": "What people decided of the answer: `edited; id=rev_…`.",
     "x-keyhall-truncated": "What `truncation` left out: `messages=2; tokens=310`.",
 }
 

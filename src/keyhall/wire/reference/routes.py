@@ -70,6 +70,26 @@ DESCRIBED: tuple[Described, ...] = (
         problems=(400, 401, 404, 405, 408, 413, 415, 429, 431, 500, 503),
     ),
     Described(
+        "POST", "/v1/keyhall/feedback", "giveFeedback", "Say what an answer was worth",
+        "By the `id` of an answer that a key of your project got: a `thumb` (`up`, `down`), a "
+        "`score` from 1 to 5, a `category`, a `correction`, a `comment`; one of them at least. The "
+        "latest counts, the same again changes nothing, and it counts against none of your "
+        "limits.",
+        "key", ("review",),
+        {"completion_id": "chatcmpl-0661531f4e1f0a1b2c3d4e5f60718293", "thumb": "down",
+         "comment": "It is 4."},
+        problems=(400, 401, 403, 404, 408, 413, 415, 429, 431, 500, 503),
+    ),
+    Described(
+        "GET", "/v1/keyhall/reviews/{id}", "retrieveReview", "Fetch an answer under review",
+        "What a 202 named as `location`: 202 again while nobody has decided, then the answer in "
+        "the form of a chat completion, as it was released, corrected or refused. With "
+        "`x-keyhall-review-wait: 60` it waits so many seconds for the decision.",
+        "key", ("review",),
+        sample_path="/v1/keyhall/reviews/rev_0661531f4e1f0a1b2c3d4e5f60718293",
+        problems=(*_READ, 410),
+    ),
+    Described(
         "GET", "/healthz", "healthz", "Is the process alive?",
         "Answers 200 as long as the process does; nothing else is asked.",
         "nothing", ("running",),

@@ -33,7 +33,12 @@ def _python(each: Described, url: str, path: str) -> str:
     if each.sent == "nothing":
         return _plain_python(each, f"{url}{path}")
     lines = ["from openai import OpenAI", "", f'client = OpenAI(base_url="{url}/v1")']
-    if each.example is not None:
+    own = path.removeprefix("/v1")
+    if path.startswith("/v1/keyhall/") and each.example is not None:
+        lines.append(f'print(client.post("{own}", cast_to=object, body={each.example!r}))')
+    elif path.startswith("/v1/keyhall/"):
+        lines.append(f'print(client.get("{own}", cast_to=object))')
+    elif each.example is not None:
         lines.append("answer = client.chat.completions.create(")
         lines += [f"    {name}={value!r}," for name, value in each.example.items()]
         lines += [")", "print(answer.choices[0].message.content)"]

@@ -1,0 +1,1 @@
+"""What people do with answers in the queue, from the command line."""

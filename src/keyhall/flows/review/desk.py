@@ -1,0 +1,60 @@
+"""The desk: what reviews need of the hall, and who waits for a decision."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from keyhall.clock import Clock
+from keyhall.flows.review.texts import Texts
+from keyhall.flows.review.throttle import Throttle
+from keyhall.ports.content import Content
+from keyhall.stores.sql import SqlStore
+
+WAITING_MAX = 1_000  # callers of one process that wait for a person: each holds a connection
+
+
+@dataclass(slots=True)
+class Desk:
+    """Made once, in app.py; commands make one of their own. `digest` is keyed with the pepper:
+    it tells whether two texts are the same, and nothing of them."""
+
+    store: SqlStore
+    clock: Clock
+    content: Content
+    digest: Callable[[bytes], bytes]
+    throttle: Throttle = field(default_factory=Throttle)
+    _waiting: dict[str, set[asyncio.Event]] = field(default_factory=dict)
+
+    @property
+    def texts(self) -> Texts:
+        return Texts(self.content)
+
+    def digest_of(self, text: str | None) -> bytes:
+        return b"" if text is None else self.digest(text.encode())[:16]
+
+    # --- Who waits ------------------------------------------------------------------------------
+
+    @property
+    def waiting(self) -> int:
+        return sum(map(len, self._waiting.values()))
+
+    def changed(self, request_id: str) -> None:
+        """An item was moved, here or by another process."""
+        for event in self._waiting.get(request_id, ()):
+            event.set()
+
+    async def wait(self, request_id: str, seconds: float) -> bool:
+        """Until the item is moved, so long at most. False: the time is over."""
+        event = asyncio.Event()
+        self._waiting.setdefault(request_id, set()).add(event)
+        try:
+            async with asyncio.timeout(seconds):
+                await event.wait()
+        except TimeoutError:
+            return False
+        finally:
+            events = self._waiting[request_id]
+            events.discard(event)
+            if not events:
+                del self._waiting[request_id]
+        return True

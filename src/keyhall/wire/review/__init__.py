@@ -1,0 +1,1 @@
+"""Feedback and reviews on the wire: Keyhall's own endpoints beside OpenAI's. Pure."""

@@ -1,0 +1,63 @@
+"""What a correction changed: both texts can be read from it, whatever they are."""
+
+import time
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keyhall.policy.review.differences import CHANGES_MAX, difference, words
+
+TEXTS = st.one_of(st.text(max_size=60), st.text(alphabet="ab .\n", max_size=80))
+
+
+@given(TEXTS, TEXTS)
+def test_both_texts_can_be_read_from_the_difference(before, after):
+    pieces = difference(before, after)
+    assert "".join(text for kind, text in pieces if kind != "in") == before
+    assert "".join(text for kind, text in pieces if kind != "out") == after
+    assert all(text for _, text in pieces)
+    assert all(one[0] != two[0] for one, two in pairwise(pieces))
+
+
+@given(TEXTS)
+def test_a_text_differs_in_nothing_from_itself(text):
+    assert difference(text, text) == ([("same", text)] if text else [])
+
+
+@given(TEXTS)
+def test_words_are_the_text(text):
+    assert "".join(words(text)) == text
+
+
+def test_single_words_stand_out():
+    assert difference("The sky is green today.", "The clear sky is blue today.") == [
+        ("same", "The "),
+        ("in", "clear "),
+        ("same", "sky is "),
+        ("out", "green"),
+        ("in", "blue"),
+        ("same", " today."),
+    ]
+
+
+def test_the_difference_is_as_short_as_it_can_be():
+    before, after = "a b c a b b a", "c b a b a c"
+    changed = sum(len(words(text)) for kind, text in difference(before, after) if kind != "same")
+    longest = 0  # common words in order, by the naive recurrence
+    old, new = words(before), words(after)
+    table = [[0] * (len(new) + 1) for _ in range(len(old) + 1)]
+    for i, one in enumerate(old):
+        for j, two in enumerate(new):
+            best = max(table[i][j + 1], table[i + 1][j])
+            table[i + 1][j + 1] = table[i][j] + 1 if one == two else best
+    longest = table[-1][-1]
+    assert changed == len(old) + len(new) - 2 * longest
+
+
+def test_two_texts_without_a_word_in_common_are_told_apart_quickly():
+    before, after = "a " * 50_000, "b\n" * 50_000
+    began = time.perf_counter()
+    assert [kind for kind, _ in difference(before, after)] == ["out", "in"]
+    assert CHANGES_MAX < 50_000
+    assert time.perf_counter() - began < 5
