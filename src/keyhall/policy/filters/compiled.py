@@ -2,10 +2,13 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 
-from keyhall.policy.filters import fold
+import msgspec
+
+from keyhall.policy.filters import fold, phrases
 from keyhall.policy.filters.patterns import Patterns
-from keyhall.policy.filters.rules import RANK, Rule, RuleRefused, Sign, Way, check_rule
+from keyhall.policy.filters.rules import RANK, Rule, RuleRefused, Sign, Stage, Way, check_rule
 from keyhall.policy.filters.terms import Terms
 
 RULES_MAX = 2_000
@@ -21,12 +24,31 @@ SIGNS: dict[Sign, str] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Used:
+    """Compiled patterns, and the numbers of the rules that they are of."""
+
+    patterns: Patterns
+    numbers: list[int]
+    is_broad: bool  # matched in the broadly folded text
+
+    @classmethod
+    def of(cls, rules: tuple[Rule, ...], stage: Stage) -> "Used | None":
+        """Raises RuleRefused."""
+        numbers = [number for number, rule in enumerate(rules) if rule.stage == stage]
+        if not numbers:
+            return None
+        used = [rules[number] for number in numbers]
+        if stage == "phrases":
+            used = [msgspec.structs.replace(rule, pattern=phrases.pattern(rule)) for rule in used]
+        return cls(Patterns(tuple(used)), numbers, stage == "phrases")
+
+
 class Stages:
     """What is looked for one way, stage after stage."""
 
     __slots__ = (
-        "has_others", "of_pattern", "of_sign", "patterns", "ranks", "rules", "signs", "size",
-        "terms",
+        "has_others", "of_sign", "ranks", "rules", "sides", "signs", "size", "terms",
     )  # fmt: skip
 
     def __init__(self, rules: tuple[Rule, ...]) -> None:
@@ -42,9 +64,8 @@ class Stages:
         self.has_others = bool(self.size) or bool(kinds)
         terms = [(number, rule) for number, rule in numbered if rule.stage == "terms"]
         self.terms = Terms(terms) if terms else None
-        self.of_pattern = [number for number, rule in numbered if rule.stage == "pattern"]
-        patterns = tuple(rules[number] for number in self.of_pattern)
-        self.patterns = Patterns(patterns) if patterns else None
+        both = Used.of(rules, "pattern"), Used.of(rules, "phrases")
+        self.sides = [each for each in both if each is not None]
 
 
 def _class(rule: Rule) -> re.Pattern[str]:

@@ -13,7 +13,7 @@ from msgspec import Meta
 Action = Literal["allow", "flag", "mask", "block"]
 Direction = Literal["in", "out", "both"]
 Way = Literal["in", "out"]
-Stage = Literal["size", "encoding", "terms", "pattern", "model"]
+Stage = Literal["size", "encoding", "terms", "phrases", "pattern", "model"]
 Check = Literal["", "luhn", "iban"]
 Sign = Literal["control", "bidi", "invisible", "private"]
 Failure = Literal["open", "closed"]
@@ -32,6 +32,7 @@ CATEGORIES = (
 TERMS_MAX = 50_000  # of one rule
 TERM_CHARACTERS_MAX = 200
 PATTERN_CHARACTERS_MAX = 2_000
+PHRASES_MAX = 100
 SENTENCES_MAX = 50
 
 _Id = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._/-]{0,79}\Z")]
@@ -51,7 +52,9 @@ class Rule(
     `characters` of stage size: a text longer than this is hit. `signs` of stage encoding: kinds of
     code points that are hit; to mask one is to leave it out. `engine`, `fail`, `seconds` of stage
     model: which engine is asked, what counts if it fails, and how long it may take.
-    `finds` and `passes` are test sentences: what the rule must hit, and what it must not.
+    `phrases` of stage phrases, with lists of `words` that they name: `policy/filters/phrases.py`.
+    `finds` and `passes` are test sentences: what the rule must hit, and what it must not;
+    `mistakes` is what it is known to hit wrongly.
     `percent` of all requests are under the rule (roll-out).
     """
 
@@ -66,6 +69,9 @@ class Rule(
     passes: _Sentences = ()
     percent: Annotated[int, Meta(ge=0, le=100)] = 100
     is_on: bool = True
+    mistakes: _Sentences = ()
+    phrases: Annotated[tuple[_Term, ...], Meta(max_length=PHRASES_MAX)] = ()
+    words: dict[str, tuple[str, ...]] = {}
     terms: Annotated[tuple[_Term, ...], Meta(max_length=TERMS_MAX)] = ()
     pattern: Annotated[str, Meta(max_length=PATTERN_CHARACTERS_MAX)] = ""
     check: Check = ""
@@ -99,6 +105,7 @@ def check_rule(rule: Rule) -> None:
         )
     needed = {
         "terms": (bool(rule.terms), "terms: words or phrases"),
+        "phrases": (bool(rule.phrases), "phrases: words, <lists of words> and ..."),
         "pattern": (bool(rule.pattern), "a pattern in RE2's syntax"),
         "size": (rule.characters > 0, "characters: the most that a text may have"),
         "encoding": (bool(rule.signs), f"signs: some of {', '.join(get_args(Sign))}"),
@@ -137,6 +144,8 @@ def _what(rule: Rule) -> tuple[object, ...]:
     """What it looks for: two of the same are found at the same places."""
     return (
         rule.stage,
+        rule.phrases,
+        tuple(sorted(rule.words.items())),
         rule.terms,
         rule.pattern,
         rule.check,

@@ -8,15 +8,13 @@ behind it waits for more. Hits are taken in the order of where they begin, so th
 pieces gives the same hits, the same masks and the same cut.
 """
 
-from typing import NamedTuple
-
 import msgspec
 
 from keyhall.policy.filters import fold
-from keyhall.policy.filters.checks import CHECKS
 from keyhall.policy.filters.compiled import Policy, Stages
 from keyhall.policy.filters.fold import Starts
 from keyhall.policy.filters.masks import Masks
+from keyhall.policy.filters.matching import Side, utf8
 from keyhall.policy.filters.rules import RANK, Action, Rule, Way
 from keyhall.policy.filters.terms import Matches, is_word
 
@@ -72,8 +70,8 @@ class Stream:
     """A text that comes in pieces. After a cut nothing more comes out."""
 
     __slots__ = (
-        "_at", "_before", "_before_plain", "_bucket", "_cursors", "_held", "_masks", "_out",
-        "_plain_at", "_stages", "action", "cut", "hits", "masked", "passed", "scanned",
+        "_at", "_before", "_bucket", "_held", "_masks", "_out", "_sides", "_stages", "action",
+        "cut", "hits", "masked", "passed", "scanned",
     )  # fmt: skip
 
     def __init__(self, stages: Stages, bucket: int, masks: Masks) -> None:
@@ -84,9 +82,7 @@ class Stream:
         self._at = 0
         self._out = 0  # up to here the text went out or was masked
         self._before = ""  # the character before what waits, folded for terms
-        self._before_plain = b""  # and for patterns
-        self._plain_at = 0  # bytes of the folded text before what waits,
-        self._cursors: dict[int, int] = {}  # and up to where a pattern has matched, likewise
+        self._sides = [Side(stages, used) for used in stages.sides]
         self.action: Action = "allow"
         self.hits: list[Hit] = []
         self.cut: Hit | None = None
@@ -127,8 +123,13 @@ class Stream:
         found: list[_Found] = []
         if stages.terms is not None:
             hold = self._in_terms(broad, starts, last, found, hold)
-        if stages.patterns is not None:
-            hold = self._in_patterns(plain, plain_starts, is_ascii, last, found, hold)
+        sides = self._sides
+        if sides:
+            for side in sides:
+                folded = (broad, starts) if side.is_broad else (plain, plain_starts)
+                hold = side.look(*folded, is_ascii, last, hold)
+            for side in sides:
+                hold = side.match(found, hold)
         if stages.has_others:
             self._in_others(text, found)
         gone = self._decide(text, hold, found) if found else self._pass(text, hold, is_ascii)
@@ -137,13 +138,15 @@ class Stream:
             return gone
         self._held = text[hold:] if hold < size else ""
         self._at += hold
-        plain_end = hold if plain_starts is None else plain_starts[hold]
         broad_end = hold if starts is None else starts[hold]
+        plain_end = hold if plain_starts is None else plain_starts[hold]
         if broad_end:
             self._before = broad[broad_end - 1]
-        if plain_end:
-            self._before_plain = _utf8(plain[plain_end - 1])
-            self._plain_at += plain_end if is_ascii else _bytes(plain[:plain_end])
+        for side in sides:
+            if side.is_broad:
+                side.keep(broad, broad_end)
+            else:
+                side.keep(plain, plain_end)
         return gone
 
     # --- Looking --------------------------------------------------------------------------------
@@ -190,76 +193,6 @@ class Stream:
                 start = fold.first(starts, begin - before)
                 stop = fold.first(starts, end - before - 1) + 1
                 found.append((start, stages.ranks[number], -stop, number))
-
-    def _in_patterns(
-        self,
-        plain: str,
-        starts: Starts,
-        is_ascii: bool,
-        last: bool,
-        found: list[_Found],
-        hold: int,
-    ) -> int:
-        """Add the matches of patterns that begin before the hold; returns the hold."""
-        patterns = self._stages.patterns
-        assert patterns is not None
-        skip = len(self._before_plain)
-        data = self._before_plain + (plain.encode() if is_ascii else _utf8(plain))
-        if not last:
-            for finder in patterns.ends:
-                at = finder.first(data, skip)[0]
-                if at >= 0:
-                    at = at - skip if is_ascii else len(data[skip:at].decode())
-                    hold = min(hold, fold.first(starts, at))
-        if not hold or (patterns.gate is not None and patterns.gate.search(plain) is None):
-            return hold
-        begins = [at for finder in patterns.any if (at := finder.first(data, skip)[0]) >= 0]
-        if not begins:
-            return hold
-        places = _Places(data, skip, starts, is_ascii)
-        matches: list[_Match] = []
-        for index, number in enumerate(self._stages.of_pattern):
-            places.restart()
-            self._add_matches(index, number, min(begins), places, hold, matches)
-        for match in sorted(matches, reverse=True):
-            if match.begins < hold <= match.start:
-                hold = match.begins  # What counts of it is not to be decided yet.
-        for match in matches:
-            if match.begins < hold:
-                self._cursors[match.which] = match.cursor
-                if match.stop:
-                    number = self._stages.of_pattern[match.which]
-                    found.append((match.start, self._stages.ranks[number], -match.stop, number))
-        return hold
-
-    def _add_matches(
-        self,
-        index: int,
-        number: int,
-        begin: int,
-        places: "_Places",
-        hold: int,
-        matches: list["_Match"],
-    ) -> None:
-        """All of one pattern that begin before the hold, one behind the other."""
-        patterns = self._stages.patterns
-        assert patterns is not None
-        first, rule = patterns.each[index].first, self._stages.rules[number]
-        shift = self._plain_at - places.skip  # between bytes at hand and bytes of the whole text
-        at = max(begin, self._cursors.get(index, 0) - shift)
-        while True:
-            at, end = first(places.data, at)
-            begins = places.of(at) if at >= 0 else hold
-            if begins >= hold:
-                return
-            span = _checked(rule, places.data[at:end])
-            start = stop = 0
-            if span is not None:
-                end = at + span[1]
-                start = places.of(at + span[0])
-                stop = places.of(end - 1) + 1
-            matches.append(_Match(begins, start, stop, index, end + shift))
-            at = end
 
     def _in_others(self, text: str, found: list[_Found]) -> None:
         """Size and encoding: what is seen of single characters of the text as it is."""
@@ -323,53 +256,5 @@ class Stream:
         return hit
 
 
-class _Match(NamedTuple):
-    """One of a pattern: where it begins, what of it counts (`stop` 0: nothing), and where to go on
-    in bytes of the whole folded text."""
-
-    begins: int
-    start: int
-    stop: int
-    which: int
-    cursor: int
-
-
-class _Places:
-    """From bytes of a folded text, in rising order, to characters of the text."""
-
-    __slots__ = ("_bytes", "_characters", "_is_ascii", "_starts", "data", "skip")
-
-    def __init__(self, data: bytes, skip: int, starts: Starts, is_ascii: bool) -> None:
-        self.data = data
-        self.skip = skip
-        self._starts = starts
-        self._is_ascii = is_ascii
-        self.restart()
-
-    def restart(self) -> None:
-        self._bytes, self._characters = self.skip, 0
-
-    def of(self, at: int) -> int:
-        if self._is_ascii:
-            return at - self.skip
-        if at < self._bytes:
-            self.restart()
-        piece = self.data[self._bytes : at]
-        self._characters += sum(byte & 0xC0 != 0x80 for byte in piece)
-        self._bytes = at
-        return fold.first(self._starts, self._characters)
-
-
-def _checked(rule: Rule, data: bytes) -> tuple[int, int] | None:
-    """What of a match counts, in its bytes."""
-    if not rule.check:
-        return 0, len(data)
-    return CHECKS[rule.check](data.decode("ascii", "replace"))
-
-
-def _utf8(text: str) -> bytes:
-    return text.encode("utf-8", "replace")  # Half a surrogate pair is one character, as `?` is.
-
-
 def _bytes(text: str) -> int:
-    return len(_utf8(text))
+    return len(utf8(text))
