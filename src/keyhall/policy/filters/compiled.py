@@ -10,6 +10,8 @@ from keyhall.policy.filters.terms import Terms
 
 RULES_MAX = 2_000
 PATTERNS_MAX = 500
+_STOPS = ",.;:!?"
+SIZE_MAX = 1 << 62  # no text is so long
 
 SIGNS: dict[Sign, str] = {
     "control": r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f",
@@ -25,7 +27,18 @@ class Stages:
     """What is looked for one way, stage after stage."""
 
     __slots__ = (
-        "has_others", "of_pattern", "of_sign", "patterns", "ranks", "rules", "signs", "size",
+        "_dead",
+        "_openings",
+        "has_others",
+        "of_pattern",
+        "of_sign",
+        "patterns",
+        "quiet",
+        "ranks",
+        "rules",
+        "signs",
+        "size",
+        "size_max",
         "terms",
     )  # fmt: skip
 
@@ -45,6 +58,40 @@ class Stages:
         self.of_pattern = [number for number, rule in numbered if rule.stage == "pattern"]
         patterns = tuple(rules[number] for number in self.of_pattern)
         self.patterns = Patterns(patterns) if patterns else None
+        self.size_max = min((limit for _, limit in self.size), default=SIZE_MAX)
+        # Texts up to this length may be skimmed.
+        self.quiet = 0
+        self._dead, self._openings = frozenset[str](), frozenset[str]()
+        if self.patterns is not None and (self.terms is None or self.terms.begin_words):
+            self.quiet = self.patterns.quiet
+            self._dead = self.patterns.dead
+            if self.terms is not None:
+                self._dead -= self.terms.letters
+                self._openings = self.terms.openings
+
+    def skim(self, text: str) -> int:
+        """Where a short text that goes on is held, if that can be told without a search by RE2: of
+        ordinary words, which most are, it can. -1 if it cannot, or if something may be found."""
+        begin = text.rfind(" ") + 1
+        word = text[begin:]
+        if not text.isascii():
+            return -1
+        if not (word.islower() and word.isalpha()):
+            if word[-1:] not in self._dead:
+                return -1
+            begin = len(text)  # Nothing that has this character can be found.
+        small = text.lower()
+        if begin > 1:
+            patterns = self.patterns
+            if patterns is None or patterns.gate is None or patterns.gate.search(text):
+                return -1
+            if word and begin < len(text):  # Could a term go on from the words before?
+                before = small[: begin - 1].rstrip(_STOPS)
+                if before in self._openings or not before.isalnum():
+                    return -1
+        if self.terms is not None and self.terms.has_any(small):
+            return -1
+        return begin
 
 
 def _class(rule: Rule) -> re.Pattern[str]:

@@ -113,6 +113,19 @@ class Stream:
             return ""
         text = self._held + piece
         stages = self._stages
+        if len(text) <= stages.quiet and not last and self._out <= self._at:
+            begin = stages.skim(text)
+            if begin >= 0 and self._at + len(text) <= stages.size_max:
+                self.scanned += len(piece)
+                self._held = text[begin:]
+                gone = text[:begin]
+                if begin:
+                    self._at += begin
+                    self._plain_at += begin
+                    self._before = gone[-1].lower()
+                    self._before_plain = gone[-1].encode()
+                    self.passed += begin
+                return gone
         hold = size = len(text)
         is_ascii = text.isascii()
         starts: Starts = None
