@@ -94,6 +94,11 @@ class Side:
             matches.append(_Match(begins, start, stop, which, end + shift))
             at = end
 
+    def keep_ascii(self, gone: str) -> None:
+        """A piece of ASCII is over, in which nothing was looked for."""
+        self._before = gone[-1].encode()
+        self._at += len(gone)
+
     def keep(self, folded: str, end: int) -> None:
         """So many characters of the folded text are over."""
         if end:

@@ -18,6 +18,7 @@ SOURCE_CHARACTERS = 40_000  # of patterns that are compiled to one
 _ANYWHERE = re2._re2.RE2.Anchor.UNANCHORED
 _WHOLE = re2._re2.RE2.Anchor.ANCHOR_BOTH
 _OPEN = re.compile(r"\\[DSWpPx]")  # has, or may have, characters beyond ASCII
+_SMALL = "abcdefghijklmnopqrstuvwxyz"
 _ASCII = [chr(code) for code in range(128)]
 
 
@@ -48,7 +49,7 @@ class Patterns:
     """Those of some rules. `ends` find the longest end of a text that could become a match of any;
     `any` find the first match of any. (Lists, because one of them can be too large.)"""
 
-    __slots__ = ("any", "each", "ends", "gate", "rules")
+    __slots__ = ("any", "dead", "each", "ends", "gate", "quiet", "rules")
 
     def __init__(self, rules: tuple[Rule, ...]) -> None:
         """Raises RuleRefused."""
@@ -57,7 +58,10 @@ class Patterns:
         self.each = [_compile(rule) for rule in rules]
         self.any = _joined([f"(?:{rule.pattern})" for rule in rules])
         self.ends = _joined([syntax.beginnings(tree) for tree in trees], r"\z")
-        self.gate = _gate(trees)
+        letters_of = _Letters()
+        self.gate = _gate(trees, letters_of)
+        self.quiet = _quiet(trees, self.gate, letters_of)
+        self.dead = _dead(trees, letters_of)
 
 
 def _read(rule: Rule) -> syntax.Node:
@@ -96,16 +100,21 @@ def _joined(patterns: list[str], behind: str = "") -> list[Finder]:
         return _joined(patterns[:half], behind) + _joined(patterns[half:], behind)
 
 
-def _gate(trees: list[syntax.Node]) -> re.Pattern[str] | None:
+class _Letters:
+    """Which characters of ASCII an atom of a pattern is, under flags; None if it may be others."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], frozenset[str] | None] = {}
+
+    def __call__(self, atom: str, flags: str) -> frozenset[str] | None:
+        if (atom, flags) not in self._known:
+            self._known[atom, flags] = _letters_of(atom, flags)
+        return self._known[atom, flags]
+
+
+def _gate(trees: list[syntax.Node], letters_of: _Letters) -> re.Pattern[str] | None:
     """A class of characters: where a text has none of them, nothing matches. None: there is no such
     class. (A single class is linear in any engine, and Python's is the nearest.)"""
-    known: dict[tuple[str, str], frozenset[str] | None] = {}
-
-    def letters_of(atom: str, flags: str) -> frozenset[str] | None:
-        if (atom, flags) not in known:
-            known[atom, flags] = _letters_of(atom, flags)
-        return known[atom, flags]
-
     letters: set[str] = set()
     for tree in trees:
         found = syntax.needed(tree, letters_of)
@@ -113,6 +122,46 @@ def _gate(trees: list[syntax.Node]) -> re.Pattern[str] | None:
             return None
         letters |= found
     return re.compile(f"[{re.escape(''.join(sorted(letters)))}]") if letters else None
+
+
+def _quiet(trees: list[syntax.Node], gate: re.Pattern[str] | None, letters_of: _Letters) -> int:
+    """Up to how many small letters a word may have of which is known, without a search, that
+    nothing in it matches and that all of it could become a match, but not with the space before
+    it. 0: of none. It is so with every pattern of addresses, and spares most words a search."""
+    if gate is None or gate.search(_SMALL + " "):
+        return 0
+    for tree in trees:
+        letters = [letters_of(atom, flags) for atom, flags in syntax.atoms(tree)]
+        if None in letters:
+            return 0
+        has = frozenset().union(*(each for each in letters if each is not None))
+        if " " in has and not has.isdisjoint(_SMALL):
+            return 0
+    return max((_opening_run(tree, letters_of) for tree in trees), default=0)
+
+
+def _dead(trees: list[syntax.Node], letters_of: _Letters) -> frozenset[str]:
+    """Characters that no match of any pattern can have."""
+    dead = frozenset(_ASCII)
+    for tree in trees:
+        for atom, flags in syntax.atoms(tree):
+            letters = letters_of(atom, flags)
+            if letters is None:
+                return frozenset()
+            dead -= letters
+    return dead
+
+
+def _opening_run(tree: syntax.Node, letters_of: _Letters) -> int:
+    """How many small letters of any kind a match may begin with."""
+    match tree:
+        case syntax.Group("", inner):
+            return _opening_run(inner, letters_of)
+        case syntax.Sequence((first, *_)):
+            return _opening_run(first, letters_of)
+        case syntax.Repeat(syntax.Atom(text), least, most) if least <= 1:
+            return most if (letters_of(text, "") or frozenset()) >= set(_SMALL) else 0
+    return 0
 
 
 def _letters_of(atom: str, flags: str) -> frozenset[str] | None:

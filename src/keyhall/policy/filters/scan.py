@@ -109,6 +109,18 @@ class Stream:
             return ""
         text = self._held + piece
         stages = self._stages
+        if len(text) <= stages.quiet and not last and self._out <= self._at:
+            begin = stages.skim(text)
+            if begin >= 0 and self._at + len(text) <= stages.size_max:
+                self.scanned += len(piece)
+                self._held = text[begin:]
+                gone = text[:begin]
+                if begin:
+                    self._at += begin
+                    self._before = gone[-1].lower()
+                    self._sides[0].keep_ascii(gone)
+                    self.passed += begin
+                return gone
         hold = size = len(text)
         is_ascii = text.isascii()
         starts: Starts = None
@@ -123,13 +135,9 @@ class Stream:
         found: list[_Found] = []
         if stages.terms is not None:
             hold = self._in_terms(broad, starts, last, found, hold)
-        sides = self._sides
-        if sides:
-            for side in sides:
-                folded = (broad, starts) if side.is_broad else (plain, plain_starts)
-                hold = side.look(*folded, is_ascii, last, hold)
-            for side in sides:
-                hold = side.match(found, hold)
+        if stages.sides:
+            forms = (plain, plain_starts), (broad, starts)
+            hold = self._in_sides(forms, is_ascii, last, found, hold)
         if stages.has_others:
             self._in_others(text, found)
         gone = self._decide(text, hold, found) if found else self._pass(text, hold, is_ascii)
@@ -142,11 +150,8 @@ class Stream:
         plain_end = hold if plain_starts is None else plain_starts[hold]
         if broad_end:
             self._before = broad[broad_end - 1]
-        for side in sides:
-            if side.is_broad:
-                side.keep(broad, broad_end)
-            else:
-                side.keep(plain, plain_end)
+        for side in self._sides:
+            side.keep(*((broad, broad_end) if side.is_broad else (plain, plain_end)))
         return gone
 
     # --- Looking --------------------------------------------------------------------------------
@@ -193,6 +198,21 @@ class Stream:
                 start = fold.first(starts, begin - before)
                 stop = fold.first(starts, end - before - 1) + 1
                 found.append((start, stages.ranks[number], -stop, number))
+
+    def _in_sides(
+        self,
+        forms: tuple[tuple[str, Starts], tuple[str, Starts]],
+        is_ascii: bool,
+        last: bool,
+        found: list[_Found],
+        hold: int,
+    ) -> int:
+        """Add the matches of patterns and phrases that begin before the hold; returns the hold."""
+        for side in self._sides:
+            hold = side.look(*forms[side.is_broad], is_ascii, last, hold)
+        for side in self._sides:
+            hold = side.match(found, hold)
+        return hold
 
     def _in_others(self, text: str, found: list[_Found]) -> None:
         """Size and encoding: what is seen of single characters of the text as it is."""

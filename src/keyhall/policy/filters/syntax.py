@@ -303,14 +303,17 @@ def _weight(letters: frozenset[str]) -> int:
     return sum(20 if each in " etaoinsrhl" else 8 if each.islower() else 1 for each in letters)
 
 
-def atoms(node: Node) -> Iterator[str]:
+def atoms(node: Node, flags: str = "") -> Iterator[tuple[str, str]]:
+    """All of them, and under which flags."""
     match node:
         case Atom(text):
-            yield text
+            yield text, flags
         case Sequence(parts) | Choice(parts):
             for part in parts:
-                yield from atoms(part)
-        case Repeat(part, _, _) | Group(_, part):
-            yield from atoms(part)
+                yield from atoms(part, flags)
+        case Repeat(part, _, _):
+            yield from atoms(part, flags)
+        case Group(own, part):
+            yield from atoms(part, flags + own)
         case Assertion():
             return

@@ -26,7 +26,9 @@ Matches = list[tuple[int, int, int]]  # which, begin, end: in characters of the 
 
 def is_word(character: str) -> bool:
     """Whether a term goes on there."""
-    return (character.isalnum() or character == "_") and not _UNSPACED.match(character)
+    if character.isascii():
+        return character.isalnum() or character == "_"
+    return character.isalnum() and not _UNSPACED.match(character)
 
 
 def folded(text: str) -> str:
@@ -38,7 +40,16 @@ class Terms:
     """Those of some rules. `uses[i]`: for each rule that has the i-th text its number, and whether
     a word must begin and end there."""
 
-    __slots__ = ("_begun", "_finder", "_growing", "_texts", "uses")
+    __slots__ = (
+        "_begun",
+        "_finder",
+        "_growing",
+        "_texts",
+        "begin_words",
+        "letters",
+        "openings",
+        "uses",
+    )
 
     def __init__(self, rules: Iterable[tuple[int, Rule]]) -> None:
         """Raises RuleRefused."""
@@ -61,9 +72,19 @@ class Terms:
             for end in range(1, len(text) + 1):
                 begun[text[:end] + END] = begun.get(text[:end] + END, False) or anywhere
         self._begun = list(begun.values())
+        # Whether each begins where a word does; what stands before the spaces in any; its letters.
+        # (A line feed counts as a space.)
+        self.begin_words = not any(begun.values()) and all(map(is_word, (t[0] for t in found)))
+        self.openings = frozenset(
+            _opening(text[:at]) for text in found for at in range(len(text)) if text[at] == " "
+        )
+        self.letters = frozenset("".join(found)) | {"\n"}
         self._finder = AhoCorasick(list(found), store_patterns=False).find_matches_as_indexes
         texts = [*found, *begun]
         self._growing = AhoCorasick(texts, store_patterns=False).find_matches_as_indexes
+
+    def has_any(self, text: str) -> bool:
+        return bool(self._finder(text))
 
     def find(self, text: str) -> Matches:
         """Every term in a text that is at its end."""
@@ -91,6 +112,10 @@ class Terms:
             ):
                 hold = begin
         return hits, hold
+
+
+def _opening(text: str) -> str:
+    return text.rstrip(",.;:!?")
 
 
 def _read(rule: Rule, number: int, term: str) -> tuple[str, tuple[int, bool, bool]]:
