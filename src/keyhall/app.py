@@ -32,6 +32,7 @@ from keyhall.flows.callers import Callers
 from keyhall.flows.drain import Drains
 from keyhall.flows.engines import use_upstream
 from keyhall.flows.engines.run_engines import Engines
+from keyhall.flows.filters.policies import Policies
 from keyhall.flows.first_run import FirstRun
 from keyhall.flows.follow_changes import Follower, Reload
 from keyhall.flows.hall import Hall
@@ -172,6 +173,7 @@ async def _open(
         tokenizer=tokenizers.load,
         url=url,
         turn=turn,
+        policies=Policies(store),
         drains=Drains(config.server.drain_seconds),
         hop=engines.hop.encode(),
         worker=worker,

@@ -26,6 +26,8 @@ from keyhall.engines.sandbox.engine import SandboxEngine
 from keyhall.errors import ApiError
 from keyhall.flows.callers import Caller, Callers
 from keyhall.flows.complete import complete
+from keyhall.flows.filters.moderate import moderate
+from keyhall.flows.filters.policies import Policies
 from keyhall.flows.follow_changes import Follower
 from keyhall.flows.hall import Hall
 from keyhall.flows.list_models import list_models, show_model
@@ -511,6 +513,15 @@ class Stage:
         exchange.run.step()
         return await exchange.end()
 
+    async def moderate(self, key: str | None, body: bytes) -> Recorder:
+        """A request for moderation, to its end."""
+        self._number += 1
+        now_us = self.clock.now_us()
+        exchange = Recorder(self._number, now_us, b"POST", b"/v1/moderations", body)
+        if key is not None:
+            exchange.authorization = b"Bearer " + key.encode()
+        return await self.begin(exchange, moderate).end()
+
     async def models(
         self, key: str | None, path: bytes = b"/v1/models", method: bytes = b"GET"
     ) -> Recorder:
@@ -567,6 +578,7 @@ async def _open_stage(house: Any) -> AsyncIterator[Stage]:
             tokenizer=tokenizers.load,
             url=URL,
             turn=Turn(),
+            policies=Policies(store),
         )
 
         async def reload() -> None:

@@ -98,6 +98,8 @@ class Follower:
             elif kind == "key":
                 callers.expire(identity)
         kinds = {change.kind for change in changes}
+        if kinds & {"filter", "project"}:
+            self._hall.policies.changed()
         if "engine" in kinds:
             await self._reload_engines()
         if "tier" in kinds:

@@ -9,6 +9,7 @@ from keyhall.clock import Clock
 from keyhall.errors import ApiError
 from keyhall.flows.callers import Callers
 from keyhall.flows.drain import Drains
+from keyhall.flows.filters.policies import Policies
 from keyhall.flows.observe.request_log import RequestLog
 from keyhall.flows.observe.tally import Tally
 from keyhall.flows.outages.breakers import Breakers
@@ -50,6 +51,7 @@ class Hall:
     tokenizer: Callable[[str], Tokenizer]
     url: str  # where people find this hall, for messages
     turn: Turn
+    policies: Policies  # of moderations
     tally: Tally = field(default_factory=Tally)
     breakers: Breakers = field(default_factory=Breakers)  # of engines that fail; else empty
     drains: Drains = field(default_factory=Drains)

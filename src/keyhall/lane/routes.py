@@ -6,6 +6,7 @@ from typing import Any
 from keyhall import errors
 from keyhall.errors import ApiError
 from keyhall.flows.complete import complete
+from keyhall.flows.filters.moderate import moderate
 from keyhall.flows.hall import Hall
 from keyhall.flows.list_models import list_models, show_model
 from keyhall.lane.exchange import LaneExchange
@@ -15,6 +16,7 @@ Flow = Callable[[Exchange, Hall], Coroutine[Any, Any, None]]
 
 ROUTES: dict[bytes, dict[bytes, Flow]] = {
     b"/v1/chat/completions": {b"POST": complete},
+    b"/v1/moderations": {b"POST": moderate},
     b"/v1/models": {b"GET": list_models, b"HEAD": list_models},
 }
 MODEL_PREFIX = b"/v1/models/"

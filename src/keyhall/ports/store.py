@@ -14,7 +14,7 @@ from keyhall.policy.metering import Usage
 
 LAST_USE_US = 60_000_000  # A key's last use is told to the minute.
 
-ChangeKind = Literal["key", "project", "organization", "tier", "catalogue", "engine"]
+ChangeKind = Literal["key", "project", "organization", "tier", "catalogue", "engine", "filter"]
 
 
 class StoreAway(Exception):

@@ -8,13 +8,16 @@ import msgspec
 from keyhall import errors
 from keyhall.wire.chat import ChatRequest, Chunk, Completion
 from keyhall.wire.models import Model
+from keyhall.wire.moderation.read import ModerationRequest
+from keyhall.wire.moderation.write import Moderation
 from keyhall.wire.reference.fields import FIELDS
 from keyhall.wire.reference.routes import DESCRIBED, Described
 
 Json = dict[str, Any]
 
 _REF = "#/components/schemas/{name}"
-_TYPES = (ChatRequest, Completion, Chunk, Model)
+_TYPES = (ChatRequest, Completion, Chunk, ModerationRequest, Moderation, Model)
+_BODIES = {"createModeration": "ModerationRequest"}  # of all others: a ChatRequest
 
 
 def document(url: str, version: str) -> Json:
@@ -140,7 +143,8 @@ def _operation(each: Described) -> Json:
         place = {"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}
         made["parameters"] = [place | {"description": "A name that `GET /v1/models` lists."}]
     if each.example is not None:
-        content = {"schema": {"$ref": _REF.format(name="ChatRequest")}, "example": each.example}
+        name = _BODIES.get(each.name, "ChatRequest")
+        content = {"schema": {"$ref": _REF.format(name=name)}, "example": each.example}
         made["requestBody"] = {"required": True, "content": {"application/json": content}}
     return made
 
@@ -157,6 +161,8 @@ def _answers(each: Described) -> Json:
         whole["content"]["text/event-stream"] = {"schema": chunk | {"description": says}}
         whole["headers"] = {name: _header(says) for name, says in HEADERS.items()}
         return whole
+    if each.name == "createModeration":
+        return _json("One result for each text.", {"$ref": _REF.format(name="Moderation")})
     if each.name == "listModels":
         return _json("The names.", {"$ref": _REF.format(name="Models")})
     if each.name == "retrieveModel":
