@@ -18,6 +18,7 @@ from keyhall.policy.filters.compiled import Policy, Stages
 from keyhall.policy.filters.fold import Starts
 from keyhall.policy.filters.masks import Masks
 from keyhall.policy.filters.rules import RANK, Action, Rule, Way
+from keyhall.policy.filters.skim import CHARACTERS_MAX
 from keyhall.policy.filters.terms import Matches, is_word
 
 HITS_MAX = 1_000  # that a verdict names; more are acted upon all the same
@@ -113,18 +114,26 @@ class Stream:
             return ""
         text = self._held + piece
         stages = self._stages
-        if len(text) <= stages.quiet and not last and self._out <= self._at:
-            begin = stages.skim(text)
-            if begin >= 0 and self._at + len(text) <= stages.size_max:
+        skimming = stages.skimming
+        if (
+            skimming is not None
+            and len(text) <= CHARACTERS_MAX
+            and not last
+            and self._out <= self._at
+            and self._at + len(text) <= stages.size_max
+        ):
+            hold = skimming.hold(text)
+            if hold >= 0:
                 self.scanned += len(piece)
-                self._held = text[begin:]
-                gone = text[:begin]
-                if begin:
-                    self._at += begin
-                    self._plain_at += begin
-                    self._before = gone[-1].lower()
-                    self._before_plain = gone[-1].encode()
-                    self.passed += begin
+                self._held = text[hold:]
+                if not hold:
+                    return ""
+                gone = text[:hold]
+                self._at += hold
+                self._plain_at += hold
+                self.passed += hold
+                self._before = before = gone[-1]  # No letter, so it has no case.
+                self._before_plain = before.encode()
                 return gone
         hold = size = len(text)
         is_ascii = text.isascii()
@@ -231,9 +240,9 @@ class Stream:
             return hold
         places = _Places(data, skip, starts, is_ascii)
         matches: list[_Match] = []
-        for index, number in enumerate(self._stages.of_pattern):
+        for index in patterns.matching(data):
             places.restart()
-            self._add_matches(index, number, min(begins), places, hold, matches)
+            self._add_matches(index, min(begins), places, hold, matches)
         for match in sorted(matches, reverse=True):
             if match.begins < hold <= match.start:
                 hold = match.begins  # What counts of it is not to be decided yet.
@@ -248,7 +257,6 @@ class Stream:
     def _add_matches(
         self,
         index: int,
-        number: int,
         begin: int,
         places: "_Places",
         hold: int,
@@ -257,7 +265,7 @@ class Stream:
         """All of one pattern that begin before the hold, one behind the other."""
         patterns = self._stages.patterns
         assert patterns is not None
-        first, rule = patterns.each[index].first, self._stages.rules[number]
+        first, rule = patterns.each[index].first, patterns.rules[index]
         shift = self._plain_at - places.skip  # between bytes at hand and bytes of the whole text
         at = max(begin, self._cursors.get(index, 0) - shift)
         while True:
