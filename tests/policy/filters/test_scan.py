@@ -44,7 +44,7 @@ def streamed(text: str, cuts: list[int], bucket: int) -> tuple[Verdict, int, int
     return stream.verdict(sent), stream.scanned, stream.passed + stream.masked
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(TEXTS, st.lists(st.integers(0, 500), max_size=12), st.sampled_from([0, 50]))
 def test_any_split_into_pieces_gives_the_verdict_on_the_whole(text, cuts, bucket):
     """Hits, masks and cut: what a rule finds cannot be hidden by where the engine pauses."""
@@ -57,7 +57,7 @@ def test_any_split_into_pieces_gives_the_verdict_on_the_whole(text, cuts, bucket
         assert accounted <= scanned <= len(text.encode())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(TEXTS)
 def test_one_character_at_a_time_is_a_split_too(text):
     whole = Scanner(POLICY, "out").whole(text)

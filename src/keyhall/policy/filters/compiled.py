@@ -10,11 +10,11 @@ from keyhall.policy.filters import fold
 from keyhall.policy.filters.patterns import Patterns
 from keyhall.policy.filters.phrases import pattern
 from keyhall.policy.filters.rules import RANK, Rule, RuleRefused, Sign, Stage, Way, check_rule
+from keyhall.policy.filters.skim import Skimming
 from keyhall.policy.filters.terms import Terms
 
 RULES_MAX = 2_000
 PATTERNS_MAX = 500
-_STOPS = ",.;:!?"
 SIZE_MAX = 1 << 62  # no text is so long
 
 SIGNS: dict[Sign, str] = {
@@ -51,18 +51,15 @@ class Stages:
     """What is looked for one way, stage after stage."""
 
     __slots__ = (
-        "_dead",
-        "_openings",
-        "_patterns",
         "has_others",
         "of_sign",
-        "quiet",
         "ranks",
         "rules",
         "sides",
         "signs",
         "size",
         "size_max",
+        "skimming",
         "terms",
     )  # fmt: skip
 
@@ -81,42 +78,12 @@ class Stages:
         self.terms = Terms(terms) if terms else None
         patterns, phrases = Used.of(rules, "pattern"), Used.of(rules, "phrases")
         self.sides = [each for each in (patterns, phrases) if each is not None]
-        self._patterns = None if patterns is None else patterns.patterns
         self.size_max = min((limit for _, limit in self.size), default=SIZE_MAX)
-        # Texts up to this length may be skimmed.
-        self.quiet = 0
-        self._dead, self._openings = frozenset[str](), frozenset[str]()
+        self.skimming: Skimming | None = None
         has_words = self.terms is None or self.terms.begin_words
-        if self._patterns is not None and phrases is None and has_words:
-            self.quiet = self._patterns.quiet
-            self._dead = self._patterns.dead
-            if self.terms is not None:
-                self._dead -= self.terms.letters
-                self._openings = self.terms.openings
-
-    def skim(self, text: str) -> int:
-        """Where a short text that goes on is held, if that can be told without a search by RE2: of
-        ordinary words, which most are, it can. -1 if it cannot, or if something may be found."""
-        begin = text.rfind(" ") + 1
-        word = text[begin:]
-        if not text.isascii():
-            return -1
-        if not (word.islower() and word.isalpha()):
-            if word[-1:] not in self._dead:
-                return -1
-            begin = len(text)  # Nothing that has this character can be found.
-        small = text.lower()
-        if begin > 1:
-            patterns = self._patterns
-            if patterns is None or patterns.gate is None or patterns.gate.search(text):
-                return -1
-            if word and begin < len(text):  # Could a term go on from the words before?
-                before = small[: begin - 1].rstrip(_STOPS)
-                if before in self._openings or not before.isalnum():
-                    return -1
-        if self.terms is not None and self.terms.has_any(small):
-            return -1
-        return begin
+        if patterns is not None and phrases is None and has_words:
+            quiet = patterns.patterns.quiet
+            self.skimming = None if quiet is None else Skimming(quiet, self.terms)
 
 
 def _class(rule: Rule) -> re.Pattern[str]:

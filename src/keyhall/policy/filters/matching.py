@@ -59,7 +59,7 @@ class Side:
         if places is None or not hold:
             return hold
         matches: list[_Match] = []
-        for which in range(len(self._numbers)):
+        for which in self._patterns.matching(places.data):
             places.restart()
             self._add_matches(which, places, hold, matches)
         for match in sorted(matches, reverse=True):
@@ -77,7 +77,7 @@ class Side:
         self, which: int, places: "_Places", hold: int, matches: list["_Match"]
     ) -> None:
         """All of one pattern that begin before the hold, one behind the other."""
-        first, rule = self._patterns.each[which].first, self._stages.rules[self._numbers[which]]
+        first, rule = self._patterns.each[which].first, self._patterns.rules[which]
         shift = self._at - places.skip  # between bytes at hand and bytes of the whole text
         at = max(self._begins, self._cursors.get(which, 0) - shift)
         while True:

@@ -6,15 +6,18 @@ lies below it takes 0.4. It is used here and nowhere else, and tried by tests.
 """
 
 import re
+from collections.abc import Callable
+from typing import NamedTuple
 
 import re2
 
 from keyhall.policy.filters import syntax
 from keyhall.policy.filters.rules import Rule, RuleRefused
 from keyhall.policy.filters.syntax import SyntaxRefused
+from keyhall.policy.filters.terms import STOPS
 
 MEMORY_BYTES_MAX = 32 << 20  # of one compiled pattern; RE2 starts anew within it and stays linear
-SOURCE_CHARACTERS = 40_000  # of patterns that are compiled to one
+SOURCE_CHARACTERS = 60_000
 _ANYWHERE = re2._re2.RE2.Anchor.UNANCHORED
 _WHOLE = re2._re2.RE2.Anchor.ANCHOR_BOTH
 _OPEN = re.compile(r"\\[DSWpPx]")  # has, or may have, characters beyond ASCII
@@ -49,19 +52,37 @@ class Patterns:
     """Those of some rules. `ends` find the longest end of a text that could become a match of any;
     `any` find the first match of any. (Lists, because one of them can be too large.)"""
 
-    __slots__ = ("any", "dead", "each", "ends", "gate", "quiet", "rules")
+    __slots__ = ("_set", "any", "each", "ends", "gate", "quiet", "rules")
 
     def __init__(self, rules: tuple[Rule, ...]) -> None:
         """Raises RuleRefused."""
         self.rules = rules
         trees = [_read(rule) for rule in rules]
         self.each = [_compile(rule) for rule in rules]
+        self._set = _set(rules)
         self.any = _joined([f"(?:{rule.pattern})" for rule in rules])
         self.ends = _joined([syntax.beginnings(tree) for tree in trees], r"\z")
         letters_of = _Letters()
         self.gate = _gate(trees, letters_of)
         self.quiet = _quiet(trees, self.gate, letters_of)
-        self.dead = _dead(trees, letters_of)
+
+    def matching(self, data: bytes) -> list[int]:
+        """Which patterns may match somewhere, once `any` has found one. RE2's sets give nothing
+        when they run out of memory: then all of them may."""
+        found: list[int] = self._set(data)
+        return sorted(found) or list(range(len(self.rules)))
+
+
+def _set(rules: tuple[Rule, ...]) -> Callable[[bytes], list[int]]:
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = MEMORY_BYTES_MAX
+    patterns = re2._re2.Set(re2._re2.RE2.Anchor.UNANCHORED, options)
+    for rule in rules:
+        patterns.Add(rule.pattern.encode())
+    patterns.Compile()
+    match: Callable[[bytes], list[int]] = patterns.Match
+    return match
 
 
 def _read(rule: Rule) -> syntax.Node:
@@ -124,43 +145,47 @@ def _gate(trees: list[syntax.Node], letters_of: _Letters) -> re.Pattern[str] | N
     return re.compile(f"[{re.escape(''.join(sorted(letters)))}]") if letters else None
 
 
-def _quiet(trees: list[syntax.Node], gate: re.Pattern[str] | None, letters_of: _Letters) -> int:
-    """Up to how many small letters a word may have of which is known, without a search, that
-    nothing in it matches and that all of it could become a match, but not with the space before
-    it. 0: of none. It is so with every pattern of addresses, and spares most words a search."""
-    if gate is None or gate.search(_SMALL + " "):
-        return 0
-    for tree in trees:
-        letters = [letters_of(atom, flags) for atom, flags in syntax.atoms(tree)]
-        if None in letters:
-            return 0
-        has = frozenset().union(*(each for each in letters if each is not None))
-        if " " in has and not has.isdisjoint(_SMALL):
-            return 0
-    return max((_opening_run(tree, letters_of) for tree in trees), default=0)
+class Quiet(NamedTuple):
+    """What is known of small words without a search (see `skim.py`). No pattern matches in words of
+    small letters that may begin with one of `capitals`, nor in what is between them; none has
+    both a space and small letters, so that none goes on from word to word; and a match may begin
+    with any such word of up to `letters` letters. `dead`: characters of no pattern."""
+
+    gate: Callable[[str], object]
+    capitals: str
+    letters: int
+    dead: frozenset[str]
 
 
-def _dead(trees: list[syntax.Node], letters_of: _Letters) -> frozenset[str]:
-    """Characters that no match of any pattern can have."""
+def _quiet(
+    trees: list[syntax.Node], gate: re.Pattern[str] | None, letters_of: _Letters
+) -> Quiet | None:
+    if gate is None or gate.search(_SMALL + " " + STOPS):
+        return None
     dead = frozenset(_ASCII)
     for tree in trees:
         for atom, flags in syntax.atoms(tree):
-            letters = letters_of(atom, flags)
-            if letters is None:
-                return frozenset()
-            dead -= letters
-    return dead
+            if letters_of(atom, flags) is None:
+                return None
+        has = frozenset().union(*(letters_of(*each) or () for each in syntax.atoms(tree)))
+        if " " in has and not has.isdisjoint(_SMALL):
+            return None
+        dead -= has
+    capitals = "".join(each for each in _SMALL.upper() if not gate.search(each))
+    letters = max((_opening_run(tree, letters_of) for tree in trees), default=0)
+    return Quiet(gate.search, capitals, letters, dead) if letters > 1 else None
 
 
 def _opening_run(tree: syntax.Node, letters_of: _Letters) -> int:
-    """How many small letters of any kind a match may begin with."""
+    """How many letters of any kind a match may begin with."""
     match tree:
         case syntax.Group("", inner):
             return _opening_run(inner, letters_of)
         case syntax.Sequence((first, *_)):
             return _opening_run(first, letters_of)
         case syntax.Repeat(syntax.Atom(text), least, most) if least <= 1:
-            return most if (letters_of(text, "") or frozenset()) >= set(_SMALL) else 0
+            has = letters_of(text, "") or frozenset()
+            return most if has >= set(_SMALL + _SMALL.upper()) else 0
     return 0
 
 

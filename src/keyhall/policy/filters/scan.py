@@ -16,6 +16,7 @@ from keyhall.policy.filters.fold import Starts
 from keyhall.policy.filters.masks import Masks
 from keyhall.policy.filters.matching import Side, utf8
 from keyhall.policy.filters.rules import RANK, Action, Rule, Way
+from keyhall.policy.filters.skim import CHARACTERS_MAX
 from keyhall.policy.filters.terms import Matches, is_word
 
 HITS_MAX = 1_000  # that a verdict names; more are acted upon all the same
@@ -109,17 +110,25 @@ class Stream:
             return ""
         text = self._held + piece
         stages = self._stages
-        if len(text) <= stages.quiet and not last and self._out <= self._at:
-            begin = stages.skim(text)
-            if begin >= 0 and self._at + len(text) <= stages.size_max:
+        skimming = stages.skimming
+        if (
+            skimming is not None
+            and len(text) <= CHARACTERS_MAX
+            and not last
+            and self._out <= self._at
+            and self._at + len(text) <= stages.size_max
+        ):
+            hold = skimming.hold(text)
+            if hold >= 0:
                 self.scanned += len(piece)
-                self._held = text[begin:]
-                gone = text[:begin]
-                if begin:
-                    self._at += begin
-                    self._before = gone[-1].lower()
-                    self._sides[0].keep_ascii(gone)
-                    self.passed += begin
+                self._held = text[hold:]
+                if not hold:
+                    return ""
+                gone = text[:hold]
+                self._at += hold
+                self.passed += hold
+                self._before = gone[-1]  # No letter, so it has no case.
+                self._sides[0].keep_ascii(gone)
                 return gone
         hold = size = len(text)
         is_ascii = text.isascii()

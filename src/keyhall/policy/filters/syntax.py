@@ -246,7 +246,10 @@ def beginnings(node: Node) -> str:
             for part in reversed(parts):
                 whole = bare(part)
                 begun = beginnings(part)
-                grown = _either(begun, f"{whole}{grown}" if grown else "")
+                if begun == whole and grown:
+                    grown = f"{whole}(?:{grown})?"  # Of one character: said once.
+                else:
+                    grown = _either(begun, f"{whole}{grown}" if grown else "")
             return grown
         case Choice(parts):
             return _either(*map(beginnings, parts))

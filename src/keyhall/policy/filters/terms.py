@@ -6,7 +6,7 @@ and a text that goes on is searched with that mark at its end.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from ahocorasick_rs import AhoCorasick
 
@@ -14,6 +14,7 @@ from keyhall.policy.filters import fold
 from keyhall.policy.filters.rules import Rule, RuleRefused
 
 END = "\0"
+STOPS = ",.;:!?"
 CHARACTERS_MAX = 1_000_000  # of all terms together: their beginnings take memory
 
 # Scripts that put no spaces between words: there a boundary says nothing.
@@ -42,10 +43,10 @@ class Terms:
 
     __slots__ = (
         "_begun",
-        "_finder",
         "_growing",
         "_texts",
         "begin_words",
+        "finder",
         "letters",
         "openings",
         "uses",
@@ -76,20 +77,18 @@ class Terms:
         # (A line feed counts as a space.)
         self.begin_words = not any(begun.values()) and all(map(is_word, (t[0] for t in found)))
         self.openings = frozenset(
-            _opening(text[:at]) for text in found for at in range(len(text)) if text[at] == " "
+            text[:at].rstrip(STOPS) for text in found for at in range(len(text)) if text[at] == " "
         )
         self.letters = frozenset("".join(found)) | {"\n"}
-        self._finder = AhoCorasick(list(found), store_patterns=False).find_matches_as_indexes
+        self.finder: Callable[..., Matches] = AhoCorasick(
+            list(found), store_patterns=False
+        ).find_matches_as_indexes
         texts = [*found, *begun]
         self._growing = AhoCorasick(texts, store_patterns=False).find_matches_as_indexes
 
-    def has_any(self, text: str) -> bool:
-        return bool(self._finder(text))
-
     def find(self, text: str) -> Matches:
         """Every term in a text that is at its end."""
-        found: Matches = self._finder(text, overlapping=True)
-        return found
+        return self.finder(text, overlapping=True)
 
     def find_growing(self, text: str) -> Matches:
         """Every term in a text that goes on, and beginnings at its end: for `divide`."""
@@ -112,10 +111,6 @@ class Terms:
             ):
                 hold = begin
         return hits, hold
-
-
-def _opening(text: str) -> str:
-    return text.rstrip(",.;:!?")
 
 
 def _read(rule: Rule, number: int, term: str) -> tuple[str, tuple[int, bool, bool]]:
