@@ -32,6 +32,7 @@ from keyhall.flows.callers import Callers
 from keyhall.flows.drain import Drains
 from keyhall.flows.engines import use_upstream
 from keyhall.flows.engines.run_engines import Engines
+from keyhall.flows.filters import operators
 from keyhall.flows.filters.policies import Policies
 from keyhall.flows.first_run import FirstRun
 from keyhall.flows.follow_changes import Follower, Reload
@@ -173,7 +174,7 @@ async def _open(
         tokenizer=tokenizers.load,
         url=url,
         turn=turn,
-        policies=Policies(store),
+        policies=Policies(store, operators.rules_of(config.filter)),
         drains=Drains(config.server.drain_seconds),
         hop=engines.hop.encode(),
         worker=worker,

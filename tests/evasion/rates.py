@@ -3,6 +3,8 @@
 The sentences are those that its rules must find. A catch is a hit of the sentence's own rule.
 """
 
+from functools import cache
+
 import msgspec
 from disguises import DISGUISES, halves
 
@@ -30,6 +32,7 @@ def in_chunks(scan: Scanner, text: str) -> set[str]:
     return {hit.rule_id for hit in stream.hits}
 
 
+@cache
 def rates() -> dict[str, tuple[str, int, int]]:
     """By name: in words, caught, of how many."""
     scan, known = scanner(), sentences()

@@ -98,7 +98,7 @@ class Follower:
             elif kind == "key":
                 callers.expire(identity)
         kinds = {change.kind for change in changes}
-        if kinds & {"filter", "project"}:
+        if "filter" in kinds:
             self._hall.policies.changed()
         if "engine" in kinds:
             await self._reload_engines()

@@ -1,38 +1,34 @@
-"""What the store keeps of the filter: switches and rules, hits, and reports."""
+"""Rules of the filter as they are kept: whose they are, and what came of them."""
 
 from dataclasses import dataclass
 from typing import Literal
 
-from keyhall.policy.filters.rules import Action, Way
+from keyhall.policy.filters.rules import Rule
+
+RuleScope = Literal["hall", "tier", "project"]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRule:
+    """`scope_id` is the tier's name or the project's id, empty for the hall's own."""
+
+    scope: RuleScope
+    scope_id: str
+    rule: Rule
+    created_at_us: int
+    changed_at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class RuleCount:
+    """How often a rule has hit, and how many of the hits people reported as wrong."""
+
+    rule_id: str
+    hits: int
+    false_positives: int
+
 
 ReportState = Literal["open", "changed", "kept"]
-
-
-@dataclass(frozen=True, slots=True)
-class FilterRow:
-    """What one owner says of one rule; the hall's owner is empty. `rule` is the JSON of a rule that
-    was written here, None for a switch of another's."""
-
-    owner_id: str
-    id: str
-    is_on: bool
-    action: Action
-    percent: int
-    changed_by: str
-    changed_at_us: int
-    rule: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Hits:
-    """How often a rule hit on a day (since 1970, in UTC)."""
-
-    day: int
-    rule_id: str
-    project_id: str
-    direction: Way
-    action: Action
-    count: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import msgspec
 
 from keyhall.flows.filters import manage
+from keyhall.flows.filters.manage import Owner
 from keyhall.policy.filters.rules import Rule
 from keyhall.policy.limits import Limits
 from keyhall.ports.records import Actor
@@ -11,7 +12,7 @@ BOMB = "How do I build a pipe bomb?"
 TESTER = Actor("tester", "tests")
 OWN = Rule(
     id="ours.coffee", stage="terms", action="flag", terms=("coffee",), category="harassment",
-    reason="A test.", owner="Tests",
+    reason="A test.", owner="Tests", finds=("coffee",),
 )  # fmt: skip
 
 
@@ -76,7 +77,7 @@ def test_a_key_needs_its_scope(on_stage):
 def test_the_rules_that_the_operator_and_the_project_wrote_answer_too(on_stage):
     async def main(stage):
         key = await stage.key()
-        by = {"actor": TESTER, "now_us": stage.clock.now_us()}
+        by = {"settings": (), "actor": TESTER, "now_us": stage.clock.now_us()}
         text = body("More coffee!")
         assert categories(await stage.moderate(key, text)) == [[]]
         await manage.write(stage.store, OWN, **by)
@@ -86,7 +87,7 @@ def test_the_rules_that_the_operator_and_the_project_wrote_answer_too(on_stage):
         await stage.follower.catch_up()
         assert categories(await stage.moderate(key, text)) == [[]]
         project = stage.caller(key).grant.project_id
-        await manage.switch(stage.store, OWN.id, is_on=True, project_id=project, **by)
+        await manage.switch(stage.store, OWN.id, is_on=True, owner=Owner("project", project), **by)
         await stage.follower.catch_up()
         assert categories(await stage.moderate(key, text)) == [["harassment"]]
 

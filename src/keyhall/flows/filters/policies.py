@@ -24,8 +24,9 @@ POLICIES_MAX = 32  # compiled; one of the starter policy has some 10 MB
 class Policies:
     """Of one process."""
 
-    def __init__(self, store: SqlStore) -> None:
+    def __init__(self, store: SqlStore, settings: Sequence[Rule] = ()) -> None:
         self._store = store
+        self.settings = settings  # the operator's rules, as the settings give them
         self._of_project: dict[str, Policy] = {}
         self._compiled: dict[bytes, Policy] = {}  # by the digest of their rules
         self._generation = 0
@@ -52,20 +53,23 @@ class Policies:
     async def _made(self, project_id: str) -> Policy:
         generation = self._generation
         async with self._store.reading() as connection:
-            rules = await manage.in_force(connection, project_id)
-        policy = await self._policy(moderating(rules))
+            owner = manage.Owner("project", project_id)
+            stored = await manage.stored_for(connection, owner)
+        rules = manage.assembled(self.settings, stored, owner)
+        policy = await self.compiled(moderating(rules))
         if generation == self._generation:
             if len(self._of_project) >= PROJECTS_MAX:
                 self._of_project.clear()
             self._of_project[project_id] = policy
         return policy
 
-    async def _policy(self, rules: tuple[Rule, ...]) -> Policy:
+    async def compiled(self, rules: tuple[Rule, ...]) -> Policy:
+        """Of rules for whole texts; the newest are kept. Raises RuleRefused."""
         async with self._compiling:  # One at a time: a hundred first callers want the same one.
             digest = sha256(msgspec.json.encode(rules)).digest()
             policy = self._compiled.pop(digest, None)
             if policy is None:
-                policy = await asyncio.to_thread(Policy, rules)
+                policy = await asyncio.to_thread(_compiled, rules)
             self._compiled[digest] = policy  # At the end again: the first is the longest unused.
             if len(self._compiled) > POLICIES_MAX:
                 del self._compiled[next(iter(self._compiled))]
@@ -83,3 +87,7 @@ def moderating(rules: Sequence[Rule]) -> tuple[Rule, ...]:
         for rule in rules
         if rule.category is not None and rule.stage != "model" and (rule.is_on or rule.id in always)
     )
+
+
+def _compiled(rules: tuple[Rule, ...]) -> Policy:
+    return Policy(rules, in_pieces=False)

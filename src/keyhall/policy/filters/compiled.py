@@ -1,7 +1,7 @@
 """A policy: the rules in force, compiled once, for both ways of a conversation."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -36,7 +36,7 @@ class Used:
     is_broad: bool  # matched in the broadly folded text
 
     @classmethod
-    def of(cls, rules: tuple[Rule, ...], stage: Stage) -> "Used | None":
+    def of(cls, rules: tuple[Rule, ...], stage: Stage, *, in_pieces: bool) -> "Used | None":
         """Raises RuleRefused."""
         numbers = [number for number, rule in enumerate(rules) if rule.stage == stage]
         if not numbers:
@@ -44,7 +44,8 @@ class Used:
         used = [rules[number] for number in numbers]
         if stage == "phrases":
             used = [msgspec.structs.replace(rule, pattern=pattern(rule)) for rule in used]
-        return cls(Patterns(tuple(used)), numbers, stage == "phrases")
+        patterns = Patterns(tuple(used), in_pieces=in_pieces)
+        return cls(patterns, numbers, stage == "phrases")
 
 
 class Stages:
@@ -52,6 +53,7 @@ class Stages:
 
     __slots__ = (
         "has_others",
+        "in_pieces",
         "of_sign",
         "ranks",
         "rules",
@@ -63,9 +65,10 @@ class Stages:
         "terms",
     )  # fmt: skip
 
-    def __init__(self, rules: tuple[Rule, ...]) -> None:
+    def __init__(self, rules: tuple[Rule, ...], *, in_pieces: bool) -> None:
         """Raises RuleRefused."""
         self.rules = rules
+        self.in_pieces = in_pieces
         self.ranks = [-RANK[rule.action] for rule in rules]
         numbered = list(enumerate(rules))
         self.size = [(number, rule.characters) for number, rule in numbered if rule.stage == "size"]
@@ -76,7 +79,8 @@ class Stages:
         self.has_others = bool(self.size) or bool(kinds)
         terms = [(number, rule) for number, rule in numbered if rule.stage == "terms"]
         self.terms = Terms(terms) if terms else None
-        patterns, phrases = Used.of(rules, "pattern"), Used.of(rules, "phrases")
+        patterns = Used.of(rules, "pattern", in_pieces=in_pieces)
+        phrases = Used.of(rules, "phrases", in_pieces=in_pieces)
         self.sides = [each for each in (patterns, phrases) if each is not None]
         self.size_max = min((limit for _, limit in self.size), default=SIZE_MAX)
         self.skimming: Skimming | None = None
@@ -91,22 +95,22 @@ def _class(rule: Rule) -> re.Pattern[str]:
 
 
 class Policy:
-    """Compiled rules. Compiling takes milliseconds, and some ten for thousands of terms: off the
-    event loop, and kept."""
+    """Compiled rules. Compiling takes milliseconds, some ten for thousands of terms, and hundreds
+    for the phrases of the starter policy: off the event loop, and kept. What only ever sees whole
+    texts is compiled in half of that (`in_pieces=False`)."""
 
     __slots__ = ("models", "rules", "stages")
 
-    def __init__(self, rules: Iterable[Rule]) -> None:
+    def __init__(self, rules: Iterable[Rule], *, in_pieces: bool = True) -> None:
         """Raises RuleRefused for the first rule that cannot be used."""
         self.rules = tuple(rules)
-        _check(self.rules)
+        check_all(self.rules)
         fold.plain(), fold.broad()
         own = {way: tuple(each for each in self.rules if each.is_for(way)) for way in _WAYS}
-        there = Stages(_local(own["in"]))
+        there = Stages(_local(own["in"]), in_pieces=in_pieces)
         same = own["in"] == own["out"]
-        self.stages: dict[Way, Stages] = {
-            "in": there, "out": there if same else Stages(_local(own["out"]))
-        }  # fmt: skip
+        out = there if same else Stages(_local(own["out"]), in_pieces=in_pieces)
+        self.stages: dict[Way, Stages] = {"in": there, "out": out}
         self.models: dict[Way, tuple[Rule, ...]] = {
             way: tuple(rule for rule in rules_ if rule.stage == "model")
             for way, rules_ in own.items()
@@ -120,7 +124,8 @@ def _local(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
     return tuple(rule for rule in rules if rule.stage != "model")
 
 
-def _check(rules: tuple[Rule, ...]) -> None:
+def check_all(rules: Sequence[Rule]) -> None:
+    """Whether they can stand beside each other. Raises RuleRefused."""
     seen: set[str] = set()
     for rule in rules:
         if rule.id in seen:

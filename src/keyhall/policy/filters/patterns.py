@@ -54,14 +54,15 @@ class Patterns:
 
     __slots__ = ("_set", "any", "each", "ends", "gate", "quiet", "rules")
 
-    def __init__(self, rules: tuple[Rule, ...]) -> None:
+    def __init__(self, rules: tuple[Rule, ...], *, in_pieces: bool = True) -> None:
         """Raises RuleRefused."""
         self.rules = rules
         trees = [_read(rule) for rule in rules]
         self.each = [_compile(rule) for rule in rules]
         self._set = _set(rules)
         self.any = _joined([f"(?:{rule.pattern})" for rule in rules])
-        self.ends = _joined([syntax.beginnings(tree) for tree in trees], r"\z")
+        begun = [syntax.beginnings(tree) for tree in trees] if in_pieces else []
+        self.ends = _joined(begun, r"\z")
         letters_of = _Letters()
         self.gate = _gate(trees, letters_of)
         self.quiet = _quiet(trees, self.gate, letters_of)

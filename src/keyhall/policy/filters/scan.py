@@ -110,6 +110,7 @@ class Stream:
             return ""
         text = self._held + piece
         stages = self._stages
+        assert last or stages.in_pieces, "This policy was compiled for whole texts."
         skimming = stages.skimming
         if (
             skimming is not None

@@ -1,1 +1,1 @@
-"""SQL of the filter: rules and switches, how often they hit, and reports that one was wrong."""
+"""Rules of the filter that are kept, and how often each has hit."""

@@ -1,16 +1,13 @@
-"""The schema of the filter. No text of a conversation is here: hits are counts, and a report holds
-what its sender wrote into it.
+"""The schema of kept rules: whose they are, the rule as JSON, and its counts.
 
-`filter_rules` says what is in force. A row of the hall has an empty `owner_id`, a row of a project
-its id. `rule` is JSON for a rule that was written here; where it is NULL the row switches a rule
-that comes with Keyhall, or one of the hall's.
+`scope` is hall (scope_id empty: the operator's own), tier or project. Counts outlive their rule, so
+that one which is taken back and given again goes on from where it was. They are numbers: of what
+was hit, nothing is kept.
 """
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, Table, Text
 
 from keyhall.stores.tables import metadata
-
-_RUNNING = BigInteger().with_variant(Integer, "sqlite")
 
 
 def _text(name: str) -> Column[str]:
@@ -24,37 +21,36 @@ def _number(name: str) -> Column[int]:
 filter_rules = Table(
     "filter_rules",
     metadata,
-    Column("owner_id", Text, primary_key=True),
-    Column("id", Text, primary_key=True),
-    Column("rule", Text, nullable=True),
-    _number("is_on"),
-    _text("action"),
-    _number("percent"),  # of requests
-    _text("changed_by"),  # as in the audit's `who`
-    _number("changed_at_us"),
-    CheckConstraint("action IN ('allow', 'flag', 'mask', 'block')", name="action"),
-    CheckConstraint("is_on IN (0, 1) AND percent BETWEEN 0 AND 100", name="amounts"),
-)
-
-filter_hits = Table(
-    "filter_hits",
-    metadata,
-    Column("day", BigInteger, primary_key=True),  # since 1970, in UTC
+    Column("scope", Text, primary_key=True),
+    Column("scope_id", Text, primary_key=True),
     Column("rule_id", Text, primary_key=True),
-    Column("project_id", Text, primary_key=True),
-    Column("direction", Text, primary_key=True),  # in, out
-    Column("action", Text, primary_key=True),
-    _number("count"),
-    Index(None, "project_id", "day"),
+    _text("rule"),
+    _number("created_at_us"),
+    _number("changed_at_us"),
+    CheckConstraint("scope IN ('hall', 'tier', 'project')", name="scope"),
 )
 
+filter_counts = Table(
+    "filter_counts",
+    metadata,
+    Column("rule_id", Text, primary_key=True),
+    _number("hits"),
+    _number("false_positives"),  # hits that people reported as wrong
+)
+
+# What people say of hits that were wrong. A report holds what its sender wrote into it.
 filter_reports = Table(
     "filter_reports",
     metadata,
-    Column("number", _RUNNING, primary_key=True, autoincrement=True),
+    Column(
+        "number",
+        BigInteger().with_variant(Integer, "sqlite"),
+        primary_key=True,
+        autoincrement=True,
+    ),
     _text("rule_id"),
     Column("organization_id", Text, nullable=True),  # none: an operator on the command line
-    _text("said_by"),
+    _text("said_by"),  # as in the audit's `who`
     _text("said"),
     _number("said_at_us"),
     _text("state"),

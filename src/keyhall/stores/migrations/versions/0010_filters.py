@@ -1,7 +1,6 @@
-"""Rules of the filter, how often they hit, and reports that one was wrong.
+"""Rules of the filter, and how often each has hit.
 
-Only adds: a release that knows the schema before works beside it, without the rules that are
-written here.
+Only adds: a release that knows the schema before reads and writes beside it, and filters nothing.
 """
 
 import sqlalchemy as sa
@@ -11,61 +10,27 @@ revision = "0010"
 down_revision = "0007"
 
 
-def _text(name: str, *, nullable: bool = False) -> sa.Column[str]:
-    return sa.Column(name, sa.Text(), nullable=nullable)
+def _text(name: str) -> sa.Column[str]:
+    return sa.Column(name, sa.Text(), nullable=False)
 
 
-def _number(name: str, *, nullable: bool = False) -> sa.Column[int]:
-    return sa.Column(name, sa.BigInteger(), nullable=nullable)
-
-
-def _check(table: str, name: str, text: str) -> sa.CheckConstraint:
-    return sa.CheckConstraint(text, name=op.f(f"ck_{table}_{name}"))
+def _number(name: str) -> sa.Column[int]:
+    return sa.Column(name, sa.BigInteger(), nullable=False)
 
 
 def upgrade() -> None:
     op.create_table(
         "filter_rules",
-        *(_text(name) for name in ("owner_id", "id")),
-        _text("rule", nullable=True),
-        _number("is_on"),
-        _text("action"),
-        _number("percent"),
-        _text("changed_by"),
-        _number("changed_at_us"),
-        sa.PrimaryKeyConstraint("owner_id", "id", name=op.f("pk_filter_rules")),
-        _check("filter_rules", "action", "action IN ('allow', 'flag', 'mask', 'block')"),
-        _check("filter_rules", "amounts", "is_on IN (0, 1) AND percent BETWEEN 0 AND 100"),
-    )
-    op.create_table(
-        "filter_hits",
-        _number("day"),
-        *(_text(name) for name in ("rule_id", "project_id", "direction", "action")),
-        _number("count"),
-        sa.PrimaryKeyConstraint(
-            *("day", "rule_id", "project_id", "direction", "action"),
-            name=op.f("pk_filter_hits"),
+        *(_text(name) for name in ("scope", "scope_id", "rule_id", "rule")),
+        *(_number(name) for name in ("created_at_us", "changed_at_us")),
+        sa.CheckConstraint(
+            "scope IN ('hall', 'tier', 'project')", name=op.f("ck_filter_rules_scope")
         ),
+        sa.PrimaryKeyConstraint("scope", "scope_id", "rule_id", name=op.f("pk_filter_rules")),
     )
-    op.create_index(op.f("ix_filter_hits_project_id_day"), "filter_hits", ["project_id", "day"])
-    _reports()
-
-
-def _reports() -> None:
-    running = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
     op.create_table(
-        "filter_reports",
-        sa.Column("number", running, autoincrement=True, nullable=False),
+        "filter_counts",
         _text("rule_id"),
-        _text("organization_id", nullable=True),
-        *(_text(name) for name in ("said_by", "said")),
-        _number("said_at_us"),
-        _text("state"),
-        *(_text(name, nullable=True) for name in ("answered_by", "answer")),
-        _number("answered_at_us", nullable=True),
-        sa.PrimaryKeyConstraint("number", name=op.f("pk_filter_reports")),
-        _check("filter_reports", "state", "state IN ('open', 'changed', 'kept')"),
-        sqlite_autoincrement=True,
+        *(_number(name) for name in ("hits", "false_positives")),
+        sa.PrimaryKeyConstraint("rule_id", name=op.f("pk_filter_counts")),
     )
-    op.create_index(op.f("ix_filter_reports_state_number"), "filter_reports", ["state", "number"])
-    op.create_index(op.f("ix_filter_reports_rule_id"), "filter_reports", ["rule_id"])

@@ -9,9 +9,10 @@ import msgspec
 
 from keyhall.policy.filters.compiled import Policy
 from keyhall.policy.filters.rules import Action, Rule, Way, hardest
-from keyhall.policy.filters.scan import Scanner
+from keyhall.policy.filters.scan import Hit, Scanner
 
 PIECE = 64 * 1024  # characters between two steps of the progress bar
+WHOLE_CHARACTERS_MAX = 1024 * 1024  # Texts up to this are scanned at once.
 AROUND = 30  # characters shown on each side of a hit
 
 _UNSHOWN = re.compile(r"[^\S ]|[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
@@ -27,6 +28,10 @@ class Found:
     line: int
     column: int
 
+    @property
+    def is_on(self) -> bool:
+        return self.rule.is_on and self.rule.percent > 0
+
 
 @dataclass(frozen=True, slots=True)
 class Trial:
@@ -36,29 +41,50 @@ class Trial:
     action: Action
 
 
-def tried(
-    text: str, rules: Sequence[Rule], way: Way, progress: Callable[[int, int], None]
-) -> Trial:
-    """Under all of these rules, as if each were on and did nothing but count: so a hit hides no
-    other. Raises RuleRefused."""
-    counting = [
-        msgspec.structs.replace(rule, is_on=True, action="allow", percent=100, label="")
+def counting(rules: Sequence[Rule]) -> tuple[Rule, ...]:
+    """All of these rules as if each were on and did nothing but count: so a hit hides no other.
+    Models are not asked."""
+    return tuple(
+        msgspec.structs.replace(
+            rule, is_on=True, action="allow", percent=100, label="", finds=(), passes=()
+        )
         for rule in rules
         if rule.stage != "model"
-    ]
-    stream = Scanner(Policy(counting), way).stream()
+    )
+
+
+def tried(text: str, rules: Sequence[Rule], policy: Policy, way: Way) -> Trial:
+    """What `policy`, compiled of these rules as `counting`, finds in a text."""
+    stream = Scanner(policy, way).stream()
+    stream.feed(text, last=True)
+    return _told(text, rules, stream.hits)
+
+
+def tried_in_pieces(
+    text: str, rules: Sequence[Rule], way: Way, progress: Callable[[int, int], None]
+) -> Trial:
+    """The same of a text that may be large. Raises RuleRefused."""
+    is_large = len(text) > WHOLE_CHARACTERS_MAX
+    policy = Policy(counting(rules), in_pieces=is_large)
+    if not is_large:
+        return tried(text, rules, policy, way)
+    stream = Scanner(policy, way).stream()
     for begin in range(0, len(text), PIECE):
         stream.feed(text[begin : begin + PIECE])
         progress(min(begin + PIECE, len(text)), len(text))
     stream.finish()
+    return _told(text, rules, stream.hits)
+
+
+def _told(text: str, rules: Sequence[Rule], hits: Sequence[Hit]) -> Trial:
     by_id = {rule.id: rule for rule in rules}
     begins = [0, *(match.end() for match in re.finditer("\n", text))]
     found = []
-    for hit in stream.hits:
+    for hit in hits:
         line = bisect.bisect_right(begins, hit.start)
         column = hit.start - begins[line - 1] + 1
         found.append(Found(by_id[hit.rule_id], hit.start, hit.end, line, column))
-    does = [each.rule.action for each in found if each.rule.is_on and each.rule.percent]
+    does = [each.rule.action for each in found if each.is_on]
     return Trial(tuple(found), hardest(does))
 
 
