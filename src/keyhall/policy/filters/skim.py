@@ -44,7 +44,12 @@ class Skimming:
                     return -1
                 if bare.lower() in self._openings:
                     return -1  # A term could go on.
-        elif before or word[-1:] not in self._dead or self._gate(word) or (len(word) > 1 and not word[:-1].isalpha()):
+        elif (
+            before
+            or word[-1:] not in self._dead
+            or self._gate(word)
+            or (len(word) > 1 and not word[:-1].isalpha())
+        ):
             return -1
         return -1 if self._find(text.lower()) else begin
 
