@@ -187,7 +187,14 @@ def test_a_number_that_stands_in_the_conversation_is_not_given_anew(on_stage):
 
 def test_values_come_back_into_arguments_of_tools_as_json(on_stage):
     async def main(stage):
-        quote = Rule(id="q", stage="pattern", action="mask", pattern=r'"[a-z]{1,9}"', label="WORD")
+        quote = Rule(
+            id="q",
+            stage="pattern",
+            action="mask",
+            direction="in",
+            pattern=r'"[a-z]{1,9}"',
+            label="WORD",
+        )
         under(stage, quote)
         call = AnswerToolCall("c", AnswerFunction("f", '{"to": "[WORD_1]"}'))
         message = AnswerMessage(tool_calls=[call])
@@ -235,7 +242,7 @@ def test_a_blocked_stream_ends_as_the_contract_says(on_stage, model):
         assert usage["usage"]["completion_tokens"] > 0
         assert b"".join(asked.writes).endswith(b"data: [DONE]\n\n")
         (answer,) = engine.answers
-        assert len(answer._left) == 1, "it was asked for no more than was needed"
+        assert len(answer._left) == 2, "it was asked for no more than was needed"
         record = await stage.only_usage()
         assert record.outcome == Outcome.ANSWERED
         assert record.output_tokens == usage["usage"]["completion_tokens"]
