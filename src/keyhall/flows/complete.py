@@ -9,6 +9,8 @@ from keyhall.errors import ApiError
 from keyhall.flows import admit, spend
 from keyhall.flows.authenticate import authenticate, authenticate_again
 from keyhall.flows.callers import Caller
+from keyhall.flows.filters.begin import begin
+from keyhall.flows.filters.screen import Screen
 from keyhall.flows.hall import Hall
 from keyhall.flows.outages import fallbacks
 from keyhall.flows.tab import Tab
@@ -27,6 +29,9 @@ async def complete(exchange: Exchange, hall: Hall) -> None:
     admit.require_json(exchange)
     request = chat_read.read(exchange.whole_body or await _late_body(caller, exchange, hall))
     version = admit.choose_version(request.model, caller, exchange, hall)
+    screen = (
+        None if caller.filter is None else await begin(request, caller, exchange, version, hall)
+    )
     engine = hall.engines.get(version.engine)
     if engine is None or hall.breakers or version.tokenizer == ENGINE_COUNTS:
         version, engine, fit = await fallbacks.choose(request, version, caller, hall)
@@ -37,18 +42,19 @@ async def complete(exchange: Exchange, hall: Hall) -> None:
         await authenticate_again(caller, exchange, hall, "chat", request.model)
     holding = spend.hold if caller.quotas else admit.hold
     hold, quota_hold = await holding(exchange, caller, version, fit, hall)
-    is_stream = bool(request.stream)
-    tab = Tab.open(exchange, hall, caller, version, engine, fit, hold, quota_hold, is_stream)
+    tab = Tab.open(
+        exchange, hall, caller, version, engine, fit, hold, quota_hold, bool(request.stream)
+    )
     try:
         await hall.turn.start
         answer = tab.start(request)
         try:
             if request.stream:
-                await _stream(exchange, tab, answer, request)
+                await _stream(exchange, tab, answer, request, screen)
             else:
-                await _whole(exchange, hall, tab, answer, request)
+                await _whole(exchange, hall, tab, answer, request, screen)
         except ApiError as failure:
-            await _instead(failure, exchange, hall, caller, tab, request)
+            await _instead(failure, exchange, hall, caller, tab, request, screen)
         await hall.turn.settle
         tab.settle(Outcome.ANSWERED)
     except ClientLeft:
@@ -93,6 +99,7 @@ async def _instead(
     caller: Caller,
     tab: Tab,
     request: ChatRequest,
+    screen: Screen | None,
 ) -> None:
     """The engine failed: let those answer that the alias falls back to. Raises the failure if its
     answer had begun, or nobody else can."""
@@ -108,15 +115,20 @@ async def _instead(
         latest = None
         try:
             if request.stream:
-                await _stream(exchange, tab, answer, request)
+                await _stream(exchange, tab, answer, request, screen)
             else:
-                await _whole(exchange, hall, tab, answer, request)
+                await _whole(exchange, hall, tab, answer, request, screen)
         except ApiError as error:
             latest = error.with_traceback(None)  # Its frames are ours: let neither keep the other.
 
 
 async def _whole(
-    exchange: Exchange, hall: Hall, tab: Tab, answer: Answer, request: ChatRequest
+    exchange: Exchange,
+    hall: Hall,
+    tab: Tab,
+    answer: Answer,
+    request: ChatRequest,
+    screen: Screen | None,
 ) -> None:
     completion = await answer.whole()
     chat_write.normalize_completion(completion, request.choices)
@@ -127,14 +139,17 @@ async def _whole(
     completion.model = tab.version.name
     completion.system_fingerprint = tab.version.fingerprint
     completion.service_tier = "default"
+    headers = tab.headers()
+    if screen is not None:
+        headers += await screen.answer(completion)
     if request.logprobs:
         pieces = await _in_pieces(completion, hall)
         tab.produced(usage.completion_tokens)
-        exchange.reply_in_pieces(tab.headers(), pieces)
+        exchange.reply_in_pieces(headers, pieces)
         return
     body = chat_write.encode_completion(completion)
     tab.produced(usage.completion_tokens)  # All of it is about to be sent at once.
-    exchange.reply(200, tab.headers(), body)
+    exchange.reply(200, headers, body)
 
 
 async def _in_pieces(completion: Completion, hall: Hall) -> list[bytes]:
@@ -147,8 +162,14 @@ async def _in_pieces(completion: Completion, hall: Hall) -> list[bytes]:
     return pieces
 
 
-async def _stream(exchange: Exchange, tab: Tab, answer: Answer, request: ChatRequest) -> None:
-    exchange.begin_stream(tab.headers())
+async def _stream(
+    exchange: Exchange, tab: Tab, answer: Answer, request: ChatRequest, screen: Screen | None
+) -> None:
+    headers = tab.headers()
+    if screen is not None:
+        headers += screen.lines()
+        screen = screen.of_answer()
+    exchange.begin_stream(headers)
     shape = tab.shaper = chat_stream.Shaper(request.choices)
     stamp = chat_write.Stamp(
         id=tab.completion_id,
@@ -161,9 +182,11 @@ async def _stream(exchange: Exchange, tab: Tab, answer: Answer, request: ChatReq
     while chunks := await answer.chunks():
         shaped = shape.feed(chunks)
         tab.saw_chunks(answer, shaped)
+        if screen is not None:
+            shaped = screen.chunks(shaped)
         data = stamp.encode(shaped)
         tab.produced(answer.produced)
-        if answer.is_finished:
+        if answer.is_finished or (screen is not None and screen.is_over):
             break  # Goes out with the end, in one write.
         if data:
             exchange.write(data)
@@ -172,6 +195,8 @@ async def _stream(exchange: Exchange, tab: Tab, answer: Answer, request: ChatReq
                 await exchange.drained()
     rest = shape.finish()
     tab.saw_chunks(answer, rest)
+    if screen is not None:
+        rest = await screen.last(rest)
     data += stamp.encode(rest)
     if request.wants_usage:
         data += stamp.encode_usage(tab.usage())

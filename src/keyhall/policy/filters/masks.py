@@ -6,7 +6,7 @@ be written down: the table lives as long as its request.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 PLACE = re.compile(r"\[([A-Z][A-Z0-9_]{0,29})_([1-9][0-9]{0,5})\]")
 # What could still become one, at a text's end.
@@ -18,16 +18,15 @@ VALUES_MAX = 100_000  # of one request; from there on, masks have no way back
 class Masks:
     """The values of one request."""
 
-    __slots__ = ("_numbers", "_places", "_taken")
+    __slots__ = ("_numbers", "_places", "_taken", "_texts")
 
-    def __init__(self, texts: Iterable[str] = ()) -> None:
-        """`texts` is the whole conversation: places that stand in it already are not given anew."""
+    def __init__(self, texts: Callable[[], Iterable[str]] = tuple) -> None:
+        """`texts` gives the whole conversation: places that stand in it already are not given anew.
+        It is called at the first value."""
         self._numbers: dict[str, int] = {}
         self._places: dict[str, dict[str, str]] = {}
-        self._taken: set[str] = set()
-        for text in texts:
-            if "[" in text:
-                self._taken.update(found[0] for found in PLACE.finditer(text))
+        self._texts = texts
+        self._taken: set[str] | None = None
 
     def place(self, label: str, value: str) -> str:
         """What stands for a value."""
@@ -35,6 +34,9 @@ class Masks:
         places = self._places.setdefault(label, {})
         place = places.get(value)
         if place is None:
+            if self._taken is None:
+                held = [text for text in self._texts() if "[" in text]
+                self._taken = {found[0] for text in held for found in PLACE.finditer(text)}
             number = self._numbers.get(label, 0) + 1
             while f"[{label}_{number}]" in self._taken:
                 number += 1
