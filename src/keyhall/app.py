@@ -32,9 +32,8 @@ from keyhall.flows.callers import Callers
 from keyhall.flows.drain import Drains
 from keyhall.flows.engines import use_upstream
 from keyhall.flows.engines.run_engines import Engines
+from keyhall.flows.engines.use_upstream import Offered
 from keyhall.flows.filters import counts, operators
-from keyhall.flows.filters.policies import Policies
-from keyhall.flows.filters.table import Filters
 from keyhall.flows.first_run import FirstRun
 from keyhall.flows.follow_changes import Follower, Reload
 from keyhall.flows.hall import Hall
@@ -161,8 +160,8 @@ async def _open(
     )
     counters = counters_of(config.redis, clock, turn, heritage)
     await fill(stack, config, store, counters, tiers, clock)
-    filters = await filters_of(store, config)
-    callers = Callers(store, tiers, peppers, clock, url, filters)
+    filtering = await operators.filtering(store, config.filter)
+    callers = Callers(store, tiers, peppers, clock, url, filtering["filters"])
     stack.push_async_callback(note_last_use, store, callers)
     hall = Hall(
         clock=clock,
@@ -176,11 +175,10 @@ async def _open(
         tokenizer=tokenizers.load,
         url=url,
         turn=turn,
-        policies=Policies(store, filters.settings),
         drains=Drains(config.server.drain_seconds),
         hop=engines.hop.encode(),
         worker=worker,
-        filters=filters,
+        **filtering,
         **as_configured(config, clock),
     )
     hall.breakers.keep(engines.table, engines.drained)
@@ -188,12 +186,20 @@ async def _open(
     notes = engines.told(catalogue, clock.now_us()) + offered.notes + shared_notes(config)
     house = House(hall, store, engines, LaneState(url), health, first, recovered, peppers, notes)
     keep_up(stack, house, seen, config, anchors)
-    if given is not None and not offered.is_complete:
-        later = use_upstream.keep_offering(store, engines, given, wanted, clock.now_us)
-        background(stack, "offer models", later)
+    offer_later(stack, config, house, offered, clock)
     house.lane_state.start()
     stack.callback(house.lane_state.stop)
     return house
+
+
+def offer_later(
+    stack: AsyncExitStack, config: Config, house: House, offered: Offered, clock: Clock
+) -> None:
+    """An upstream that did not tell its models is asked again."""
+    given, wanted = house.engines.of_environment, config.upstream_model
+    if given is not None and not offered.is_complete:
+        later = use_upstream.keep_offering(house.store, house.engines, given, wanted, clock.now_us)
+        background(stack, "offer models", later)
 
 
 def engines_of(
@@ -212,13 +218,6 @@ def as_configured(config: Config, clock: AdjustableClock) -> dict[str, Any]:
         "failed_requests": RequestLog(clock) if said == "errors" else None,
         "every_request": RequestLog(clock) if said == "all" else None,
     }
-
-
-async def filters_of(store: SqlStore, config: Config) -> Filters:
-    """The operator's rules, and those that are kept. Raises FilterUnfit."""
-    filters = Filters(await asyncio.to_thread(operators.rules_of, config.filter))
-    filters.take(await store.load_rules())
-    return filters
 
 
 async def store_of(

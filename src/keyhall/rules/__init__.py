@@ -11,8 +11,8 @@ from importlib import resources
 import msgspec
 
 from keyhall.policy.filters import built_in
-from keyhall.policy.filters.files import parse
 from keyhall.policy.filters.rules import Rule
+from keyhall.policy.filters.written.files import parse
 
 __all__ = ["current", "shipped", "starter"]
 

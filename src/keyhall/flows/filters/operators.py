@@ -1,13 +1,18 @@
 """The operator's rules, as the settings give them."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypedDict
 
 from keyhall.config import Filter
+from keyhall.flows.filters.policies import Policies
+from keyhall.flows.filters.table import Filters
 from keyhall.flows.manage.checks import Refused
 from keyhall.policy.filters import built_in
 from keyhall.policy.filters.compiled import Policy
 from keyhall.policy.filters.rules import ACTIONS, TERMS_MAX, Action, Rule, RuleRefused
+from keyhall.stores.sql import SqlStore
 
 FILE_BYTES_MAX = 10 << 20
 OWNER = "settings"
@@ -15,6 +20,21 @@ OWNER = "settings"
 
 class FilterUnfit(Refused):
     """The filter's settings cannot be used: a hall does not start without rules it was to have."""
+
+
+class Filtering(TypedDict):
+    """What a hall has of the filter."""
+
+    filters: Filters
+    policies: Policies
+
+
+async def filtering(store: SqlStore, settings: Filter) -> Filtering:
+    """The operator's rules and those that are kept: for the lane, and for moderations. Raises
+    FilterUnfit."""
+    filters = Filters(await asyncio.to_thread(rules_of, settings))
+    filters.take(await store.load_rules())
+    return Filtering(filters=filters, policies=Policies(store, filters.settings))
 
 
 def rules_of(settings: Filter) -> tuple[Rule, ...]:

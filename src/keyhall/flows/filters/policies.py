@@ -4,7 +4,6 @@ for all others; made when they are first asked for, in a thread, and again after
 
 import asyncio
 from collections.abc import Sequence
-from hashlib import sha256
 
 import msgspec
 
@@ -28,7 +27,7 @@ class Policies:
         self._store = store
         self.settings = settings  # the operator's rules, as the settings give them
         self._of_project: dict[str, Policy] = {}
-        self._compiled: dict[bytes, Policy] = {}  # by the digest of their rules
+        self._compiled: dict[bytes, Policy] = {}  # by their rules as JSON
         self._generation = 0
         self._compiling = asyncio.Lock()
 
@@ -66,11 +65,11 @@ class Policies:
     async def compiled(self, rules: tuple[Rule, ...]) -> Policy:
         """Of rules for whole texts; the newest are kept. Raises RuleRefused."""
         async with self._compiling:  # One at a time: a hundred first callers want the same one.
-            digest = sha256(msgspec.json.encode(rules)).digest()
-            policy = self._compiled.pop(digest, None)
+            text = msgspec.json.encode(rules)
+            policy = self._compiled.pop(text, None)
             if policy is None:
                 policy = await asyncio.to_thread(_compiled, rules)
-            self._compiled[digest] = policy  # At the end again: the first is the longest unused.
+            self._compiled[text] = policy  # At the end again: the first is the longest unused.
             if len(self._compiled) > POLICIES_MAX:
                 del self._compiled[next(iter(self._compiled))]
         return policy

@@ -8,10 +8,10 @@ import msgspec
 
 from keyhall.policy.filters import fold
 from keyhall.policy.filters.patterns import Patterns
-from keyhall.policy.filters.phrases import pattern
 from keyhall.policy.filters.rules import RANK, Rule, RuleRefused, Sign, Stage, Way, check_rule
 from keyhall.policy.filters.skim import Skimming
 from keyhall.policy.filters.terms import Terms
+from keyhall.policy.filters.written.phrases import pattern
 
 RULES_MAX = 2_000
 PATTERNS_MAX = 500

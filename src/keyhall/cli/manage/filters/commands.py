@@ -14,8 +14,8 @@ from keyhall.flows.filters import manage, operators
 from keyhall.flows.filters.manage import HALL, Owner, Seen
 from keyhall.flows.filters.trial import Trial, tried_in_pieces
 from keyhall.flows.manage.organizations import project_by
-from keyhall.policy.filters.files import FileRefused, parse
 from keyhall.policy.filters.rules import Action, Rule, RuleRefused, Way
+from keyhall.policy.filters.written.files import FileRefused, parse
 from keyhall.ports.filters import Report, ReportState
 from keyhall.stores.filters import reports as reported
 

@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keyhall.policy.filters.compiled import Policy
-from keyhall.policy.filters.phrases import GAP
 from keyhall.policy.filters.rules import Rule, RuleRefused
 from keyhall.policy.filters.scan import Scanner
+from keyhall.policy.filters.written.phrases import GAP
 
 WORDS = {
     "thing": ("a lamp", "lamps", "<light>"),

@@ -20,8 +20,8 @@ from typing import Any
 
 import msgspec
 
-from keyhall.policy.filters import phrases
 from keyhall.policy.filters.rules import Rule, check_rule
+from keyhall.policy.filters.written import phrases
 
 RULES_MAX = 1_000  # in one file
 WORDS = "words.toml"  # its lists are for all files that are read with it

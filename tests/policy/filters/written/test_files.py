@@ -2,8 +2,8 @@
 
 import pytest
 
-from keyhall.policy.filters.files import FileRefused, parse
 from keyhall.policy.filters.rules import RuleRefused
+from keyhall.policy.filters.written.files import FileRefused, parse
 
 RULE = """
 [words]
