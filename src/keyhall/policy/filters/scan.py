@@ -8,8 +8,6 @@ behind it waits for more. Hits are taken in the order of where they begin, so th
 pieces gives the same hits, the same masks and the same cut.
 """
 
-from typing import NamedTuple
-
 import msgspec
 
 from keyhall.policy.filters import fold
@@ -17,12 +15,15 @@ from keyhall.policy.filters.checks import CHECKS
 from keyhall.policy.filters.compiled import Policy, Stages
 from keyhall.policy.filters.fold import Starts
 from keyhall.policy.filters.masks import Masks
-from keyhall.policy.filters.rules import RANK, Action, Rule, Way
+from keyhall.policy.filters.rules import ACTIONS, RANK, Action, Rule, Way
 from keyhall.policy.filters.skim import CHARACTERS_MAX
 from keyhall.policy.filters.terms import Matches, is_word
 
 HITS_MAX = 1_000  # that a verdict names; more are acted upon all the same
 
+# A match of a pattern: where what counts of it begins, where it begins itself, where what counts
+# ends (0: nothing does), which pattern, and where to go on in bytes of the whole folded text.
+_Match = tuple[int, int, int, int, int]
 # Where it begins in the text at hand, the rule's rank, where it ends, both below 0 so that what
 # weighs more is first, and the rule's number.
 _Found = tuple[int, int, int, int]
@@ -144,8 +145,9 @@ class Stream:
             plain, broad = text, text.lower()
         else:
             self.scanned += _bytes(piece)
-            plain, plain_starts = fold.plain().fold(text)
-            broad, starts = fold.broad().fold(text)
+            letters = set(text)
+            plain, plain_starts = fold.plain().fold(text, letters)
+            broad, starts = fold.broad().fold(text, letters)
         found: list[_Found] = []
         if stages.terms is not None:
             hold = self._in_terms(broad, starts, last, found, hold)
@@ -238,20 +240,30 @@ class Stream:
         begins = [at for finder in patterns.any if (at := finder.first(data, skip)[0]) >= 0]
         if not begins:
             return hold
-        places = _Places(data, skip, starts, is_ascii)
+        return self._add_patterns(
+            _Places(data, skip, starts, is_ascii), min(begins), last, found, hold
+        )
+
+    def _add_patterns(
+        self, places: "_Places", begin: int, last: bool, found: list[_Found], hold: int
+    ) -> int:
+        patterns = self._stages.patterns
+        assert patterns is not None
         matches: list[_Match] = []
-        for index in patterns.matching(data):
+        for index in patterns.matching(places.data, begin):
             places.restart()
-            self._add_matches(index, min(begins), places, hold, matches)
-        for match in sorted(matches, reverse=True):
-            if match.begins < hold <= match.start:
-                hold = match.begins  # What counts of it is not to be decided yet.
-        for match in matches:
-            if match.begins < hold:
-                self._cursors[match.which] = match.cursor
-                if match.stop:
-                    number = self._stages.of_pattern[match.which]
-                    found.append((match.start, self._stages.ranks[number], -match.stop, number))
+            self._add_matches(index, begin, places, hold, matches)
+        if not last:
+            for start, begin, *_ in sorted(matches, reverse=True):
+                if begin < hold <= start:
+                    hold = begin  # What counts of it is not to be decided yet.
+        numbers, ranks = self._stages.of_pattern, self._stages.ranks
+        for start, begin, stop, index, cursor in matches:
+            if begin < hold:
+                self._cursors[index] = cursor
+                if stop:
+                    number = numbers[index]
+                    found.append((start, ranks[number], -stop, number))
         return hold
 
     def _add_matches(
@@ -260,7 +272,7 @@ class Stream:
         begin: int,
         places: "_Places",
         hold: int,
-        matches: list["_Match"],
+        matches: list[_Match],
     ) -> None:
         """All of one pattern that begin before the hold, one behind the other."""
         patterns = self._stages.patterns
@@ -279,7 +291,7 @@ class Stream:
                 end = at + span[1]
                 start = places.of(at + span[0])
                 stop = places.of(end - 1) + 1
-            matches.append(_Match(begins, start, stop, index, end + shift))
+            matches.append((start, begins, stop, index, end + shift))
             at = end
 
     def _in_others(self, text: str, found: list[_Found]) -> None:
@@ -308,51 +320,41 @@ class Stream:
         rules, cut = self._stages.rules, hold
         out = max(self._out - self._at, 0)
         gone: list[str] = []
-        for start, _, negative_end, number in found:
+        worst = 0
+        for start, rank, negative_end, number in found:
             rule, end = rules[number], -negative_end
             if start >= hold or start > cut:
                 break
             if rule.percent <= self._bucket:
                 continue
-            hit = self._note(rule, start, end)
+            worst = min(worst, rank)
+            if len(self.hits) < HITS_MAX or rule.action == "block":
+                self._note(rule, start, end)
             if self.cut is not None:
-                continue  # At the same place as the cut: named, and that is all.
-            if rule.action == "block":
-                self.cut, cut = hit, start
+                cut = start  # At the same place more may be named, and that is all.
             elif rule.action == "mask" and end > out:
                 begin = max(start, out)
-                self._let_out(text[out:begin], gone)
-                self.masked += _bytes(text[begin:end])
+                gone.append(text[out:begin])
+                value = text[begin:end]
+                self.masked += len(value) if value.isascii() else _bytes(value)
                 if rule.stage != "encoding":  # Signs that nobody should see are left out.
-                    gone.append(self._masks.place(rule.label, text[begin:end]))
+                    place = self._masks.place(rule.label, value)
+                    self.passed -= len(place)
+                    gone.append(place)
                 out = end
-        self._let_out(text[out:cut], gone)
+        if -worst > RANK[self.action]:
+            self.action = ACTIONS[-worst]
+        gone.append(text[out:cut])
         self._out = self._at + max(out, cut)
-        return "".join(gone)
+        sent = "".join(gone)
+        self.passed += len(sent) if sent.isascii() else _bytes(sent)  # Places are ASCII, and off.
+        return sent
 
-    def _let_out(self, text: str, gone: list[str]) -> None:
-        if text:
-            self.passed += _bytes(text)
-            gone.append(text)
-
-    def _note(self, rule: Rule, start: int, end: int) -> Hit:
+    def _note(self, rule: Rule, start: int, end: int) -> None:
         hit = Hit(rule.id, rule.category, self._at + start, self._at + end, rule.action)
-        if len(self.hits) < HITS_MAX:
-            self.hits.append(hit)
-        if RANK[rule.action] > RANK[self.action]:
-            self.action = rule.action
-        return hit
-
-
-class _Match(NamedTuple):
-    """One of a pattern: where it begins, what of it counts (`stop` 0: nothing), and where to go on
-    in bytes of the whole folded text."""
-
-    begins: int
-    start: int
-    stop: int
-    which: int
-    cursor: int
+        self.hits.append(hit)
+        if rule.action == "block" and self.cut is None:
+            self.cut = hit
 
 
 class _Places:
@@ -385,7 +387,7 @@ def _checked(rule: Rule, data: bytes) -> tuple[int, int] | None:
     """What of a match counts, in its bytes."""
     if not rule.check:
         return 0, len(data)
-    return CHECKS[rule.check](data.decode("ascii", "replace"))
+    return CHECKS[rule.check](data)
 
 
 def _utf8(text: str) -> bytes:
