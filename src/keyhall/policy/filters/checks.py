@@ -7,28 +7,45 @@ from keyhall.policy.filters.rules import Check
 
 Span = tuple[int, int]
 
-_GROUPS = re.compile(r"[0-9]+")
-CARD_DIGITS = range(13, 20)
+_GROUP = re.compile(rb"[0-9]+")
+_GAP = re.compile(rb"[ -]")
+# Digits of a card by the first of them: the issuers' ranges that are in use.
+_CARD_DIGITS = {0x32: (16, 19), 0x33: (15, 14, 16), 0x34: (16, 13, 19), 0x35: (16,),
+                0x36: (16, 19, 17, 18)}  # fmt: skip
+_STARTS_MAX = 2  # groups of a match at which a card may begin: before it may stand one other number
+_DOUBLED = bytes(48 + 2 * digit - 9 * (digit > 4) for digit in range(10))
+_DOUBLE = bytes.maketrans(b"0123456789", _DOUBLED)
 
 
-def luhn(text: str) -> Span | None:
-    """The first run of whole groups of digits in a match that is a card number by its check digit:
-    `1 4111 1111 1111 1111` holds one."""
-    groups = [found.span() for found in _GROUPS.finditer(text)]
-    for begin in range(len(groups)):
-        digits = ""
-        for start, end in groups[begin:]:
-            digits += text[start:end]
-            if len(digits) in CARD_DIGITS and digits[0] in "23456" and _is_luhn(digits):
-                return groups[begin][0], end
+def luhn(text: bytes) -> Span | None:
+    """Whole groups of digits in a match that are a card number by its length and check digit:
+    `2 4111 1111 1111 1111` holds one."""
+    start = 0
+    for _ in range(_STARTS_MAX):
+        digits = text[start:].translate(None, b" -")
+        for size in _CARD_DIGITS.get(digits[0], ()):
+            if size <= len(digits) and _is_luhn(digits[:size]):
+                end = _end_of(text, start, size)
+                if end:
+                    return start, end
+        gap = _GAP.search(text, start)
+        if gap is None:
+            break
+        start = gap.end()
     return None
 
 
-def _is_luhn(digits: str) -> bool:
-    total = 0
-    for at, digit in enumerate(reversed(digits)):
-        value = int(digit) << (at & 1)
-        total += value - 9 if value > 9 else value
+def _end_of(text: bytes, start: int, size: int) -> int:
+    """Where so many digits end, if that is the end of a group; else 0."""
+    for found in _GROUP.finditer(text, start):
+        size -= found.end() - found.start()
+        if size <= 0:
+            return found.end() if not size else 0
+    return 0
+
+
+def _is_luhn(digits: bytes) -> bool:
+    total = sum(digits[::-2]) + sum(digits[-2::-2].translate(_DOUBLE)) - 48 * len(digits)
     return total % 10 == 0
 
 
@@ -44,17 +61,20 @@ _IBAN_LENGTHS = {
 }  # fmt: skip
 
 
-def iban(text: str) -> Span | None:
+_NUMBERS = {letter: str(int(chr(letter), 36)) for letter in b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+
+
+def iban(text: bytes) -> Span | None:
     """As much of it as the country's accounts are long, if the two check digits are right
     (ISO 13616: the rest of 97 is 1). What follows, with a space between, is the next word."""
-    places = [at for at, each in enumerate(text) if each != " "]
-    length = _IBAN_LENGTHS.get(text[:2].upper(), 0)
-    if not length or len(places) < length:
+    bare = text.translate(None, b" ").decode("ascii", "replace").upper()
+    length = _IBAN_LENGTHS.get(bare[:2], 0)
+    if not length or len(bare) < length:
         return None
-    end = places[length - 1] + 1
-    bare = text[:end].replace(" ", "")
-    number = "".join(str(int(each, 36)) for each in bare[4:] + bare[:4])
-    return (0, end) if int(number) % 97 == 1 else None
+    if int((bare[4:length] + bare[:4]).translate(_NUMBERS)) % 97 != 1:
+        return None
+    places = [at for at, each in enumerate(text) if each != 0x20]
+    return 0, places[length - 1] + 1
 
 
-CHECKS: dict[Check, Callable[[str], Span | None]] = {"luhn": luhn, "iban": iban}
+CHECKS: dict[Check, Callable[[bytes], Span | None]] = {"luhn": luhn, "iban": iban}

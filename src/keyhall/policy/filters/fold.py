@@ -38,16 +38,21 @@ class Folding:
     """One folding as a table. `starts` of a folded text: where in it each character of the text
     begins, with the whole length at the end; None if that is its own place for every one."""
 
-    __slots__ = ("_irregular", "_lengths", "_table")
+    __slots__ = ("_changed", "_irregular", "_lengths", "_table")
 
     def __init__(self, table: dict[int, str]) -> None:
         self._table = table
+        self._changed = frozenset(map(chr, table))
         self._lengths = {chr(code): len(to) for code, to in table.items() if len(to) != 1}
         self._irregular = frozenset(self._lengths)
 
-    def fold(self, text: str) -> tuple[str, Starts]:
+    def fold(self, text: str, letters: set[str]) -> tuple[str, Starts]:
+        """`letters` are those of the text: most texts have none that this changes, and looking a
+        few up is cheaper than going through the text."""
+        if self._changed.isdisjoint(letters):
+            return text, None
         folded = text.translate(self._table)
-        if self._irregular.isdisjoint(text):
+        if self._irregular.isdisjoint(letters):
             return folded, None
         lengths = map(self._lengths.get, text, repeat(1))
         return folded, list(accumulate(lengths, initial=0))

@@ -4,14 +4,15 @@ Both are matched by RE2 over UTF-8, patterns in the plainly folded text and phra
 folded one. A `Side` is one of the two, with what it remembers of a text from piece to piece.
 """
 
-from typing import NamedTuple
-
 from keyhall.policy.filters import fold
 from keyhall.policy.filters.checks import CHECKS
 from keyhall.policy.filters.compiled import Stages, Used
 from keyhall.policy.filters.fold import Starts
 from keyhall.policy.filters.rules import Rule
 
+# Of one match: where what counts of it starts, where it begins, where what counts ends (0: nothing
+# counts), which pattern's it is, and where to go on in bytes of the whole folded text.
+_Match = tuple[int, int, int, int, int]
 Found = tuple[int, int, int, int]  # begin, rank, negative end (in characters at hand), rule
 
 
@@ -53,29 +54,29 @@ class Side:
                 self._places = _Places(data, skip, starts, is_ascii)
         return hold
 
-    def match(self, found: list[Found], hold: int) -> int:
+    def match(self, found: list[Found], last: bool, hold: int) -> int:
         """Add what begins before the hold; returns the hold."""
         places = self._places
         if places is None or not hold:
             return hold
         matches: list[_Match] = []
-        for which in self._patterns.matching(places.data):
+        for which in self._patterns.matching(places.data, self._begins):
             places.restart()
             self._add_matches(which, places, hold, matches)
-        for match in sorted(matches, reverse=True):
-            if match.begins < hold <= match.start:
-                hold = match.begins  # What counts of it is not to be decided yet.
-        for match in matches:
-            if match.begins < hold:
-                self._cursors[match.which] = match.cursor
-                if match.stop:
-                    number = self._numbers[match.which]
-                    found.append((match.start, self._stages.ranks[number], -match.stop, number))
+        if not last:
+            for start, begins, *_ in sorted(matches, reverse=True):
+                if begins < hold <= start:
+                    hold = begins  # What counts of it is not to be decided yet.
+        ranks = self._stages.ranks
+        for start, begins, stop, which, cursor in matches:
+            if begins < hold:
+                self._cursors[which] = cursor
+                if stop:
+                    number = self._numbers[which]
+                    found.append((start, ranks[number], -stop, number))
         return hold
 
-    def _add_matches(
-        self, which: int, places: "_Places", hold: int, matches: list["_Match"]
-    ) -> None:
+    def _add_matches(self, which: int, places: "_Places", hold: int, matches: list[_Match]) -> None:
         """All of one pattern that begin before the hold, one behind the other."""
         first, rule = self._patterns.each[which].first, self._patterns.rules[which]
         shift = self._at - places.skip  # between bytes at hand and bytes of the whole text
@@ -91,7 +92,7 @@ class Side:
                 end = at + span[1]
                 start = places.of(at + span[0])
                 stop = places.of(end - 1) + 1
-            matches.append(_Match(begins, start, stop, which, end + shift))
+            matches.append((start, begins, stop, which, end + shift))
             at = end
 
     def keep_ascii(self, gone: str) -> None:
@@ -104,17 +105,6 @@ class Side:
         if end:
             self._before = utf8(folded[end - 1])
             self._at += end if folded.isascii() else len(utf8(folded[:end]))
-
-
-class _Match(NamedTuple):
-    """One of a pattern: where it begins, what of it counts (`stop` 0: nothing), and where to go on
-    in bytes of the whole folded text."""
-
-    begins: int
-    start: int
-    stop: int
-    which: int
-    cursor: int
 
 
 class _Places:
@@ -147,7 +137,7 @@ def _checked(rule: Rule, data: bytes) -> tuple[int, int] | None:
     """What of a match counts, in its bytes."""
     if not rule.check:
         return 0, len(data)
-    return CHECKS[rule.check](data.decode("ascii", "replace"))
+    return CHECKS[rule.check](data)
 
 
 def utf8(text: str) -> bytes:

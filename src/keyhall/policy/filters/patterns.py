@@ -17,7 +17,8 @@ from keyhall.policy.filters.syntax import SyntaxRefused
 from keyhall.policy.filters.terms import STOPS
 
 MEMORY_BYTES_MAX = 32 << 20  # of one compiled pattern; RE2 starts anew within it and stays linear
-SOURCE_CHARACTERS = 60_000
+SOURCE_CHARACTERS = 60_000  # of patterns that are compiled to one
+GROUP_SIZE = 7  # patterns that are tried together once any has matched
 _ANYWHERE = re2._re2.RE2.Anchor.UNANCHORED
 _WHOLE = re2._re2.RE2.Anchor.ANCHOR_BOTH
 _OPEN = re.compile(r"\\[DSWpPx]")  # has, or may have, characters beyond ASCII
@@ -52,38 +53,36 @@ class Patterns:
     """Those of some rules. `ends` find the longest end of a text that could become a match of any;
     `any` find the first match of any. (Lists, because one of them can be too large.)"""
 
-    __slots__ = ("_set", "any", "each", "ends", "gate", "quiet", "rules")
+    __slots__ = ("_groups", "any", "each", "ends", "gate", "quiet", "rules")
 
     def __init__(self, rules: tuple[Rule, ...], *, in_pieces: bool = True) -> None:
         """Raises RuleRefused."""
         self.rules = rules
         trees = [_read(rule) for rule in rules]
         self.each = [_compile(rule) for rule in rules]
-        self._set = _set(rules)
-        self.any = _joined([f"(?:{rule.pattern})" for rule in rules])
+        self._groups = [
+            (at, _joined([_grouped(rule) for rule in rules[at : at + GROUP_SIZE]]))
+            for at in range(0, len(rules), GROUP_SIZE)
+        ]
+        self.any = _joined([_grouped(rule) for rule in rules])
         begun = [syntax.beginnings(tree) for tree in trees] if in_pieces else []
         self.ends = _joined(begun, r"\z")
         letters_of = _Letters()
         self.gate = _gate(trees, letters_of)
         self.quiet = _quiet(trees, self.gate, letters_of)
 
-    def matching(self, data: bytes) -> list[int]:
-        """Which patterns may match somewhere, once `any` has found one. RE2's sets give nothing
-        when they run out of memory: then all of them may."""
-        found: list[int] = self._set(data)
-        return sorted(found) or list(range(len(self.rules)))
+    def matching(self, data: bytes, begin: int) -> list[int]:
+        """Which patterns may match from there on. (RE2's own sets would tell; but they follow every
+        pattern to the end of the text, which for some texts takes seconds.)"""
+        found: list[int] = []
+        for first, finders in self._groups:
+            if any(finder.first(data, begin)[0] >= 0 for finder in finders):
+                found += range(first, min(first + GROUP_SIZE, len(self.rules)))
+        return found
 
 
-def _set(rules: tuple[Rule, ...]) -> Callable[[bytes], list[int]]:
-    options = re2.Options()
-    options.log_errors = False
-    options.max_mem = MEMORY_BYTES_MAX
-    patterns = re2._re2.Set(re2._re2.RE2.Anchor.UNANCHORED, options)
-    for rule in rules:
-        patterns.Add(rule.pattern.encode())
-    patterns.Compile()
-    match: Callable[[bytes], list[int]] = patterns.Match
-    return match
+def _grouped(rule: Rule) -> str:
+    return f"(?:{rule.pattern})"
 
 
 def _read(rule: Rule) -> syntax.Node:

@@ -15,12 +15,11 @@ from keyhall.policy.filters.compiled import Policy, Stages
 from keyhall.policy.filters.fold import Starts
 from keyhall.policy.filters.masks import Masks
 from keyhall.policy.filters.matching import Side, utf8
-from keyhall.policy.filters.rules import RANK, Action, Rule, Way
+from keyhall.policy.filters.rules import ACTIONS, RANK, Action, Rule, Way
 from keyhall.policy.filters.skim import CHARACTERS_MAX
 from keyhall.policy.filters.terms import Matches, is_word
 
 HITS_MAX = 1_000  # that a verdict names; more are acted upon all the same
-
 # Where it begins in the text at hand, the rule's rank, where it ends, both below 0 so that what
 # weighs more is first, and the rule's number.
 _Found = tuple[int, int, int, int]
@@ -140,8 +139,9 @@ class Stream:
             plain, broad = text, text.lower()
         else:
             self.scanned += _bytes(piece)
-            plain, plain_starts = fold.plain().fold(text)
-            broad, starts = fold.broad().fold(text)
+            letters = set(text)
+            plain, plain_starts = fold.plain().fold(text, letters)
+            broad, starts = fold.broad().fold(text, letters)
         found: list[_Found] = []
         if stages.terms is not None:
             hold = self._in_terms(broad, starts, last, found, hold)
@@ -221,7 +221,7 @@ class Stream:
         for side in self._sides:
             hold = side.look(*forms[side.is_broad], is_ascii, last, hold)
         for side in self._sides:
-            hold = side.match(found, hold)
+            hold = side.match(found, last, hold)
         return hold
 
     def _in_others(self, text: str, found: list[_Found]) -> None:
@@ -250,40 +250,41 @@ class Stream:
         rules, cut = self._stages.rules, hold
         out = max(self._out - self._at, 0)
         gone: list[str] = []
-        for start, _, negative_end, number in found:
+        worst = 0
+        for start, rank, negative_end, number in found:
             rule, end = rules[number], -negative_end
             if start >= hold or start > cut:
                 break
             if rule.percent <= self._bucket:
                 continue
-            hit = self._note(rule, start, end)
+            worst = min(worst, rank)
+            if len(self.hits) < HITS_MAX or rule.action == "block":
+                self._note(rule, start, end)
             if self.cut is not None:
-                continue  # At the same place as the cut: named, and that is all.
-            if rule.action == "block":
-                self.cut, cut = hit, start
+                cut = start  # At the same place more may be named, and that is all.
             elif rule.action == "mask" and end > out:
                 begin = max(start, out)
-                self._let_out(text[out:begin], gone)
-                self.masked += _bytes(text[begin:end])
+                gone.append(text[out:begin])
+                value = text[begin:end]
+                self.masked += len(value) if value.isascii() else _bytes(value)
                 if rule.stage != "encoding":  # Signs that nobody should see are left out.
-                    gone.append(self._masks.place(rule.label, text[begin:end]))
+                    place = self._masks.place(rule.label, value)
+                    self.passed -= len(place)
+                    gone.append(place)
                 out = end
-        self._let_out(text[out:cut], gone)
+        if -worst > RANK[self.action]:
+            self.action = ACTIONS[-worst]
+        gone.append(text[out:cut])
         self._out = self._at + max(out, cut)
-        return "".join(gone)
+        sent = "".join(gone)
+        self.passed += len(sent) if sent.isascii() else _bytes(sent)  # Places are ASCII, and off.
+        return sent
 
-    def _let_out(self, text: str, gone: list[str]) -> None:
-        if text:
-            self.passed += _bytes(text)
-            gone.append(text)
-
-    def _note(self, rule: Rule, start: int, end: int) -> Hit:
+    def _note(self, rule: Rule, start: int, end: int) -> None:
         hit = Hit(rule.id, rule.category, self._at + start, self._at + end, rule.action)
-        if len(self.hits) < HITS_MAX:
-            self.hits.append(hit)
-        if RANK[rule.action] > RANK[self.action]:
-            self.action = rule.action
-        return hit
+        self.hits.append(hit)
+        if rule.action == "block" and self.cut is None:
+            self.cut = hit
 
 
 def _bytes(text: str) -> int:
