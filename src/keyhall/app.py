@@ -40,6 +40,8 @@ from keyhall.flows.callers import Callers
 from keyhall.flows.drain import Drains
 from keyhall.flows.engines import use_upstream
 from keyhall.flows.engines.run_engines import Engines
+from keyhall.flows.engines.use_upstream import Offered
+from keyhall.flows.filters import counts, operators
 from keyhall.flows.first_run import FirstRun
 from keyhall.flows.follow_changes import Follower, Reload
 from keyhall.flows.hall import Hall
@@ -168,7 +170,8 @@ async def _open(
     )
     counters = counters_of(config.redis, clock, turn, heritage)
     await fill(stack, config, store, counters, tiers, clock)
-    callers = Callers(store, tiers, peppers, clock, url)
+    filtering = await operators.filtering(store, config.filter)
+    callers = Callers(store, tiers, peppers, clock, url, filtering["filters"])
     stack.push_async_callback(note_last_use, store, callers)
     hall = Hall(
         clock=clock,
@@ -185,6 +188,7 @@ async def _open(
         drains=Drains(config.server.drain_seconds),
         hop=engines.hop.encode(),
         worker=worker,
+        **filtering,
         **as_configured(config, clock, store, peppers),
     )
     hall.breakers.keep(engines.table, engines.drained)
@@ -192,12 +196,20 @@ async def _open(
     notes = engines.told(catalogue, clock.now_us()) + offered.notes + shared_notes(config)
     house = House(hall, store, engines, LaneState(url), health, first, recovered, peppers, notes)
     keep_up(stack, house, seen, config, anchors)
-    if given is not None and not offered.is_complete:
-        later = use_upstream.keep_offering(store, engines, given, wanted, clock.now_us)
-        background(stack, "offer models", later)
+    offer_later(stack, config, house, offered, clock)
     house.lane_state.start()
     stack.callback(house.lane_state.stop)
     return house
+
+
+def offer_later(
+    stack: AsyncExitStack, config: Config, house: House, offered: Offered, clock: Clock
+) -> None:
+    """An upstream that did not tell its models is asked again."""
+    given, wanted = house.engines.of_environment, config.upstream_model
+    if given is not None and not offered.is_complete:
+        later = use_upstream.keep_offering(house.store, house.engines, given, wanted, clock.now_us)
+        background(stack, "offer models", later)
 
 
 def engines_of(
@@ -377,6 +389,7 @@ def keep_up(
         background(stack, "watch keys", wandering.keep(hall, hall.watch, house.store))
     for name, work in tellers(config.alerts, house.store, hall):
         background(stack, name, work)
+    background(stack, "count hits", counts.keep(hall.filters, house.store))
 
 
 def reload_engines(house: House) -> Reload:

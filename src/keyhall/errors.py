@@ -324,6 +324,22 @@ REQUEST_LOOP = _row(
     "back here, perhaps through a proxy.",
     _BAD, retry=False,
 )  # fmt: skip
+MODERATION_IMAGE = _row(
+    "moderation_image", 400, _INVALID, "unsupported_value",
+    "Pictures cannot be looked at here: this server's moderation is made of rules for text. Send "
+    "the text alone.",
+    "Leave out the parts of type `image_url`. A result for them would say that they are harmless, "
+    "and nothing has looked at them.",
+    _BAD, retry=False,
+)  # fmt: skip
+CONTENT_BLOCKED = _row(
+    "content_blocked", 400, _INVALID, "content_policy_violation",
+    "Your request was rejected as a result of our safety system. The rule {rule} found something "
+    "in {where}.{reason}",
+    "Take out what the rule looks for, or ask whoever runs this place, naming the rule. It costs "
+    "no tokens, and counts as a request per minute.",
+    _BAD, retry=False,
+)  # fmt: skip
 ENGINE_REJECTED = _row(
     "engine_rejected", 400, _INVALID, "engine_rejected",
     "The model's engine refused this request: {detail}",
@@ -418,6 +434,14 @@ MODEL_UNKNOWN = _row(
     "The model `{model}` does not exist or you do not have access to it.",
     "`GET /v1/models` lists the names your key may use.",
     "NotFoundError",
+)  # fmt: skip
+MODERATION_MODEL = _row(
+    "moderation_model", 404, _INVALID, "model_not_found",
+    "The model `{model}` does not exist for moderations. This server's is `keyhall-rules`.",
+    "Leave `model` out. The names of OpenAI's moderation models are understood too; rules answer "
+    "for them, and the answer's `model` says so.",
+    "NotFoundError",
+    param="model",
 )  # fmt: skip
 MODEL_RETIRED = _row(
     "model_retired", 404, _INVALID, "model_not_found",

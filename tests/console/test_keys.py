@@ -9,7 +9,12 @@ from keyhall.stores.holders import keys as listed
 from keyhall.stores.tables import keys as table
 
 KEY = re.compile(r"sk-kh_(?:live|test|admin)_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}")
-FIELDS = {"mode": "live", "tier": "free-trial", "expires": "never", "endpoints": ["chat", "models"]}
+FIELDS = {
+    "mode": "live",
+    "tier": "free-trial",
+    "expires": "never",
+    "endpoints": ["chat", "models", "moderations"],
+}
 
 
 async def create(browser: Browser, name: str, **more) -> str:

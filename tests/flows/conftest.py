@@ -26,6 +26,9 @@ from keyhall.engines.sandbox.engine import SandboxEngine
 from keyhall.errors import ApiError
 from keyhall.flows.callers import Caller, Callers
 from keyhall.flows.complete import complete
+from keyhall.flows.filters.moderate import moderate
+from keyhall.flows.filters.policies import Policies
+from keyhall.flows.filters.table import Filters
 from keyhall.flows.follow_changes import Follower
 from keyhall.flows.hall import Hall
 from keyhall.flows.list_models import list_models, show_model
@@ -514,6 +517,15 @@ class Stage:
         exchange.run.step()
         return await exchange.end()
 
+    async def moderate(self, key: str | None, body: bytes) -> Recorder:
+        """A request for moderation, to its end."""
+        self._number += 1
+        now_us = self.clock.now_us()
+        exchange = Recorder(self._number, now_us, b"POST", b"/v1/moderations", body)
+        if key is not None:
+            exchange.authorization = b"Bearer " + key.encode()
+        return await self.begin(exchange, moderate).end()
+
     async def models(
         self, key: str | None, path: bytes = b"/v1/models", method: bytes = b"GET"
     ) -> Recorder:
@@ -554,13 +566,15 @@ async def _open_stage(house: Any) -> AsyncIterator[Stage]:
         sink = QuotaSink(store, quotas)
         ledger, _ = await open_ledger(house.data, sink, numbers, clock.now_us())
         words = tokenizers.load("o200k_base")
+        filters = Filters()
         hall = Hall(
             clock=clock,
             store=store,
             counters=MemoryCounters(clock),
             quotas=quotas,
             ledger=ledger,
-            callers=Callers(store, TIERS, house.peppers, clock, URL),
+            callers=Callers(store, TIERS, house.peppers, clock, URL, filters),
+            filters=filters,
             catalogue=catalogue,
             engines={
                 "sandbox": SandboxEngine(words.encode, words.decode_bytes, clock=clock, pace=0),
@@ -570,6 +584,7 @@ async def _open_stage(house: Any) -> AsyncIterator[Stage]:
             tokenizer=tokenizers.load,
             url=URL,
             turn=Turn(),
+            policies=Policies(store),
         )
 
         async def reload() -> None:

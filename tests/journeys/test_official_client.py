@@ -393,3 +393,19 @@ def until(ask: Callable[[], Any], is_there: Callable[[Any], bool]) -> Any:
         if is_there(found):
             return found
     raise AssertionError("the server does not see the change")
+
+
+def test_moderations_are_read_as_openais(keyhall_server: Any, make_key: Any) -> None:
+    with OpenAI(base_url=f"{keyhall_server.root_url}/v1", api_key=make_key()["key"]) as client:
+        made = client.moderations.create(input=["I will find you and hurt you.", "Good morning."])
+        assert made.id.startswith("modr-")
+        assert made.model == "keyhall-rules"
+        threat, clean = made.results
+        assert threat.flagged
+        assert threat.categories.harassment_threatening
+        assert threat.category_scores.harassment_threatening == 1
+        assert threat.category_applied_input_types.harassment_threatening == ["text"]
+        assert not clean.flagged
+        picture: Any = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}]
+        with pytest.raises(openai.BadRequestError, match="Pictures cannot be looked at"):
+            client.moderations.create(model="omni-moderation-latest", input=picture)

@@ -55,6 +55,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Claim and decide answers that people look at.",
     ),
     "asks": ("keyhall.cli.manage.operate.asks:asks", "Answer those who ask for higher limits."),
+    "filters": (
+        "keyhall.cli.manage.filters.commands:filters",
+        "List, try and switch rules on what goes in and out.",
+    ),
     "audit": ("keyhall.cli.manage.operate.audit:audit", "Show who did what, from where, and when."),
     "database": ("keyhall.cli.database:database", "Show and upgrade the database's schema."),
     "verify": ("keyhall.cli.verify:verify", "Compute everything again and compare."),

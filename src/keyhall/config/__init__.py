@@ -22,6 +22,7 @@ import platformdirs
 
 from keyhall.config.alerts import Alerts, mistakes
 from keyhall.config.console import Console
+from keyhall.config.filter import Filter
 from keyhall.config.leaks import Leaks, Wander
 from keyhall.config.leaks import mistakes as mistakes_of_leaks
 from keyhall.config.privacy import Privacy
@@ -33,9 +34,9 @@ from keyhall.policy.secrets import MASK, Secret
 from keyhall.policy.tiers import Tier, parse_tiers
 
 __all__ = [
-    "Config", "ConfigError", "Console", "Database", "Keys", "Leaks", "Log", "Privacy", "Redis",
-    "SECRETS", "SECTIONS", "Sandbox", "Server", "Source", "Upstream", "Wander", "load", "parse",
-    "variables",
+    "Config", "ConfigError", "Console", "Database", "Filter", "Keys", "Leaks", "Log", "Privacy",
+    "Redis", "SECRETS", "SECTIONS", "Sandbox", "Server", "Source", "Upstream", "Wander", "load",
+    "parse", "variables",
 ]  # fmt: skip
 
 
@@ -62,6 +63,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     privacy: Privacy = Privacy()
     leaks: Leaks = Leaks()
     wander: Wander = Wander()
+    filter: Filter = Filter()
     tiers: dict[str, Tier] = {}
     environ: dict[str, str] = {}  # for `--key-env NAME` of engines
     sources: dict[tuple[str, str], Source] = {}  # of settings that are not left to their default
@@ -110,6 +112,7 @@ SECTIONS: dict[str, type[Section]] = {
     "privacy": Privacy,
     "leaks": Leaks,
     "wander": Wander,
+    "filter": Filter,
 }
 SECRETS = {  # settings whose value is never shown
     ("upstream", "api_key"),
@@ -120,7 +123,11 @@ SECRETS = {  # settings whose value is never shown
     ("alerts", "smtp_url"),
 }
 
-_LISTS = {("server", "trusted_proxies"), ("console", "domains")}  # with commas between, there
+_LISTS = {
+    ("server", "trusted_proxies"),
+    ("console", "domains"),
+    ("filter", "terms"),
+}  # with commas between, there
 
 # Environment names that begin with KEYHALL_ and are no setting of a section.
 _OTHER_NAMES = {"KEYHALL_DATA", "KEYHALL_CONFIG", "KEYHALL_CORPORA", "KEYHALL_API_KEY"}

@@ -43,6 +43,7 @@ MENU: dict[str, tuple[Entry, ...]] = {
         Entry("/tiers", "Tiers", "layers", "operate", "t"),
         Entry("/models", "Models", "cube", "operate", "m"),
         Entry("/engines", "Engines", "engine", "operate", "n"),
+        Entry("/filter", "Filter", "filter", "operate", "f"),
         Entry("/settings", "Settings", "sliders", "operate", "s"),
     ),
 }

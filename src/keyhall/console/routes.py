@@ -3,6 +3,8 @@
 from keyhall.console.gate import Page
 from keyhall.console.pages import docs, entrance, home, palette, playground
 from keyhall.console.pages.account import data, doors, factor, profile
+from keyhall.console.pages.filter import acts as filter_acts
+from keyhall.console.pages.filter import shown as filter_shown
 from keyhall.console.pages.keys import listing, making, notices, rotating, showing
 from keyhall.console.pages.limits import first_run, front, limits
 from keyhall.console.pages.operate import (
@@ -38,6 +40,8 @@ ROUTES: tuple[Page, ...] = (
     *models.ROUTES,
     *aliases.ROUTES,
     *engines.ROUTES,
+    *filter_shown.ROUTES,
+    *filter_acts.ROUTES,
     *settings.ROUTES,
     *front.ROUTES,
     *listing.ROUTES,

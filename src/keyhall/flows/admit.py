@@ -233,15 +233,15 @@ async def hold(
     """Hold it in every window of the minute, or refuse. (`spend.hold` where there are quotas.)"""
     taken = await hall.counters.hold(caller.effective.windows, fit.held_tokens)
     if isinstance(taken, Refused):
-        raise limited(taken, version, caller, hall)
+        raise limited(taken, version.name, caller, hall)
     return taken, None
 
 
-def limited(refused: Refused, version: Version, caller: Caller, hall: Hall) -> ApiError:
+def limited(refused: Refused, model: str, caller: Caller, hall: Hall) -> ApiError:
     """Which limit stands in the way of a hold, and until when (R2)."""
     hall.tally.limited(refused.resource, refused.scope)
     facts: dict[str, Any] = {
-        "model": version.name,
+        "model": model,
         "organization": caller.grant.organization_id,
         "limit": refused.limit,
         "scope": refused.scope,
@@ -251,7 +251,7 @@ def limited(refused: Refused, version: Version, caller: Caller, hall: Hall) -> A
     if refused.is_degraded:
         shown += headers.retry_headers(refused.wait_us)
         wait = headers.wait_duration(refused.wait_us)
-        return ApiError(errors.LIMITS_AWAY, headers=shown, model=version.name, wait=wait)
+        return ApiError(errors.LIMITS_AWAY, headers=shown, model=model, wait=wait)
     if refused.never and refused.resource != "tokens":
         return ApiError(errors.RATE_NONE, headers=shown, resource=refused.resource, **facts)
     if refused.never:

@@ -13,7 +13,7 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 
 from keyhall.flows.hall import Hall
-from keyhall.ports.store import Change, StoreAway
+from keyhall.ports.store import Change, ChangeKind, StoreAway
 
 ANSWER_SECONDS = 2.0  # A store that takes longer is away.
 TOUCH_SECONDS = 30.0
@@ -90,20 +90,17 @@ class Follower:
     async def _apply(self, changes: Sequence[Change]) -> None:
         callers = self._hall.callers
         named = {(change.kind, change.id) for change in changes}
-        # First, and without waiting for anything: what is read below may fail half way, and no
-        # request may go by what is known to have changed (I-3).
-        for kind, identity in named:
-            if kind in ("project", "organization"):
-                callers.owner_changed(identity)
-            elif kind == "key":
-                callers.expire(identity)
-            elif kind == "review" and self._hall.reviews is not None:
-                self._hall.reviews.changed(identity.removeprefix("rev_"))
+        self._expire(named)
         kinds = {change.kind for change in changes}
+        if "filter" in kinds:
+            self._hall.policies.changed()
         if "engine" in kinds:
             await self._reload_engines()
         if "tier" in kinds:
             await self._reload_tiers()
+        if "filter" in kinds:
+            self._hall.filters.take(await self._hall.store.load_rules())
+            callers.rules_changed()
         if kinds & {"catalogue", "engine"}:
             catalogue = await self._hall.store.load_catalogue()
             for name in catalogue.tokenizers():  # Making one takes 100 ms: no request waits for it.
@@ -112,6 +109,18 @@ class Follower:
         for kind, identity in named:
             if kind == "key":
                 await callers.key_changed(identity)
+
+    def _expire(self, named: set[tuple[ChangeKind, str]]) -> None:
+        """First, and without waiting for anything: what is read later may fail half way, and no
+        request may go by what is known to have changed (I-3)."""
+        callers, reviews = self._hall.callers, self._hall.reviews
+        for kind, identity in named:
+            if kind in ("project", "organization"):
+                callers.owner_changed(identity)
+            elif kind == "key":
+                callers.expire(identity)
+            elif kind == "review" and reviews is not None:
+                reviews.changed(identity.removeprefix("rev_"))
 
 
 def spread_seconds(process: int, period: float) -> float:

@@ -6,6 +6,7 @@ from typing import Any
 from keyhall import errors
 from keyhall.errors import ApiError
 from keyhall.flows.complete import complete
+from keyhall.flows.filters.moderate import moderate
 from keyhall.flows.hall import Hall
 from keyhall.flows.leaks.report import take_report
 from keyhall.flows.list_models import list_models, show_model
@@ -20,6 +21,7 @@ Flow = Callable[[Exchange, Hall], Coroutine[Any, Any, None]]
 ROUTES: dict[bytes, dict[bytes, Flow]] = {
     b"/v1/chat/completions": {b"POST": complete},
     b"/v1/keyhall/feedback": {b"POST": give_feedback},
+    b"/v1/moderations": {b"POST": moderate},
     b"/v1/models": {b"GET": list_models, b"HEAD": list_models},
     b"/v1/keyhall/leaks": {b"POST": take_report},
 }

@@ -46,7 +46,7 @@ class Grant:
     expires_at_us: int | None = None
     paused_at_us: int | None = None
     networks: tuple[IPv4Network | IPv6Network, ...] | None = None
-    endpoints: frozenset[str] | None = None  # "chat", "models"
+    endpoints: frozenset[str] | None = None  # "chat", "models", "moderations"
     models: tuple[str, ...] | None = None  # names or globs of what a caller may name
     project_models: tuple[str, ...] | None = None
     key_limits: Limits = NO_LIMITS

@@ -18,7 +18,7 @@ from keyhall.policy.tiers import LIMIT_MAX
 NAME_CHARACTERS_MAX = 100
 LIST_ENTRIES_MAX = 100
 REASON_CHARACTERS_MAX = 500
-ENDPOINTS = ("chat", "models")
+ENDPOINTS = ("chat", "models", "moderations")
 
 _MODEL_CHARACTERS = frozenset(ALPHABET + "._:/-*@+")
 

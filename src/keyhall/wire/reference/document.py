@@ -9,6 +9,8 @@ from keyhall import errors
 from keyhall.wire.chat import ChatRequest, Chunk, Completion
 from keyhall.wire.leaks.reports import LeakAnswer, LeakReport
 from keyhall.wire.models import Model
+from keyhall.wire.moderation.read import ModerationRequest
+from keyhall.wire.moderation.write import Moderation
 from keyhall.wire.reference.fields import FIELDS
 from keyhall.wire.reference.routes import DESCRIBED, Described
 from keyhall.wire.review.feedback import Given, Taken
@@ -18,11 +20,15 @@ Json = dict[str, Any]
 
 _REF = "#/components/schemas/{name}"
 _TYPES = (
-    ChatRequest, Completion, Chunk, Model, LeakReport, LeakAnswer, Given, Taken, Pending
+    ChatRequest, Completion, Chunk, ModerationRequest, Moderation, Model, LeakReport, LeakAnswer,
+    Given, Taken, Pending,
 )  # fmt: skip
 _BODIES = {
-    "createChatCompletion": "ChatRequest", "reportLeaks": "LeakReport", "giveFeedback": "Given"
-}  # fmt: skip
+    "createChatCompletion": "ChatRequest",
+    "createModeration": "ModerationRequest",
+    "reportLeaks": "LeakReport",
+    "giveFeedback": "Given",
+}
 _PLACES = {
     "model": "A name that `GET /v1/models` lists.",
     "id": "What the 202 named: `rev_` and 32 digits.",
@@ -177,6 +183,8 @@ def _answers(each: Described) -> Json:
         whole["content"]["text/event-stream"] = {"schema": chunk | {"description": says}}
         whole["headers"] = {name: _header(says) for name, says in HEADERS.items()}
         return whole
+    if each.name == "createModeration":
+        return _json("One result for each text.", {"$ref": _REF.format(name="Moderation")})
     if each.name == "listModels":
         return _json("The names.", {"$ref": _REF.format(name="Models")})
     if each.name == "retrieveModel":

@@ -43,6 +43,13 @@ DESCRIBED: tuple[Described, ...] = (
         problems=_ANY,
     ),
     Described(
+        "POST", "/v1/moderations", "createModeration", "Look for what is harmful in texts",
+        "What the rules of this server find in one or more texts, in the form of OpenAI's API. "
+        "They are rules and understand nothing: a score is 1 where one of them hit, and else 0. It "
+        "costs no tokens and counts as a request of the minute. Pictures are refused.",
+        "key", ("filters",), {"input": "How do I build a pipe bomb?"}, problems=_ANY,
+    ),
+    Described(
         "GET", "/v1/models", "listModels", "List models",
         "The names that your key may send as `model`, aliases first. `shutdown_date` is the day "
         "on which a version stops answering, if one is set.",

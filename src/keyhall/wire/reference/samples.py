@@ -4,6 +4,10 @@ import json
 
 from keyhall.wire.reference.routes import Described
 
+# What the official client calls it, and what of the answer people look at.
+_CHAT = "chat.completions", "choices[0].message.content"
+_CALLS = {"/v1/moderations": ("moderations", "results[0].categories")}
+
 LANGUAGES = {"curl": "sh", "Python": "python", "JavaScript": "javascript"}
 
 
@@ -39,9 +43,10 @@ def _python(each: Described, url: str, path: str) -> str:
     elif path.startswith("/v1/keyhall/"):
         lines.append(f'print(client.get("{own}", cast_to=object))')
     elif each.example is not None:
-        lines.append("answer = client.chat.completions.create(")
+        call, shown = _CALLS.get(path, _CHAT)
+        lines.append(f"answer = client.{call}.create(")
         lines += [f"    {name}={value!r}," for name, value in each.example.items()]
-        lines += [")", "print(answer.choices[0].message.content)"]
+        lines += [")", f"print(answer.{shown})"]
     elif each.sample_path:
         lines.append(f'print(client.models.retrieve("{path.rpartition("/")[2]}"))')
     else:

@@ -1,0 +1,322 @@
+"""`keyhall filters`: which rules there are, what they would find, who says that one is wrong."""
+
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+from keyhall.cli import progress
+from keyhall.cli.manage import show
+from keyhall.cli.manage.filters import text
+from keyhall.cli.manage.open import House, Where, act, options
+from keyhall.cli.options import fail
+from keyhall.flows.filters import manage, operators
+from keyhall.flows.filters.manage import HALL, Owner, Seen
+from keyhall.flows.filters.trial import Trial, tried_in_pieces
+from keyhall.flows.manage.organizations import project_by
+from keyhall.policy.filters.rules import Action, Rule, RuleRefused, Way
+from keyhall.policy.filters.written.files import FileRefused, parse
+from keyhall.ports.filters import Report, ReportState
+from keyhall.stores.filters import reports as reported
+
+LISTED = 200
+FILE_BYTES_MAX = 1 << 20  # of a file of rules
+TEXT_BYTES_MAX = 256 << 20  # of a text that is tried; it is held in memory
+
+_PROJECT = click.option("--project", metavar="PROJECT", help="As this project has it; id or name.")
+_ACTIONS = click.Choice(get_args(Action))
+
+
+@click.group()
+def filters() -> None:
+    """List, try, switch and report the rules of the filter.
+
+    They are rules and no intelligence: they find phrases and shapes, and understand nothing.
+    """
+
+
+async def _owner(house: House, project: str | None) -> Owner:
+    if project is None:
+        return HALL
+    async with house.store.reading() as connection:
+        return Owner("project", (await project_by(connection, project)).id)
+
+
+async def _seen(house: House, project: str | None) -> list[Seen]:
+    owner, settings = await _owner(house, project), operators.rules_of(house.config.filter)
+    async with house.store.reading() as connection:
+        return await manage.seen(connection, settings, owner)
+
+
+@filters.command("list")
+@_PROJECT
+@click.option("--on", "only_on", is_flag=True, help="Only those that are on.")
+@options
+def list_rules(project: str | None, only_on: bool, as_json: bool, where: Where) -> None:
+    """List rules, whether they are on, and how often they hit."""
+    found = act(where, lambda house: _seen(house, project))
+    if only_on:
+        found = [each for each in found if each.rule.is_on]
+    if as_json:
+        show.as_json([text.json_of(each) for each in found])
+    else:
+        text.listed(found)
+
+
+@filters.command("show")
+@click.argument("rule")
+@_PROJECT
+@options
+def show_rule(rule: str, project: str | None, as_json: bool, where: Where) -> None:
+    """Show a rule with its reason, its owner, and the sentences that it is tested with."""
+
+    async def work(house: House) -> tuple[Seen, list[Report]]:
+        found = await _seen(house, project)
+        wanted = manage.named([each.rule for each in found], rule)
+        seen = next(each for each in found if each.rule is wanted)
+        async with house.store.reading() as connection:
+            said = await reported.newest(connection, limit=LISTED, rule_id=wanted.id)
+        return seen, said
+
+    seen, said = act(where, work)
+    if as_json:
+        show.as_json({**text.json_of(seen), "reported": [text.report_json(each) for each in said]})
+    else:
+        text.shown(seen, said)
+
+
+@filters.command("test")
+@click.argument("file", required=False, type=click.Path(dir_okay=False, allow_dash=True))
+@click.option("--text", "given", metavar="TEXT", help="Try this text instead of a file.")
+@click.option("--direction", type=click.Choice(["in", "out"]), default="in", show_default=True,
+              help="As a prompt or as an answer.")  # fmt: skip
+@click.option("--rules", "path", type=click.Path(exists=True, dir_okay=False),
+              help="Try the rules of this file alone.")  # fmt: skip
+@_PROJECT
+@options
+def test_text(
+    file: str | None,
+    given: str | None,
+    direction: Way,
+    path: str | None,
+    project: str | None,
+    as_json: bool,
+    where: Where,
+) -> None:
+    """Try rules on FILE ("-" reads what is piped in), without a server.
+
+    Rules that are off are tried too, and marked as off. Ends with 1 if a rule that is on would
+    block.
+    """
+    if (file is None) == (given is None):
+        raise click.UsageError("Name a FILE, or give a text with --text.")
+    tested = given if given is not None else _read(str(file))
+    if path is not None:
+        rules = _rules(path)
+    else:
+        rules = [each.rule for each in act(where, lambda house: _seen(house, project))]
+    with progress.shown(is_wanted=not as_json) as step:
+        try:
+            trial = tried_in_pieces(
+                tested, rules, direction, lambda done, all_: step("scanned", done, all_)
+            )
+        except RuleRefused as error:
+            fail(str(error))
+    _told(tested, trial, as_json)
+
+
+def _told(tested: str, trial: Trial, as_json: bool) -> None:
+    if as_json:
+        show.as_json(text.trial_json(tested, trial))
+    else:
+        text.trial(tested, trial)
+    if trial.action == "block":
+        raise SystemExit(1)
+
+
+def _read(file: str) -> str:
+    where = "Standard input" if file == "-" else file
+    try:
+        with click.open_file(file, "rb") as source:
+            data: bytes = source.read(TEXT_BYTES_MAX + 1)
+    except OSError as error:
+        fail(f"{where} cannot be read: {error.strerror}.")
+    if len(data) > TEXT_BYTES_MAX:
+        fail(f"{where} has more than {TEXT_BYTES_MAX >> 20} MiB: try it in parts.")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        fail(f"{where} is not UTF-8 text: see byte {error.start}.")
+
+
+def _rules(path: str) -> list[Rule]:
+    file = Path(path)
+    if file.stat().st_size > FILE_BYTES_MAX:
+        fail(f"{path} has more than {FILE_BYTES_MAX >> 20} MiB.")
+    try:
+        return list(parse({file.name: file.read_text("utf-8")}))
+    except (FileRefused, RuleRefused, UnicodeDecodeError) as error:
+        fail(f"{error}")
+
+
+# --- Changes --------------------------------------------------------------------------------------
+
+
+@filters.command("set")
+@click.argument("rule")
+@click.option("--on/--off", "is_on", default=True, help="Turn it on (as without either), or off.")
+@click.option("--action", type=_ACTIONS, help="What it does.  [as it is]")
+@click.option("--percent", type=click.IntRange(0, 100), help="Of requests.  [as it is]")
+@_PROJECT
+@options
+def set_rule(
+    rule: str,
+    is_on: bool,
+    action: Action | None,
+    percent: int | None,
+    project: str | None,
+    as_json: bool,
+    where: Where,
+) -> None:
+    """Turn a rule on or off. RULE is an id, or ends in * for all that begin so.
+
+    A project can only make rules stricter than the hall has them.
+    """
+
+    async def work(house: House) -> list[Rule]:
+        owner = await _owner(house, project)
+        names = [rule]
+        if rule.endswith("*"):
+            found = [each.rule.id for each in await _seen(house, project)]
+            names = [name for name in found if name.startswith(rule[:-1])] or [rule]
+        return [
+            await manage.switch(
+                house.store,
+                name,
+                is_on=is_on,
+                action=action,
+                percent=percent,
+                settings=operators.rules_of(house.config.filter),
+                owner=owner,
+                **house.by,
+            )
+            for name in names
+        ]
+
+    changed = act(where, work)
+    if as_json:
+        show.as_json([text.rule_json(each) for each in changed])
+    else:
+        for each in changed:
+            show.line(f"{each.id}: {text.state(each)}")
+
+
+@filters.command("add")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False))
+@_PROJECT
+@options
+def add_rules(file: str, project: str | None, as_json: bool, where: Where) -> None:
+    """Add the rules of a TOML file, or put them in place of those of the same ids.
+
+    Their test sentences must come out right. Nothing is added if one of them cannot be.
+    """
+    rules = _rules(file)
+    if not rules:
+        fail(f"{file} has no [[rules]].")
+
+    async def work(house: House) -> list[Rule]:
+        owner = await _owner(house, project)
+        for rule in rules:
+            manage.usable(rule)  # Before any of them is kept.
+        settings = operators.rules_of(house.config.filter)
+        return [
+            await manage.write(house.store, rule, settings=settings, owner=owner, **house.by)
+            for rule in rules
+        ]
+
+    added = act(where, work)
+    if as_json:
+        show.as_json([text.rule_json(each) for each in added])
+    else:
+        for each in added:
+            show.line(f"{each.id}: {text.state(each)}")
+
+
+@filters.command("remove")
+@click.argument("rule")
+@_PROJECT
+@options
+def remove_rule(rule: str, project: str | None, as_json: bool, where: Where) -> None:
+    """Take away a rule that was added here."""
+
+    async def work(house: House) -> None:
+        owner = await _owner(house, project)
+        await manage.remove(house.store, rule, owner=owner, **house.by)
+
+    act(where, work)
+    if as_json:
+        show.as_json({"id": rule, "removed": True})
+    else:
+        show.line(f"{rule} is gone.")
+
+
+# --- Reports --------------------------------------------------------------------------------------
+
+
+@filters.command("report")
+@click.argument("rule")
+@click.option("--why", "said", required=True, help="What was hit wrongly. It is kept as written.")
+@options
+def report_rule(rule: str, said: str, as_json: bool, where: Where) -> None:
+    """Say that a rule hit what it should not have."""
+
+    async def work(house: House) -> Report:
+        settings = operators.rules_of(house.config.filter)
+        return await manage.report(house.store, rule, said, settings=settings, **house.by)
+
+    made = act(where, work)
+    if as_json:
+        show.as_json(text.report_json(made))
+    else:
+        show.line(f"Noted as number {made.number}: `keyhall filters reports` lists what is open.")
+
+
+@filters.command("reports")
+@click.option("--state", type=click.Choice([*get_args(ReportState), "all"]), default="open",
+              show_default=True, help="Which ones.")  # fmt: skip
+@options
+def list_reports(state: Any, as_json: bool, where: Where) -> None:
+    """List reports that a rule hit wrongly, newest first."""
+    wanted: ReportState | None = None if state == "all" else state
+
+    async def work(house: House) -> list[Report]:
+        async with house.store.reading() as connection:
+            return await reported.newest(connection, limit=LISTED, state=wanted)
+
+    found = act(where, work)
+    if as_json:
+        show.as_json([text.report_json(each) for each in found])
+    elif not found:
+        show.line("No report waits for an answer." if state == "open" else "There is none.")
+    else:
+        text.reports(found)
+
+
+@filters.command("answer")
+@click.argument("number", type=int)
+@click.option("--changed", "state", flag_value="changed", help="The rule was changed.")
+@click.option("--kept", "state", flag_value="kept", help="The rule stays as it is.")
+@click.option("--why", "said", required=True, help="A sentence that whoever reported reads.")
+@options
+def answer_report(
+    number: int, state: ReportState | None, said: str, as_json: bool, where: Where
+) -> None:
+    """Close a report: the rule was changed, or is kept as it is."""
+    if state is None:
+        raise click.UsageError("Say what became of the rule: --changed or --kept.")
+    closed: ReportState = state
+    made = act(where, lambda house: manage.answer(house.store, number, closed, said, **house.by))
+    if as_json:
+        show.as_json(text.report_json(made))
+    else:
+        show.line(f"Number {made.number} is answered: {made.state}.")

@@ -1,0 +1,144 @@
+"""Patterns and phrases in a text that comes in pieces: where they match, and what must wait.
+
+Both are matched by RE2 over UTF-8, patterns in the plainly folded text and phrases in the broadly
+folded one. A `Side` is one of the two, with what it remembers of a text from piece to piece.
+"""
+
+from keyhall.policy.filters import fold
+from keyhall.policy.filters.checks import CHECKS
+from keyhall.policy.filters.compiled import Stages, Used
+from keyhall.policy.filters.fold import Starts
+from keyhall.policy.filters.rules import Rule
+
+# Of one match: where what counts of it starts, where it begins, where what counts ends (0: nothing
+# counts), which pattern's it is, and where to go on in bytes of the whole folded text.
+_Match = tuple[int, int, int, int, int]
+Found = tuple[int, int, int, int]  # begin, rank, negative end (in characters at hand), rule
+
+
+class Side:
+    """For every piece: `look` at all sides, then `match` at all, then `keep`: what one of them has
+    to hold back, none may decide."""
+
+    __slots__ = (
+        "_at", "_before", "_begins", "_cursors", "_folded", "_is_ascii", "_numbers", "_patterns",
+        "_places", "_stages", "_starts", "is_broad",
+    )  # fmt: skip
+
+    def __init__(self, stages: Stages, used: Used) -> None:
+        self._stages = stages
+        self._patterns = used.patterns
+        self._numbers = used.numbers
+        self.is_broad = used.is_broad
+        self._before = b""  # the character before what waits, folded
+        self._at = 0  # bytes of the folded text before what waits,
+        self._cursors: dict[int, int] = {}  # and up to where a pattern has matched, likewise
+        self._places: _Places | None = None
+
+    def look(self, folded: str, starts: Starts, is_ascii: bool, last: bool, hold: int) -> int:
+        """The hold, with what at the text's end could still become a match."""
+        skip = len(self._before)
+        data = self._before + (folded.encode() if is_ascii else utf8(folded))
+        patterns = self._patterns
+        self._places = None
+        if not last:
+            for finder in patterns.ends:
+                at = finder.first(data, skip)[0]
+                if at >= 0:
+                    at = at - skip if is_ascii else len(data[skip:at].decode())
+                    hold = min(hold, fold.first(starts, at))
+        if hold and (patterns.gate is None or patterns.gate.search(folded) is not None):
+            begins = [at for finder in patterns.any if (at := finder.first(data, skip)[0]) >= 0]
+            if begins:
+                self._begins = min(begins)
+                self._places = _Places(data, skip, starts, is_ascii)
+        return hold
+
+    def match(self, found: list[Found], last: bool, hold: int) -> int:
+        """Add what begins before the hold; returns the hold."""
+        places = self._places
+        if places is None or not hold:
+            return hold
+        matches: list[_Match] = []
+        for which in self._patterns.matching(places.data, self._begins):
+            places.restart()
+            self._add_matches(which, places, hold, matches)
+        if not last:
+            for start, begins, *_ in sorted(matches, reverse=True):
+                if begins < hold <= start:
+                    hold = begins  # What counts of it is not to be decided yet.
+        ranks = self._stages.ranks
+        for start, begins, stop, which, cursor in matches:
+            if begins < hold:
+                self._cursors[which] = cursor
+                if stop:
+                    number = self._numbers[which]
+                    found.append((start, ranks[number], -stop, number))
+        return hold
+
+    def _add_matches(self, which: int, places: "_Places", hold: int, matches: list[_Match]) -> None:
+        """All of one pattern that begin before the hold, one behind the other."""
+        first, rule = self._patterns.each[which].first, self._patterns.rules[which]
+        shift = self._at - places.skip  # between bytes at hand and bytes of the whole text
+        at = max(self._begins, self._cursors.get(which, 0) - shift)
+        while True:
+            at, end = first(places.data, at)
+            begins = places.of(at) if at >= 0 else hold
+            if begins >= hold:
+                return
+            span = _checked(rule, places.data[at:end])
+            start = stop = 0
+            if span is not None:
+                end = at + span[1]
+                start = places.of(at + span[0])
+                stop = places.of(end - 1) + 1
+            matches.append((start, begins, stop, which, end + shift))
+            at = end
+
+    def keep_ascii(self, gone: str) -> None:
+        """A piece of ASCII is over, in which nothing was looked for."""
+        self._before = gone[-1].encode()
+        self._at += len(gone)
+
+    def keep(self, folded: str, end: int) -> None:
+        """So many characters of the folded text are over."""
+        if end:
+            self._before = utf8(folded[end - 1])
+            self._at += end if folded.isascii() else len(utf8(folded[:end]))
+
+
+class _Places:
+    """From bytes of a folded text, in rising order, to characters of the text."""
+
+    __slots__ = ("_bytes", "_characters", "_is_ascii", "_starts", "data", "skip")
+
+    def __init__(self, data: bytes, skip: int, starts: Starts, is_ascii: bool) -> None:
+        self.data = data
+        self.skip = skip
+        self._starts = starts
+        self._is_ascii = is_ascii
+        self.restart()
+
+    def restart(self) -> None:
+        self._bytes, self._characters = self.skip, 0
+
+    def of(self, at: int) -> int:
+        if self._is_ascii:
+            return at - self.skip
+        if at < self._bytes:
+            self.restart()
+        piece = self.data[self._bytes : at]
+        self._characters += sum(byte & 0xC0 != 0x80 for byte in piece)
+        self._bytes = at
+        return fold.first(self._starts, self._characters)
+
+
+def _checked(rule: Rule, data: bytes) -> tuple[int, int] | None:
+    """What of a match counts, in its bytes."""
+    if not rule.check:
+        return 0, len(data)
+    return CHECKS[rule.check](data)
+
+
+def utf8(text: str) -> bytes:
+    return text.encode("utf-8", "replace")  # Half a surrogate pair is one character, as `?` is.

@@ -1,0 +1,146 @@
+"""`keyhall filters`: what is listed, what a dry run says, and what a change leaves behind."""
+
+import json
+
+import pytest
+
+BOMB = "Hello,\nhow do I build a pipe bomb?"
+OWN = """
+[[rules]]
+id = "team.coffee"
+reason = "Coffee is not what this is for."
+owner = "Ada"
+action = "block"
+phrases = ["make <hot> coffee"]
+words.hot = ["hot", "strong"]
+finds = ["Make hot coffee"]
+passes = ["Coffee was made."]
+"""
+
+
+@pytest.fixture
+def filters(call, tmp_path):
+    """`filters("list")` on a hall of its own; JSON unless told otherwise."""
+    data = tmp_path / "data"
+    assert call("keys", "create", "--name", "first", "--data", data).status == 0
+
+    def run(*arguments, as_json=True, status=0):
+        options = ["--json"] if as_json else []
+        done = call("filters", *arguments, "--data", data, *options)
+        assert done.status == status, done.output + done.error
+        return done.json if as_json and status == 0 else done
+
+    run.call, run.data = call, data
+    return run
+
+
+def test_all_rules_that_come_along_are_listed_and_off(filters):
+    found = filters("list")
+    assert {"violence.plan", "secrets/openai-key", "personal/email"} <= {x["id"] for x in found}
+    assert not any(rule["is_on"] for rule in found)
+    assert filters("list", "--on") == []
+    assert "No rule is on" in filters("list", "--on", as_json=False).output
+
+
+def test_a_rule_is_shown_with_reason_owner_and_test_sentences(filters):
+    shown = filters("show", "violence.plan")
+    assert shown["reason"].startswith("Somebody says")
+    assert shown["owner"] == "Keyhall"
+    assert "I want to shoot up my school" in shown["finds"]
+    told = filters("show", "violence.praise", as_json=False).output
+    assert "Is known to find wrongly:\n  The officer who stopped" in told
+    assert "Did you mean violence.plan?" in filters("show", "violence.plans", status=1).error
+
+
+def test_a_dry_run_says_what_would_hit_where_and_passes_what_is_off(filters):
+    told = filters("test", "--text", BOMB)
+    (hit,) = told["hits"]
+    assert told["action"] == "allow"
+    assert (hit["rule"], hit["line"], hit["column"]) == ("illicit.weapons", 2, 1)
+    assert hit["text"] == "how do I build a pipe bomb"
+    assert BOMB[hit["start"] : hit["end"]] == hit["text"]
+    shown = filters("test", "--text", BOMB, as_json=False).output
+    assert "»how do I build a pipe bomb«" in shown
+    assert "none by a rule that is on: it would pass." in shown
+    assert (
+        "Nothing found in 13 characters."
+        in filters("test", "--text", "Good morning.", as_json=False).output
+    )
+
+
+def test_it_ends_with_one_where_a_rule_that_is_on_would_block(filters):
+    filters("set", "illicit.weapons", "--action", "flag")
+    assert filters("test", "--text", BOMB)["action"] == "flag"
+    filters("set", "illicit.weapons", "--action", "block")
+    assert json.loads(filters("test", "--text", BOMB, status=1).output)["action"] == "block"
+    assert "would be blocked" in filters("test", "--text", BOMB, as_json=False, status=1).output
+    filters("set", "illicit.weapons", "--off")
+    assert filters("test", "--text", BOMB)["action"] == "allow"
+
+
+def test_large_files_and_pipes_are_read_and_what_is_no_text_is_named(filters, tmp_path):
+    file = tmp_path / "text.txt"
+    file.write_text(f"{'word ' * 100_000}\n{BOMB}")
+    (hit,) = filters("test", str(file))["hits"]
+    assert hit["line"] == 3
+    file.write_bytes(b"\xff\xfe")
+    assert "is not UTF-8 text: see byte 0" in filters("test", str(file), status=1).error
+    assert "cannot be read" in filters("test", str(tmp_path / "none"), status=1).error
+    assert "Name a FILE" in filters("test", status=2).error
+
+
+def test_many_rules_are_switched_by_how_they_begin(filters):
+    changed = filters("set", "hate.*", "--action", "flag", "--percent", "10")
+    assert [(rule["id"], rule["percent"]) for rule in changed] == [
+        ("hate.degrading", 10),
+        ("hate.exterminate", 10),
+    ]
+    on = filters("list", "--on", as_json=False).output
+    assert "flag for 10 % of requests" in on
+    assert "There is no rule nothing*" in filters("set", "nothing*", status=1).error
+    listed = filters.call("audit", "--data", filters.data).output
+    assert "switched a rule of" in listed
+
+
+def test_own_rules_come_from_a_file_and_must_keep_their_sentences(filters, tmp_path):
+    file = tmp_path / "own.toml"
+    file.write_text(OWN)
+    filters("add", str(file))
+    told = filters("test", "--text", "Make strong coffee", status=1)
+    assert json.loads(told.output)["hits"][0]["rule"] == "team.coffee"
+    file.write_text(OWN.replace("Coffee was made.", "Make hot coffee, no."))
+    assert "finds what it should leave alone" in filters("add", str(file), status=1).error
+    alone = filters("test", "--rules", str(file), "--text", "strong coffee")
+    assert alone["hits"] == []
+    assert (
+        "is not a rule that was written here" in filters("remove", "hate.degrading", status=1).error
+    )
+    filters("remove", "team.coffee")
+    assert filters("test", "--text", "Make strong coffee")["hits"] == []
+
+
+def test_a_report_waits_until_it_is_answered(filters):
+    made = filters("report", "violence.gore", "--why", "It was about a museum.")
+    (waiting,) = filters("reports")
+    assert waiting == made
+    assert filters("show", "violence.gore")["reports_open"] == 1
+    closed = filters("answer", "1", "--kept", "--why", "One of a thousand.")
+    assert (closed["state"], closed["answer"]) == ("kept", "One of a thousand.")
+    assert filters("reports") == []
+    assert "answered already" in filters("answer", "1", "--kept", "--why", "x", status=1).error
+    assert "There is no rule" in filters("report", "nothing", "--why", "x", status=1).error
+
+
+def test_a_project_can_only_be_stricter_than_the_hall(filters):
+    project = filters.call("projects", "list", "--json", "--data", filters.data).json[0]["id"]
+    filters("set", "hate.degrading", "--action", "flag")
+    own = ("--project", project)
+    raised = filters("set", "hate.degrading", "--action", "block", *own)
+    assert raised[0]["action"] == "block"
+    refused = filters("set", "hate.degrading", "--action", "allow", *own, status=1)
+    assert "as strict" in refused.error
+    assert filters("set", "hate.degrading", "--off", *own)[0]["action"] == "flag"
+    refused = filters("set", "hate.degrading", "--off", *own, status=1)
+    assert "a project can only be stricter" in refused.error
+    on = [rule["id"] for rule in filters("list", "--on", *own)]
+    assert on == [rule["id"] for rule in filters("list", "--on")]
