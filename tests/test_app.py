@@ -13,12 +13,12 @@ import pytest
 from made_usage import made_usage
 
 from keyhall import app, chores
-from keyhall.app import HallBusy, StartRefused
 from keyhall.clock import ManualClock
 from keyhall.config import Config, Log
 from keyhall.config.alerts import Alerts
 from keyhall.flows.engines import use_upstream
 from keyhall.flows.manage import keys
+from keyhall.parts import HallBusy, StartRefused
 from keyhall.policy.catalogue import Version
 from keyhall.ports.store import StoreAway
 from keyhall.stores.catalogue import enter_version

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "running"))  # No packages in
 
 from model_files import make_model
 
-from keyhall import app
+from keyhall import parts
 from keyhall.cli import doctor, main
 from keyhall.clock import SystemClock
 from keyhall.config import Config
@@ -82,7 +82,7 @@ def test_a_port_that_is_taken_is_an_error_unless_our_server_has_it(examine, hous
         found, status = examine(port=port)
         assert (states(found)["port"], status) == (["error"], 1)
         assert "Address already in use. Choose another" in found["port"][0]["says"]
-        with app.locked(house.data):
+        with parts.locked(house.data):
             found, status = examine(port=port)
         assert (states(found)["port"], status) == (["ok"], 0)
         assert f"our server runs (process {os.getpid()})" in found["port"][0]["says"]
@@ -115,7 +115,7 @@ def test_i8_a_spool_that_waits_is_told_and_what_becomes_of_it(examine, house):
     [finding] = found["usage"]
     assert finding["says"] == "3.0 MiB of usage wait for the database, in spool-1.bin."
     assert finding["advice"] == "The next `keyhall serve` takes them in. Do not delete them."
-    with app.locked(house.data):
+    with parts.locked(house.data):
         [finding] = examine()[0]["usage"]
     assert finding["advice"].endswith("they come in by themselves.")
 

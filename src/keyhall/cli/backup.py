@@ -9,7 +9,6 @@ from typing import Any
 import click
 import msgspec
 
-from keyhall.app import HallBusy, locked
 from keyhall.cli.manage import show
 from keyhall.cli.manage.words import counted, stamp
 from keyhall.cli.options import fail, load_config
@@ -22,6 +21,7 @@ from keyhall.flows.backup.archive import Manifest
 from keyhall.flows.backup.put_back import PutBack
 from keyhall.flows.backup.take import DATABASE, PEPPER, Taken
 from keyhall.flows.manage.checks import Refused
+from keyhall.parts import HallBusy, locked
 from keyhall.ports.store import StoreAway
 from keyhall.stores.migrate import SchemaUnfit
 

@@ -18,13 +18,14 @@ import uvicorn
 import uvloop
 
 from keyhall import __version__, app, logs, web
-from keyhall.app import House, StartRefused
+from keyhall.app import House
 from keyhall.cli import banner, tls
 from keyhall.cli import workers as many
 from keyhall.cli.options import fail, load_config
 from keyhall.config import Config
 from keyhall.config import Server as Settings
 from keyhall.flows.accounts import links
+from keyhall.parts import StartRefused
 from keyhall.ports.exchange import Stopped
 
 BACKLOG = 4096

@@ -9,11 +9,11 @@ import sys
 import uvloop
 
 from keyhall import logs
-from keyhall.app import StartRefused
 from keyhall.cli import tls
 from keyhall.cli.options import fail, load_config
 from keyhall.cli.serve import run
 from keyhall.cli.workers import Orders
+from keyhall.parts import StartRefused
 
 
 def _line() -> bytes:

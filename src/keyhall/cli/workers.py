@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from keyhall import app, logs
+from keyhall import logs, parts
 from keyhall.config import Config
 
 STEADY_SECONDS = 10.0  # who has lived so long is started again at once
@@ -200,5 +200,5 @@ def serve_many(
         return await Workers(count, listener, order).run()
 
     config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with app.locked(config.data, url):
+    with parts.locked(config.data, url):
         return asyncio.run(run())

@@ -1,6 +1,6 @@
 """`keyhall accounts`: the way in without mail, and without anybody in the console."""
 
-from keyhall.app import locked
+from keyhall.parts import locked
 from keyhall.stores.accounts import people
 
 FIRST = "Default organization"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from keyhall.app import locked
+from keyhall.parts import locked
 
 
 def test_there_and_back(house, keyhall, tmp_path) -> None:

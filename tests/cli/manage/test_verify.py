@@ -5,11 +5,11 @@ import sqlite3
 
 from made_usage import made_usage
 
-from keyhall.app import locked
 from keyhall.clock import ManualClock
 from keyhall.flows.verify.anchors import Anchors
 from keyhall.ledger.ledger import JournalLedger
 from keyhall.ledger.spool import Spool
+from keyhall.parts import locked
 from keyhall.policy.metering import Endpoint, Outcome, UsageSource
 from keyhall.ports.ledger import Opening
 

@@ -9,8 +9,8 @@ from process import Process, key, process
 from redis_server import NoRedis, RedisServer, a_redis
 
 from keyhall import app
-from keyhall.app import StartRefused
 from keyhall.config import Config, Redis
+from keyhall.parts import StartRefused
 from keyhall.policy.limits import Refused
 from keyhall.ports.counters import CountersUnfit
 

@@ -12,11 +12,11 @@ import pytest
 from between import Between
 from process import Process, key, process
 
-from keyhall.app import counters_of
 from keyhall.clock import ManualClock, SystemClock
 from keyhall.config import Redis
 from keyhall.counters.redis.connection import REPLY_SECONDS
 from keyhall.counters.redis.telling import NO_HERITAGE
+from keyhall.parts import counters_of
 from keyhall.policy.limits import Refused
 from keyhall.ports.counters import Past
 from keyhall.turn import Turn
