@@ -10,7 +10,7 @@ from keyhall.policy.filters.skim import Skimming
 from keyhall.policy.filters.terms import Terms
 
 RULES_MAX = 2_000
-PATTERNS_MAX = 500
+PATTERNS_MAX = 200
 SIZE_MAX = 1 << 62  # no text is so long
 
 SIGNS: dict[Sign, str] = {

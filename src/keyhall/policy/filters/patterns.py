@@ -16,7 +16,10 @@ from keyhall.policy.filters.rules import Rule, RuleRefused
 from keyhall.policy.filters.syntax import SyntaxRefused
 from keyhall.policy.filters.terms import STOPS
 
-MEMORY_BYTES_MAX = 32 << 20  # of one compiled pattern; RE2 starts anew within it and stays linear
+# What RE2 may remember of a text, of a single pattern and of those that are joined. When it is full
+# it starts anew, and stays linear.
+MEMORY_BYTES = 2 << 20
+JOINED_BYTES = 32 << 20
 GROUP_SIZE = 7  # patterns that are tried together once any has matched
 _ANYWHERE = re2._re2.RE2.Anchor.UNANCHORED
 _WHOLE = re2._re2.RE2.Anchor.ANCHOR_BOTH
@@ -30,12 +33,12 @@ class Finder:
 
     __slots__ = ("_match",)
 
-    def __init__(self, pattern: str) -> None:
+    def __init__(self, pattern: str, memory_bytes: int = 0) -> None:
         """Raises re2.error."""
         options = re2.Options()
         options.log_errors = False
         options.never_capture = True
-        options.max_mem = MEMORY_BYTES_MAX
+        options.max_mem = memory_bytes or MEMORY_BYTES
         self._match = re2.compile(pattern, options)._regexp.Match
 
     def first(self, data: bytes, begin: int) -> tuple[int, int]:
@@ -105,10 +108,8 @@ def _compile(rule: Rule) -> Finder:
 
 def _joined(patterns: list[str], behind: str = "") -> list[Finder]:
     """As few compiled patterns as RE2 takes."""
-    if not patterns:
-        return []
     try:
-        return [Finder(f"(?:{'|'.join(patterns)}){behind}")]
+        return [Finder(f"(?:{'|'.join(patterns)}){behind}", JOINED_BYTES)]
     except re2.error:
         assert len(patterns) > 1, "One that was compiled by itself is not too large."
         half = len(patterns) // 2
