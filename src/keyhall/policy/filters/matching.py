@@ -125,8 +125,6 @@ class _Places:
     def of(self, at: int) -> int:
         if self._is_ascii:
             return at - self.skip
-        if at < self._bytes:
-            self.restart()
         piece = self.data[self._bytes : at]
         self._characters += sum(byte & 0xC0 != 0x80 for byte in piece)
         self._bytes = at
