@@ -134,7 +134,7 @@ class Stream:
                 self._plain_at += hold
                 self.passed += hold
                 self._before = before = gone[-1]  # No letter, so it has no case.
-                self._before_plain = before.encode()
+                self._before_plain = b" " if before == " " else before.encode()
                 return gone
         hold = size = len(text)
         is_ascii = text.isascii()
