@@ -97,7 +97,8 @@ class Side:
 
     def keep_ascii(self, gone: str) -> None:
         """A piece of ASCII is over, in which nothing was looked for."""
-        self._before = gone[-1].encode()
+        before = gone[-1]
+        self._before = b" " if before == " " else before.encode()
         self._at += len(gone)
 
     def keep(self, folded: str, end: int) -> None:
