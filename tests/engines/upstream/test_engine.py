@@ -487,3 +487,39 @@ def test_tls_a_ca_file_that_cannot_be_read_is_told(run, tmp_path):
 
     run(story(tmp_path / "empty.pem"))
     run(story(tmp_path / "missing.pem"))
+
+
+# --- Its moderation -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("reply", "flagged"),
+    [
+        (b'{"results": [{"flagged": false}, {"flagged": true}]}', True),
+        (b'{"results": [{"flagged": false, "categories": {}}]}', False),
+        (b'{"results": []}', None),
+        (b'{"results": 3}', None),
+        (b"<html>", None),
+        (None, None),
+    ],
+)
+def test_an_upstream_is_asked_what_its_moderation_says_and_told_the_text_alone(run, reply, flagged):
+    async def moderates(peer):
+        if reply is None:
+            await peer.send(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+        else:
+            await peer.send(
+                b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(reply), reply)
+            )
+
+    async def story():
+        async with Upstream(moderates) as upstream:
+            engine = engine_for(upstream)
+            found = await engine.moderate("is it?")
+            await engine.close()
+            return found, upstream.requests[0]
+
+    found, request = run(story())
+    assert found is flagged
+    assert request.head.startswith(b"POST /v1/moderations HTTP/1.1\r\n")
+    assert json.loads(request.body) == {"input": "is it?"}

@@ -60,7 +60,7 @@ def test_a_policy_has_bounds():
     with pytest.raises(RuleRefused, match="more than 2000 rules"):
         Policy(many)
     patterns = [pattern("ab", id=f"p{n}") for n in range(PATTERNS_MAX + 1)]
-    with pytest.raises(RuleRefused, match="more than 500 patterns"):
+    with pytest.raises(RuleRefused, match="more than 200 patterns"):
         Policy(patterns)
     with pytest.raises(RuleRefused, match="more than 1000000 characters"):
         Policy([terms(*(f"{n:0200}" for n in range(5_001)))])

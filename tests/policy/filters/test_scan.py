@@ -188,17 +188,37 @@ def test_terms_and_patterns_know_their_own_way():
         (*rules(["email"]), Rule(id="s", stage="size", action="block", characters=9)),
         (*rules(["email"]), Rule(id="p", stage="pattern", action="flag", pattern="[^a]b")),
         (*rules(["email"]), Rule(id="p", stage="pattern", action="flag", pattern="a b_")),
+        (*rules(["email"]), Rule(id="p", stage="pattern", action="flag", pattern="[^a]_")),
         (*rules(["email"]), Rule(id="p", stage="pattern", action="flag", pattern="(?i)k[0-9]")),
         (*rules(["email"]), Rule(id="p", stage="pattern", action="flag", pattern="a|b1")),
+        (*rules(["email"]), Rule(id="p", stage="pattern", action="flag", pattern="A[0-9]")),
     ],
 )
 def test_plain_words_go_the_short_way_to_the_same_end(rules_of):
     """Skimming is a shortcut, never another answer."""
     policy = Policy(rules_of)
-    words = ["red", " car", " Cars", ",", " x", ",y", " a", " b_", "@b.co", ".", " k1", "\n", " ed"]
+    words = [
+        "red",
+        " car",
+        " Cars",
+        ",",
+        " x",
+        ",y",
+        " a",
+        " b_",
+        "@b.co",
+        ".",
+        " k1",
+        "\n",
+        " ed",
+        " Ab",
+        " aB",
+        "é",
+        " A1",
+    ]
     for first in words:
         for second in words:
-            for third in words:
+            for third in ("", " red", "@b.co"):
                 text = f"The {first}{second}{third} end"
                 stream = Scanner(policy).stream()
                 pieces = ["The ", first, second, third, " end"]

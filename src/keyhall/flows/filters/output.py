@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET
 
 from keyhall.policy.filters.rules import Rule
+from keyhall.policy.filters.scan import Stream
 from keyhall.wire.chat import (
     AnswerFunction,
     Choice,
@@ -50,6 +51,7 @@ class Output:
     def __init__(self, screen: "Screen") -> None:
         self._screen = screen
         self._texts: dict[Field, _Text] = {}
+        self._contents: dict[int, Stream] = {}  # those whose pieces take the short way
         self._open: set[int] = set()
         self._over: set[int] = set()
         self._is_cut = False
@@ -65,6 +67,8 @@ class Output:
     def chunks(self, chunks: list[Chunk]) -> list[Chunk]:
         out: list[Chunk] = []
         for chunk in chunks:
+            if len(chunk.choices) == 1 and self._pass_plain(chunk, out):
+                continue
             for choice in chunk.choices:
                 if choice.index not in self._over:
                     self._open.add(choice.index)
@@ -73,6 +77,28 @@ class Output:
             return out
         self._waiting += out
         return []
+
+    def _pass_plain(self, chunk: Chunk, out: list[Chunk]) -> bool:
+        """Nearly all chunks are a word of one choice's content. False: this one is not."""
+        choice = chunk.choices[0]
+        delta = choice.delta
+        stream = self._contents.get(choice.index)
+        if (
+            stream is None
+            or not delta.content
+            or choice.finish_reason is not None
+            or delta.tool_calls is not UNSET
+            or delta.function_call is not UNSET
+            or delta.refusal
+        ):
+            return False
+        choice.logprobs = None
+        delta.content = gone = stream.feed(delta.content)
+        if gone:
+            out.append(chunk)
+        if stream.cut is not None:
+            self._cut(choice.index, self._screen.rule(stream.cut.rule_id), out)
+        return True
 
     async def last(self, chunks: list[Chunk]) -> list[Chunk]:
         """With the rest of the stream, which has the finish of every choice."""
@@ -147,6 +173,8 @@ class Output:
         text = self._texts.get(field)
         if text is None:
             text = self._texts[field] = _Text(self._screen, is_json=field[1] == "arguments")
+            if field[1] == "content" and text.undo is None and not self._waits:
+                self._contents[field[0]] = text.stream
         gone = text.feed(piece)
         if self._waits and gone:
             self._said.setdefault(field[0], []).append(gone)
@@ -155,6 +183,7 @@ class Output:
 
     def _end(self, index: int, out: list[Chunk]) -> None:
         """Let out what waits of a choice that is over; the first cut ends it."""
+        self._contents.pop(index, None)
         for field in [each for each in self._texts if each[0] == index]:
             text = self._texts.pop(field)
             gone = text.feed("", last=True)
@@ -171,6 +200,7 @@ class Output:
         """End a choice. What waits of its other texts stays unsent."""
         self._is_cut = True
         self._over.add(index)
+        self._contents.pop(index, None)
         for field in [each for each in self._texts if each[0] == index]:
             text = self._texts.pop(field)
             self._screen.took(text.stream, is_whole=False)

@@ -52,12 +52,11 @@ class Screen:
         self._hall = hall
         self._key_id = key_id
         self._bucket = 0  # under every rule, unless some are rolled out to a part of requests
-        self._masks = Masks()
+        self._masks = _NO_MASKS
         self._back: dict[str, str] = {}
-        self._rules = {rule.id: rule for rule in filter.rules}
         self._counted: dict[tuple[str, str], int] = {}
         self.flags: list[Flag] = []  # each rule once a direction
-        self._output = Output(self)
+        self._output: Output | None = None
 
     # --- In -------------------------------------------------------------------------------------
 
@@ -91,7 +90,7 @@ class Screen:
                 return text
             self._note(verdict.hits, "in")
             if verdict.block is not None:
-                raise Blocked(self._rules[verdict.block.rule_id], where)
+                raise Blocked(self._filter.by_id[verdict.block.rule_id], where)
             # A place in brackets is no name.
             return verdict.text.translate(_UNBRACKETED) if is_name else verdict.text
 
@@ -110,15 +109,17 @@ class Screen:
 
     def chunks(self, chunks: list[Chunk]) -> list[Chunk]:
         """Those to send now."""
+        assert self._output is not None
         return self._output.chunks(chunks)
 
     @property
     def is_over(self) -> bool:
         """Every choice was cut: the engine may stop."""
-        return self._output.is_over
+        return self._output is not None and self._output.is_over
 
     async def last(self, chunks: list[Chunk]) -> list[Chunk]:
         """The stream's end, with whatever waited."""
+        assert self._output is not None
         out = await self._output.last(chunks)
         self.close()
         return out
@@ -126,6 +127,7 @@ class Screen:
     async def answer(self, completion: Completion) -> bytes:
         """Scan a whole answer, in place. Returns response headers."""
         if self.of_answer() is not None:
+            assert self._output is not None
             await self._output.completion(completion)
             self.close()
         return self.lines()
@@ -148,7 +150,7 @@ class Screen:
             self._hall.filters.count(counted, self._filter.operators)
 
     def rule(self, rule_id: str) -> Rule:
-        return self._rules[rule_id]
+        return self._filter.by_id[rule_id]
 
     def stream(self) -> Stream:
         return Scanner(self._policy, "out", bucket=self._bucket, masks=self._masks).stream()
@@ -193,6 +195,7 @@ class Screen:
                 self.flags.append(flag)
 
 
+_NO_MASKS = Masks()  # until its input is looked at; nothing is ever put into it
 _UNBRACKETED = str.maketrans("", "", "[]")
 
 

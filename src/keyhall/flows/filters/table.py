@@ -21,10 +21,11 @@ _log = logging.getLogger("keyhall")
 class Filter:
     """Rules that some keys are under, and their policy once it is compiled."""
 
-    __slots__ = ("_compiling", "is_partial", "operators", "policy", "rules")
+    __slots__ = ("_compiling", "by_id", "is_partial", "operators", "policy", "rules")
 
     def __init__(self, rules: tuple[Rule, ...], operators: frozenset[str]) -> None:
         self.rules = rules
+        self.by_id = {rule.id: rule for rule in rules}
         self.is_partial = any(rule.percent < 100 for rule in rules)
         self.operators = operators  # ids of the rules that are the operator's, for counting
         self.policy: Policy | None = None

@@ -7,7 +7,6 @@ from keyhall.policy.filters.rules import Check
 
 Span = tuple[int, int]
 
-_GROUP = re.compile(rb"[0-9]+")
 _GAP = re.compile(rb"[ -]")
 # Digits of a card by the first of them: the issuers' ranges that are in use.
 _CARD_DIGITS = {0x32: (16, 19), 0x33: (15, 14, 16), 0x34: (16, 13, 19), 0x35: (16,),
@@ -37,11 +36,9 @@ def luhn(text: bytes) -> Span | None:
 
 def _end_of(text: bytes, start: int, size: int) -> int:
     """Where so many digits end, if that is the end of a group; else 0."""
-    for found in _GROUP.finditer(text, start):
-        size -= found.end() - found.start()
-        if size <= 0:
-            return found.end() if not size else 0
-    return 0
+    digits = [at for at in range(start, len(text)) if text[at] in b"0123456789"]
+    end = digits[size - 1] + 1
+    return 0 if text[end : end + 1].isdigit() else end
 
 
 def _is_luhn(digits: bytes) -> bool:

@@ -14,7 +14,7 @@ from keyhall.policy.filters.terms import Terms
 from keyhall.policy.filters.written.phrases import pattern
 
 RULES_MAX = 2_000
-PATTERNS_MAX = 500
+PATTERNS_MAX = 200
 SIZE_MAX = 1 << 62  # no text is so long
 
 SIGNS: dict[Sign, str] = {
@@ -134,5 +134,5 @@ def check_all(rules: Sequence[Rule]) -> None:
         check_rule(rule)
     if len(rules) > RULES_MAX:
         raise RuleRefused(rules[-1].id, f"there are more than {RULES_MAX} rules.")
-    if sum(rule.stage == "pattern" for rule in rules) > PATTERNS_MAX:
+    if sum(rule.stage in ("pattern", "phrases") for rule in rules) > PATTERNS_MAX:
         raise RuleRefused(rules[-1].id, f"there are more than {PATTERNS_MAX} patterns.")

@@ -97,7 +97,8 @@ class Side:
 
     def keep_ascii(self, gone: str) -> None:
         """A piece of ASCII is over, in which nothing was looked for."""
-        self._before = gone[-1].encode()
+        before = gone[-1]
+        self._before = b" " if before == " " else before.encode()
         self._at += len(gone)
 
     def keep(self, folded: str, end: int) -> None:
@@ -125,8 +126,6 @@ class _Places:
     def of(self, at: int) -> int:
         if self._is_ascii:
             return at - self.skip
-        if at < self._bytes:
-            self.restart()
         piece = self.data[self._bytes : at]
         self._characters += sum(byte & 0xC0 != 0x80 for byte in piece)
         self._bytes = at

@@ -16,8 +16,11 @@ from keyhall.policy.filters.rules import Rule, RuleRefused
 from keyhall.policy.filters.syntax import SyntaxRefused
 from keyhall.policy.filters.terms import STOPS
 
-MEMORY_BYTES_MAX = 32 << 20  # of one compiled pattern; RE2 starts anew within it and stays linear
-SOURCE_CHARACTERS = 60_000  # of patterns that are compiled to one
+# What RE2 may remember of a text, of a single pattern and of those that are joined. When it is full
+# it starts anew, and stays linear.
+MEMORY_BYTES = 2 << 20
+JOINED_BYTES = 32 << 20
+SOURCE_CHARACTERS = 60_000  # of patterns that are joined: beyond, compiling takes ever longer
 GROUP_SIZE = 7  # patterns that are tried together once any has matched
 _ANYWHERE = re2._re2.RE2.Anchor.UNANCHORED
 _WHOLE = re2._re2.RE2.Anchor.ANCHOR_BOTH
@@ -31,12 +34,12 @@ class Finder:
 
     __slots__ = ("_match",)
 
-    def __init__(self, pattern: str) -> None:
+    def __init__(self, pattern: str, memory_bytes: int = 0) -> None:
         """Raises re2.error."""
         options = re2.Options()
         options.log_errors = False
         options.never_capture = True
-        options.max_mem = MEMORY_BYTES_MAX
+        options.max_mem = memory_bytes or MEMORY_BYTES
         self._match = re2.compile(pattern, options)._regexp.Match
 
     def first(self, data: bytes, begin: int) -> tuple[int, int]:
@@ -106,15 +109,14 @@ def _compile(rule: Rule) -> Finder:
 
 
 def _joined(patterns: list[str], behind: str = "") -> list[Finder]:
-    """As few compiled patterns as RE2 takes, and compiles in good time: beyond some size that
-    grows faster than the pattern."""
+    """As few compiled patterns as RE2 takes, and compiles in good time."""
     if not patterns:
         return []
     if len(patterns) > 1 and sum(map(len, patterns)) > SOURCE_CHARACTERS:
         half = len(patterns) // 2
         return _joined(patterns[:half], behind) + _joined(patterns[half:], behind)
     try:
-        return [Finder(f"(?:{'|'.join(patterns)}){behind}")]
+        return [Finder(f"(?:{'|'.join(patterns)}){behind}", JOINED_BYTES)]
     except re2.error:
         assert len(patterns) > 1, "One that was compiled by itself is not too large."
         half = len(patterns) // 2

@@ -196,8 +196,7 @@ def longest(node: Node) -> int:
             return max(map(longest, parts))
         case Repeat(part, _, most):
             return most * longest(part)
-        case Group(_, part):
-            return longest(part)
+    return longest(node.part)
 
 
 def shortest(node: Node) -> int:
@@ -212,8 +211,7 @@ def shortest(node: Node) -> int:
             return min(map(shortest, parts))
         case Repeat(part, least, _):
             return least * shortest(part)
-        case Group(_, part):
-            return shortest(part)
+    return shortest(node.part)
 
 
 def bare(node: Node) -> str:
@@ -229,8 +227,7 @@ def bare(node: Node) -> str:
             return f"(?:{'|'.join(map(bare, parts))})"
         case Repeat(part, least, most):
             return _times(bare(part), least, most)
-        case Group(flags, part):
-            return f"(?{flags}:{bare(part)})"
+    return f"(?{node.flags}:{bare(node.part)})"
 
 
 def beginnings(node: Node) -> str:
@@ -259,9 +256,8 @@ def beginnings(node: Node) -> str:
                 return ""
             before = _times(bare(part), 0, most - 1)
             return before + begun
-        case Group(flags, part):
-            begun = beginnings(part)
-            return f"(?{flags}:{begun})" if begun else ""
+    begun = beginnings(node.part)
+    return f"(?{node.flags}:{begun})" if begun else ""
 
 
 def _either(*patterns: str) -> str:
@@ -297,8 +293,7 @@ def needed(
             return frozenset().union(*some) if len(some) == len(every) else None
         case Repeat(part, least, _):
             return needed(part, letters_of, flags) if least else None
-        case Group(own, part):
-            return needed(part, letters_of, flags + own)
+    return needed(node.part, letters_of, flags + node.flags)
 
 
 def _weight(letters: frozenset[str]) -> int:
@@ -318,5 +313,3 @@ def atoms(node: Node, flags: str = "") -> Iterator[tuple[str, str]]:
             yield from atoms(part, flags)
         case Group(own, part):
             yield from atoms(part, flags + own)
-        case Assertion():
-            return

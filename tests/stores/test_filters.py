@@ -1,0 +1,53 @@
+"""Kept rules and their counts, on both databases."""
+
+from dataclasses import replace
+
+from keyhall.policy.filters.built_in import EMAIL
+from keyhall.policy.filters.rules import Rule
+from keyhall.ports.filters import RuleCount, StoredRule
+from keyhall.stores.filters import rules
+
+BAD = Rule(id="bad", stage="terms", action="block", terms=("bad", "böse\u200b"), percent=10)
+HALL = StoredRule("hall", "", BAD, 1, 1)
+PROJECT = StoredRule("project", "proj_1", BAD, 1, 1)
+TIER = StoredRule("tier", "free-trial", EMAIL, 2, 2)
+
+
+def test_rules_are_kept_by_their_owner_and_id(any_house) -> None:
+    async def work(store):
+        async with store.writing() as connection:
+            for each in (HALL, TIER, PROJECT):
+                await rules.put(connection, each)
+        assert list(await store.load_rules()) == [HALL, PROJECT, TIER]
+        later = replace(HALL, rule=EMAIL, created_at_us=9, changed_at_us=9)
+        changed = replace(PROJECT, rule=replace_action(BAD), created_at_us=5, changed_at_us=5)
+        async with store.writing() as connection:
+            await rules.put(connection, later)
+            await rules.put(connection, changed)
+            assert await rules.remove(connection, "hall", "", "bad")
+            assert not await rules.remove(connection, "hall", "", "bad")
+        async with store.reading() as connection:
+            assert await rules.list_all(connection, "hall") == [later]
+            assert await rules.list_all(connection, "project", "nobody") == []
+            found = await rules.find(connection, "project", "proj_1", "bad")
+            assert found == replace(changed, created_at_us=1), "when it was made stays"
+            assert await rules.find(connection, "tier", "free-trial", "bad") is None
+
+    any_house.run(work)
+
+
+def replace_action(rule: Rule) -> Rule:
+    return Rule(id=rule.id, stage="terms", action="flag", terms=rule.terms)
+
+
+def test_counts_add_up(any_house) -> None:
+    async def work(store):
+        async with store.writing() as connection:
+            await rules.add_counts(connection, {"bad": 2, "email": 1})
+            await rules.add_counts(connection, {"bad": 3}, ["bad", "new", "bad"])
+        async with store.reading() as connection:
+            assert await rules.counts(connection) == [
+                RuleCount("bad", 5, 2), RuleCount("email", 1, 0), RuleCount("new", 0, 1)
+            ]  # fmt: skip
+
+    any_house.run(work)
