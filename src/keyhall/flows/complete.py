@@ -167,6 +167,8 @@ async def _stream(exchange: Exchange, tab: Tab, answer: Answer, request: ChatReq
         fingerprint=tab.version.fingerprint,
         wants_usage=request.wants_usage,
     )
+    if tab.copy is not None:
+        stamp = tab.copy.stamp(stamp)
     data = b""
     while chunks := await answer.chunks():
         shaped = shape.feed(chunks)

@@ -256,8 +256,6 @@ class Tab(msgspec.Struct, eq=False):
 
     def saw_chunks(self, answer: Answer, chunks: list[Chunk]) -> None:
         """The same, chunk by chunk."""
-        if self.copy is not None:
-            self.copy.hear(chunks)
         said = self._said
         if said is None:
             if self.engine.counts_tokens:

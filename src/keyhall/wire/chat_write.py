@@ -233,6 +233,10 @@ class Stamp:
         self._last = b',"usage":null}\n\n' if wants_usage else b"}\n\n"
         self._between = self._last + self._first
 
+    def like(self, other: "Stamp") -> None:
+        """Become another stamp's like."""
+        self._first, self._last, self._between = other._first, other._last, other._between
+
     def encode(self, chunks: list[Chunk]) -> bytes:
         """Whole records, for one write; nothing for no chunks. Only the choices are read."""
         if not chunks:

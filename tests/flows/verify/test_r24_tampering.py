@@ -291,8 +291,9 @@ def test_rows_older_than_the_chains_are_counted_and_no_difference(hall) -> None:
 def test_a_damaged_file_is_a_difference_and_no_failure(hall) -> None:
     hall.sql("PRAGMA journal_mode = DELETE")
     content = bytearray(hall.database.read_bytes())
-    middle = len(content) // 2
-    content[middle : middle + 4096 * 4] = b"\xff" * 4096 * 4
+    # Pages of a table, and none of the schema: else the file could not be opened at all.
+    ((page,),) = hall.sql("SELECT rootpage FROM sqlite_master WHERE name = 'usage'")
+    content[(page - 1) * 4096 : page * 4096] = b"\xff" * 4096
     hall.database.write_bytes(content)
     found = hall.verify()
     assert "database" in {each.check for each in found.differences}

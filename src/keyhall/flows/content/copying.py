@@ -1,9 +1,26 @@
 """The copy of an answer that is to be kept, while it comes."""
 
+from collections.abc import Callable
+
 from keyhall.ports.content import CONTENT_BYTES_MAX
 from keyhall.wire import chat_gather
 from keyhall.wire.chat import ChatRequest, Choice, Chunk, Completion
 from keyhall.wire.chat_gather import Gatherer
+from keyhall.wire.chat_write import Stamp
+
+
+class _Heard(Stamp):
+    """A stamp that lets somebody hear what it encodes."""
+
+    __slots__ = ("_hear",)
+
+    def __init__(self, stamp: Stamp, hear: Callable[[list[Chunk]], None]) -> None:
+        self.like(stamp)
+        self._hear = hear
+
+    def encode(self, chunks: list[Chunk]) -> bytes:
+        self._hear(chunks)
+        return super().encode(chunks)
 
 
 class Copy:
@@ -26,6 +43,10 @@ class Copy:
         self._whole = None
         self._gathered = Gatherer(self._choices)
         self._characters = 0
+
+    def stamp(self, stamp: Stamp) -> Stamp:
+        """The same stamp, and what it is given to send is heard: neither more nor less is kept."""
+        return _Heard(stamp, self.hear)
 
     def hear(self, chunks: list[Chunk]) -> None:
         self._characters += sum(map(chat_gather.characters, chunks))
