@@ -114,7 +114,7 @@ def test_all_mistakes_are_told_at_once_each_with_its_place():
     }
     assert mistakes(text, environ, server={"port": 70_000, "host": ""}) == [
         "'x' is not a section; expected one of server, log, sandbox, upstream, redis, database, "
-        "keys, alerts, console, privacy, tiers.",
+        "keys, alerts, console, privacy, filter, tiers.",
         "'log' is a section: write [log].",
         "[sever] is not a section; did you mean server?",
         "[server] has no setting 'prot'; did you mean port?",

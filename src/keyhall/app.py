@@ -40,6 +40,8 @@ from keyhall.flows.callers import Callers
 from keyhall.flows.drain import Drains
 from keyhall.flows.engines import use_upstream
 from keyhall.flows.engines.run_engines import Engines
+from keyhall.flows.filters import counts, operators
+from keyhall.flows.filters.table import Filters
 from keyhall.flows.first_run import FirstRun
 from keyhall.flows.follow_changes import Follower, Reload
 from keyhall.flows.hall import Hall
@@ -166,7 +168,8 @@ async def _open(
     )
     counters = counters_of(config.redis, clock, turn, heritage)
     await fill(stack, config, store, counters, tiers, clock)
-    callers = Callers(store, tiers, peppers, clock, url)
+    filters = await filters_of(store, config)
+    callers = Callers(store, tiers, peppers, clock, url, filters)
     stack.push_async_callback(note_last_use, store, callers)
     hall = Hall(
         clock=clock,
@@ -183,6 +186,7 @@ async def _open(
         drains=Drains(config.server.drain_seconds),
         hop=engines.hop.encode(),
         worker=worker,
+        filters=filters,
         **as_configured(config, clock),
     )
     hall.breakers.keep(engines.table, engines.drained)
@@ -214,6 +218,13 @@ def as_configured(config: Config, clock: AdjustableClock) -> dict[str, Any]:
         "failed_requests": RequestLog(clock) if said == "errors" else None,
         "every_request": RequestLog(clock) if said == "all" else None,
     }
+
+
+async def filters_of(store: SqlStore, config: Config) -> Filters:
+    """The operator's rules, and those that are kept. Raises FilterUnfit."""
+    filters = Filters(await asyncio.to_thread(operators.rules_of, config.filter))
+    filters.take(await store.load_rules())
+    return filters
 
 
 async def store_of(
@@ -367,6 +378,7 @@ def keep_up(
     background(stack, "anchor chains", anchors.keep())
     noting = refusals.keep(hall, house.store, config.console.refusals_days)
     background(stack, "keep refusals", noting)
+    background(stack, "count hits", counts.keep(house.hall.filters, house.store))
     channels = tell.channels_of(config.alerts)
     if channels:
         teller = tell.Teller(house.store, channels, hall.clock)

@@ -317,6 +317,14 @@ REQUEST_LOOP = _row(
     "back here, perhaps through a proxy.",
     _BAD, retry=False,
 )  # fmt: skip
+CONTENT_BLOCKED = _row(
+    "content_blocked", 400, _INVALID, "content_policy_violation",
+    "Your request was rejected as a result of our safety system. The rule {rule} found something "
+    "in {where}.{reason}",
+    "Take out what the rule looks for, or ask whoever runs this place, naming the rule. It costs "
+    "no tokens, and counts as a request per minute.",
+    _BAD, retry=False,
+)  # fmt: skip
 ENGINE_REJECTED = _row(
     "engine_rejected", 400, _INVALID, "engine_rejected",
     "The model's engine refused this request: {detail}",

@@ -18,6 +18,7 @@ from alembic.script import ScriptDirectory
 from keyhall.stores import migrate
 from keyhall.stores.accounts import tables as accounts  # noqa: F401 - part of the metadata
 from keyhall.stores.content import tables as content  # noqa: F401 - likewise
+from keyhall.stores.filters import tables as filters  # noqa: F401 - likewise
 from keyhall.stores.requests import tables as requests  # noqa: F401 - likewise
 from keyhall.stores.review import tables as review  # noqa: F401 - likewise
 from keyhall.stores.spending import tables as spending  # noqa: F401 - part of the metadata

@@ -62,6 +62,7 @@ class HallCollector:
             "Requests that used more than was held for them.",
             value=tally.hold_exceeded,
         )
+        yield from self._filter()
         yield _histogram(
             "keyhall_request_duration_seconds", "Admission to settlement.", tally.duration
         )
@@ -72,6 +73,30 @@ class HallCollector:
         yield self._engines()
         yield from self._local_engines()
         yield from self._at_present()
+
+    def _filter(self) -> Iterable[Metric]:
+        """What rules hit; the operator's by their names, those of holders as one."""
+        filters = self._hall.filters
+        hits = CounterMetricFamily(
+            "keyhall_filter_hits", "Hits of the filter's rules.", labels=["rule", "action"]
+        )
+        for by, number in sorted(filters.counted.items()):
+            hits.add_metric(by, number)
+        yield hits
+        sizes = CounterMetricFamily(
+            "keyhall_filter_bytes",
+            "Bytes of answers that were scanned, and what became of them.",
+            labels=["what"],
+        )
+        for what, number in filters.bytes.items():
+            sizes.add_metric([what], number)
+        yield sizes
+        judged = CounterMetricFamily(
+            "keyhall_filter_judged", "Texts that a model was to judge.", labels=["could"]
+        )
+        for could, number in zip(("no", "yes"), filters.judged, strict=True):
+            judged.add_metric([could], number)
+        yield judged
 
     def _at_present(self) -> Iterable[Metric]:
         """What is so at this moment."""

@@ -22,6 +22,7 @@ import platformdirs
 
 from keyhall.config.alerts import Alerts, mistakes
 from keyhall.config.console import Console
+from keyhall.config.filter import Filter
 from keyhall.config.privacy import Privacy
 from keyhall.config.sections import Database, Keys, Log, Redis, Sandbox, Section, Server, Upstream
 from keyhall.policy.access import names_this_machine
@@ -31,9 +32,8 @@ from keyhall.policy.secrets import MASK, Secret
 from keyhall.policy.tiers import Tier, parse_tiers
 
 __all__ = [
-    "Config", "ConfigError", "Console", "Database", "Keys", "Log", "Privacy", "Redis", "SECRETS",
-    "SECTIONS",
-    "Sandbox", "Server", "Source", "Upstream", "load", "parse", "variables",
+    "Config", "ConfigError", "Console", "Database", "Filter", "Keys", "Log", "Privacy", "Redis",
+    "SECRETS", "SECTIONS", "Sandbox", "Server", "Source", "Upstream", "load", "parse", "variables",
 ]  # fmt: skip
 
 
@@ -58,6 +58,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     alerts: Alerts = Alerts()
     console: Console = Console()
     privacy: Privacy = Privacy()
+    filter: Filter = Filter()
     tiers: dict[str, Tier] = {}
     environ: dict[str, str] = {}  # for `--key-env NAME` of engines
     sources: dict[tuple[str, str], Source] = {}  # of settings that are not left to their default
@@ -104,6 +105,7 @@ SECTIONS: dict[str, type[Section]] = {
     "alerts": Alerts,
     "console": Console,
     "privacy": Privacy,
+    "filter": Filter,
 }
 SECRETS = {  # settings whose value is never shown
     ("upstream", "api_key"),
@@ -114,7 +116,11 @@ SECRETS = {  # settings whose value is never shown
     ("alerts", "smtp_url"),
 }
 
-_LISTS = {("server", "trusted_proxies"), ("console", "domains")}  # with commas between, there
+_LISTS = {
+    ("server", "trusted_proxies"),
+    ("console", "domains"),
+    ("filter", "terms"),
+}  # with commas between, there
 
 # Environment names that begin with KEYHALL_ and are no setting of a section.
 _OTHER_NAMES = {"KEYHALL_DATA", "KEYHALL_CONFIG", "KEYHALL_CORPORA", "KEYHALL_API_KEY"}

@@ -23,6 +23,7 @@ from weakref import WeakValueDictionary
 from keyhall import errors
 from keyhall.clock import Clock
 from keyhall.errors import ApiError
+from keyhall.flows.filters.table import Filter, Filters
 from keyhall.policy import keys, tiers
 from keyhall.policy.access import Grant
 from keyhall.policy.tiers import Tier
@@ -45,6 +46,7 @@ class Caller:
     __slots__ = (
         "__weakref__",
         "effective",
+        "filter",
         "grant",
         "is_stale",
         "is_unrestricted",
@@ -62,6 +64,7 @@ class Caller:
         self.open: set[Running] | None = None
         self.last_used_us = 0
         self.seen_us = now_us  # the last use that was told, or when the store was asked
+        self.filter: Filter | None = None  # the rules it is under, None if it is under none
         self.update(grant, tier_table, now_us)
 
     def update(self, grant: Grant, tier_table: Mapping[str, Tier], now_us: int) -> None:
@@ -125,7 +128,9 @@ class Callers:
         peppers: tuple[bytes, ...],
         clock: Clock,
         url: str,
+        filters: Filters | None = None,
     ) -> None:
+        self._filters = filters
         self._store = store
         self._tiers = tier_table
         self.digest = keys.digester(peppers[0])
@@ -155,7 +160,7 @@ class Callers:
         caller = self.known.get(digest)
         if caller is None:
             # One that a request still has may be stale: then it is renewed before it is used.
-            caller = self._in_use.pop(grant.key_id, None) or Caller(grant, self._tiers, now_us)
+            caller = self._in_use.pop(grant.key_id, None) or self._new(grant, now_us)
             self._remember(digest, caller)
             self._bound(caller)
         return caller
@@ -169,8 +174,19 @@ class Callers:
             await self._reload(caller, self._ask)
             caller.seen_us = self._clock.now_us()
         else:
-            caller.update(caller.grant, self._tiers, now_us)
+            self._update(caller, caller.grant, now_us)
         self._bound(caller)
+
+    def _new(self, grant: Grant, now_us: int) -> Caller:
+        caller = Caller(grant, self._tiers, now_us)
+        if self._filters is not None:
+            caller.filter = self._filters.of(grant)
+        return caller
+
+    def _update(self, caller: Caller, grant: Grant, now_us: int) -> None:
+        caller.update(grant, self._tiers, now_us)
+        if self._filters is not None:
+            caller.filter = self._filters.of(grant)
 
     def store_went(self) -> None:
         """The store does not answer. What it said of unknown keys may be old by now."""
@@ -269,7 +285,7 @@ class Callers:
         if grant is None:
             self._drop(key_id)
             grant = replace(caller.grant, revoked_at_us=self._clock.now_us())
-        caller.update(grant, self._tiers, self._clock.now_us())
+        self._update(caller, grant, self._clock.now_us())
         if grant.revoked_at_us is not None:
             for request in list(caller.open or ()):
                 request.cut(KeyRevoked())
@@ -287,6 +303,10 @@ class Callers:
 
     def tiers_changed(self, tier_table: Mapping[str, Tier]) -> None:
         self._tiers = tier_table
+        self.rules_changed()
+
+    def rules_changed(self) -> None:
+        """Whatever is computed from a snapshot is to be computed again before its next use."""
         for caller in self._all():
             caller.until_us = 0
 

@@ -9,6 +9,8 @@ from keyhall.errors import ApiError
 from keyhall.flows import admit, spend
 from keyhall.flows.authenticate import authenticate, authenticate_again
 from keyhall.flows.callers import Caller
+from keyhall.flows.filters.begin import begin
+from keyhall.flows.filters.screen import Screen
 from keyhall.flows.hall import Hall
 from keyhall.flows.outages import fallbacks
 from keyhall.flows.review.holding import Watch
@@ -20,6 +22,14 @@ from keyhall.ports.exchange import ClientLeft, Exchange, KeyRevoked, Stalled, St
 from keyhall.wire import chat_read, chat_stream, chat_write
 from keyhall.wire.chat import ChatRequest, Completion
 
+ENGINE_FAILED = Outcome.ENGINE_FAILED
+ENDS = (
+    (ClientLeft, Outcome.CLIENT_LEFT),
+    (Stalled, Outcome.STALLED),
+    (Stopped, Outcome.STOPPED),
+    (KeyRevoked, Outcome.KEY_REVOKED),
+)
+
 
 async def complete(exchange: Exchange, hall: Hall) -> None:
     if exchange.hop is not None and exchange.hop == hall.hop:
@@ -28,6 +38,9 @@ async def complete(exchange: Exchange, hall: Hall) -> None:
     admit.require_json(exchange)
     request = chat_read.read(exchange.whole_body or await _late_body(caller, exchange, hall))
     version = admit.choose_version(request.model, caller, exchange, hall)
+    screen = (
+        None if caller.filter is None else await begin(request, caller, exchange, version, hall)
+    )
     engine = hall.engines.get(version.engine)
     if engine is None or hall.breakers or version.tokenizer == ENGINE_COUNTS:
         version, engine, fit = await fallbacks.choose(request, version, caller, hall)
@@ -39,8 +52,9 @@ async def complete(exchange: Exchange, hall: Hall) -> None:
     watch = None if caller.review is None else Watch(exchange, caller, request, hall)
     holding = spend.hold if caller.quotas else admit.hold
     hold, quota_hold = await holding(exchange, caller, version, fit, hall)
-    is_stream = bool(request.stream)
-    tab = Tab.open(exchange, hall, caller, version, engine, fit, hold, quota_hold, is_stream)
+    tab = Tab.open(
+        exchange, hall, caller, version, engine, fit, hold, quota_hold, bool(request.stream)
+    )
     out = exchange
     try:
         if watch is not None:
@@ -49,24 +63,17 @@ async def complete(exchange: Exchange, hall: Hall) -> None:
         answer = tab.start(request)
         try:
             if request.stream:
-                await _stream(out, tab, answer, request)
+                await _stream(out, tab, answer, request, screen)
             else:
-                await _whole(out, hall, tab, answer, request)
+                await _whole(out, hall, tab, answer, request, screen)
         except ApiError as failure:
-            await _instead(failure, out, hall, caller, tab, request)
+            await _instead(failure, out, hall, caller, tab, request, screen)
+        if watch is not None:
+            watch.flag(tab, screen)
         await hall.turn.settle
         tab.settle(Outcome.ANSWERED)
-    except (ClientLeft, Stalled) as gone:
-        _left(gone, exchange, hall, tab)
-        raise
-    except Stopped:
-        _settled_as(Outcome.STOPPED, exchange, tab)
-        raise ApiError(errors.SHUTTING_DOWN, headers=((b"retry-after", b"1"),)) from None
-    except KeyRevoked:
-        _settled_as(Outcome.KEY_REVOKED, exchange, tab)
-        raise admit.revoked(caller, exchange, hall) from None
-    except BaseException:
-        _settled_as(Outcome.ENGINE_FAILED, exchange, tab)
+    except BaseException as end:
+        _ended(end, exchange, hall, caller, tab)
         raise
     if watch is not None:
         await watch.end(tab)
@@ -79,21 +86,20 @@ async def _late_body(caller: Caller, exchange: Exchange, hall: Hall) -> bytes:
     return body
 
 
-def _settled_as(outcome: Outcome, exchange: Exchange, tab: Tab) -> None:
-    """It was admitted and did not come to its end: its limits are told all the same."""
-    tab.settle(outcome)
+def _ended(end: BaseException, exchange: Exchange, hall: Hall, caller: Caller, tab: Tab) -> None:
+    """It was admitted and did not come to its end: settle it, and raise what the client is told
+    instead, if anybody is there to be told. Its limits are told all the same."""
+    if isinstance(end, ClientLeft) and tab.drains:
+        hall.drains.begin(tab, hall, exchange.request_id)  # Its version says so.
+        return
+    tab.settle(next((outcome for kind, outcome in ENDS if isinstance(end, kind)), ENGINE_FAILED))
+    if isinstance(end, ClientLeft | Stalled):
+        return
     exchange.known_lines = tab.headers()
-
-
-def _left(gone: ClientLeft | Stalled, exchange: Exchange, hall: Hall, tab: Tab) -> None:
-    """The client is gone, or reads nothing. Of one that left its version says what becomes of the
-    answer."""
-    if isinstance(gone, Stalled):
-        tab.settle(Outcome.STALLED)
-    elif tab.drains:
-        hall.drains.begin(tab, hall, exchange.request_id)
-    else:
-        tab.settle(Outcome.CLIENT_LEFT)
+    if isinstance(end, Stopped):
+        raise ApiError(errors.SHUTTING_DOWN, headers=((b"retry-after", b"1"),)) from None
+    if isinstance(end, KeyRevoked):
+        raise admit.revoked(caller, exchange, hall) from None
 
 
 async def _instead(
@@ -103,6 +109,7 @@ async def _instead(
     caller: Caller,
     tab: Tab,
     request: ChatRequest,
+    screen: Screen | None,
 ) -> None:
     """The engine failed: let those answer that the alias falls back to. Raises the failure if its
     answer had begun, or nobody else can."""
@@ -118,15 +125,20 @@ async def _instead(
         latest = None
         try:
             if request.stream:
-                await _stream(exchange, tab, answer, request)
+                await _stream(exchange, tab, answer, request, screen)
             else:
-                await _whole(exchange, hall, tab, answer, request)
+                await _whole(exchange, hall, tab, answer, request, screen)
         except ApiError as error:
             latest = error.with_traceback(None)  # Its frames are ours: let neither keep the other.
 
 
 async def _whole(
-    exchange: Exchange, hall: Hall, tab: Tab, answer: Answer, request: ChatRequest
+    exchange: Exchange,
+    hall: Hall,
+    tab: Tab,
+    answer: Answer,
+    request: ChatRequest,
+    screen: Screen | None,
 ) -> None:
     completion = await answer.whole()
     chat_write.normalize_completion(completion, request.choices)
@@ -137,14 +149,17 @@ async def _whole(
     completion.model = tab.version.name
     completion.system_fingerprint = tab.version.fingerprint
     completion.service_tier = "default"
+    headers = tab.headers()
+    if screen is not None:
+        headers += await screen.answer(completion)
     if request.logprobs:
         pieces = await _in_pieces(completion, hall)
         tab.produced(usage.completion_tokens)
-        exchange.reply_in_pieces(tab.headers(), pieces)
+        exchange.reply_in_pieces(headers, pieces)
         return
     body = chat_write.encode_completion(completion)
     tab.produced(usage.completion_tokens)  # All of it is about to be sent at once.
-    exchange.reply(200, tab.headers(), body)
+    exchange.reply(200, headers, body)
 
 
 async def _in_pieces(completion: Completion, hall: Hall) -> list[bytes]:
@@ -157,8 +172,14 @@ async def _in_pieces(completion: Completion, hall: Hall) -> list[bytes]:
     return pieces
 
 
-async def _stream(exchange: Exchange, tab: Tab, answer: Answer, request: ChatRequest) -> None:
-    exchange.begin_stream(tab.headers())
+async def _stream(
+    exchange: Exchange, tab: Tab, answer: Answer, request: ChatRequest, screen: Screen | None
+) -> None:
+    headers = tab.headers()
+    if screen is not None:
+        headers += screen.lines()
+        screen = screen.of_answer()
+    exchange.begin_stream(headers)
     shape = tab.shaper = chat_stream.Shaper(request.choices)
     stamp = chat_write.Stamp(
         id=tab.completion_id,
@@ -173,9 +194,11 @@ async def _stream(exchange: Exchange, tab: Tab, answer: Answer, request: ChatReq
     while chunks := await answer.chunks():
         shaped = shape.feed(chunks)
         tab.saw_chunks(answer, shaped)
+        if screen is not None:
+            shaped = screen.chunks(shaped)
         data = stamp.encode(shaped)
         tab.produced(answer.produced)
-        if answer.is_finished:
+        if answer.is_finished or (screen is not None and screen.is_over):
             break  # Goes out with the end, in one write.
         if data:
             exchange.write(data)
@@ -184,6 +207,8 @@ async def _stream(exchange: Exchange, tab: Tab, answer: Answer, request: ChatReq
                 await exchange.drained()
     rest = shape.finish()
     tab.saw_chunks(answer, rest)
+    if screen is not None:
+        rest = await screen.last(rest)
     data += stamp.encode(rest)
     if request.wants_usage:
         data += stamp.encode_usage(tab.usage())

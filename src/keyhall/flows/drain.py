@@ -103,17 +103,17 @@ class Stepped:
 
     __slots__ = ("_coroutine",)
 
-    def __init__(self, coroutine: Coroutine[Any, Any, None]) -> None:
+    def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         self._coroutine = coroutine
 
-    def __await__(self) -> Generator[Any, None, None]:
+    def __await__(self) -> Generator[Any, None, Any]:
         coroutine = self._coroutine
         thrown: BaseException | None = None
         while True:
             try:
                 waiting = coroutine.send(None) if thrown is None else coroutine.throw(thrown)
-            except StopIteration:
-                return
+            except StopIteration as end:
+                return end.value
             thrown = None
             try:
                 yield from _wait(waiting)

@@ -104,6 +104,9 @@ class Follower:
             await self._reload_engines()
         if "tier" in kinds:
             await self._reload_tiers()
+        if "filter" in kinds:
+            self._hall.filters.take(await self._hall.store.load_rules())
+            callers.rules_changed()
         if kinds & {"catalogue", "engine"}:
             catalogue = await self._hall.store.load_catalogue()
             for name in catalogue.tokenizers():  # Making one takes 100 ms: no request waits for it.

@@ -9,6 +9,7 @@ from keyhall.clock import Clock
 from keyhall.errors import ApiError
 from keyhall.flows.callers import Callers
 from keyhall.flows.drain import Drains
+from keyhall.flows.filters.table import Filters
 from keyhall.flows.observe.request_log import RequestLog
 from keyhall.flows.observe.tally import Tally
 from keyhall.flows.outages.breakers import Breakers
@@ -55,6 +56,7 @@ class Hall:
     tally: Tally = field(default_factory=Tally)
     breakers: Breakers = field(default_factory=Breakers)  # of engines that fail; else empty
     drains: Drains = field(default_factory=Drains)
+    filters: Filters = field(default_factory=Filters)
     body_bytes_max: int = 10 * 1024 * 1024
     trusted_proxies: TrustedProxies | None = None
     hop: bytes = b""  # what our upstream requests carry: one that comes back is our own (attack 23)

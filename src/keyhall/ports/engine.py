@@ -124,4 +124,14 @@ class CountsInput(Protocol):
         ...
 
 
+@runtime_checkable
+class Moderates(Protocol):
+    """An engine that has a `/moderations` of its own."""
+
+    async def moderate(self, text: str) -> bool | None:
+        """Whether it flags a text; None if its answer cannot be understood. Raises ApiError. Runs
+        in an ordinary task."""
+        ...
+
+
 EngineTable = dict[str, Engine]

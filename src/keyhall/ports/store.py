@@ -11,10 +11,13 @@ from typing import Literal, Protocol
 from keyhall.policy.access import Grant
 from keyhall.policy.catalogue import Catalogue
 from keyhall.policy.metering import Usage
+from keyhall.ports.filters import StoredRule
 
 LAST_USE_US = 60_000_000  # A key's last use is told to the minute.
 
-ChangeKind = Literal["key", "project", "organization", "tier", "catalogue", "engine", "review"]
+ChangeKind = Literal[
+    "key", "project", "organization", "tier", "catalogue", "engine", "filter", "review"
+]
 
 
 class StoreAway(Exception):
@@ -24,7 +27,7 @@ class StoreAway(Exception):
 @dataclass(frozen=True, slots=True)
 class Change:
     """Something that callers' snapshots are made of has changed (R14). `id` names it; for
-    `catalogue` and `engine` everything is to be read again."""
+    `catalogue`, `engine` and `filter` everything is to be read again."""
 
     number: int
     kind: ChangeKind
@@ -54,6 +57,10 @@ class LaneStore(Protocol):
         ...
 
     async def load_catalogue(self) -> Catalogue: ...
+
+    async def load_rules(self) -> Sequence[StoredRule]:
+        """The filter's, of everybody."""
+        ...
 
     async def changes_since(self, number: int) -> Sequence[Change]:
         """Changes after `number`, oldest first; `number` 0 with an empty table gives none. Cheap:

@@ -21,10 +21,12 @@ from keyhall.policy.catalogue import Catalogue, Version
 from keyhall.policy.metering import Usage
 from keyhall.policy.tiers import Tier
 from keyhall.policy.verify.chains import ANCHOR, Anchored, Head
+from keyhall.ports.filters import StoredRule
 from keyhall.ports.quotas import Held, Line, Short
 from keyhall.ports.records import Actor, EngineRecord, ModelRecord
 from keyhall.ports.store import Change, QuotaUse, StoreAway
 from keyhall.stores import catalogue, grants, keys, migrate, models, notes, usage
+from keyhall.stores.filters import rules
 from keyhall.stores.spending import quotas
 from keyhall.stores.verify import heads
 
@@ -113,6 +115,10 @@ class SqlStore(ABC):
     async def load_catalogue(self) -> Catalogue:
         async with self.reading() as connection:
             return await catalogue.load(connection)
+
+    async def load_rules(self) -> Sequence[StoredRule]:
+        async with self._connection("one") as connection:
+            return await rules.list_all(connection)
 
     async def is_admin_key(self, digest: bytes, now_us: int) -> bool:
         async with self._connection("one") as connection:

@@ -263,6 +263,18 @@ class Choice(_Out):
     logprobs: Logprobs | None = None
 
 
+class FilterNote(_Out):
+    """Ours: which rule of the filter ended a choice. Clients keep fields that they do not know."""
+
+    filter: dict[str, str | None]
+
+
+class FilteredChoice(Choice):
+    """One that the filter has cut."""
+
+    keyhall: FilterNote | UnsetType = UNSET
+
+
 class Completion(_Out):
     """A whole answer. Engines fill choices and usage; the flow sets the rest (R25)."""
 
@@ -301,6 +313,12 @@ class ChunkChoice(_Out):
     delta: Delta
     logprobs: Logprobs | None = None
     finish_reason: FinishReason | None = None
+
+
+class FilteredChunkChoice(ChunkChoice):
+    """The end of one that the filter has cut."""
+
+    keyhall: FilterNote | UnsetType = UNSET
 
 
 class Chunk(_Out):

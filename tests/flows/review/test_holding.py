@@ -24,10 +24,12 @@ from keyhall.flows.content.view import view_content
 from keyhall.flows.manage.checks import Invalid
 from keyhall.flows.review import deadlines
 from keyhall.flows.review.texts import FETCH_US
+from keyhall.policy.filters.rules import Rule
 from keyhall.policy.metering import Outcome
 from keyhall.policy.review.rules import CLAIM_US
 from keyhall.ports.engine import Signal
 from keyhall.ports.exchange import ClientLeft, Stopped
+from keyhall.ports.filters import StoredRule
 from keyhall.ports.people import Sight
 from keyhall.stores import notes
 from keyhall.stores.content.sealing import Vault
@@ -40,6 +42,17 @@ def asking(stage, key, wait=None, **body):
     exchange = stage.exchange(key, **({"model": "own-1"} | body))
     exchange.review_wait = wait
     return stage.begin(exchange)
+
+
+def flagging(stage, word):
+    """A rule that flags this word."""
+    rule = Rule(
+        id="words", stage="terms", action="flag", category="hate", terms=(word,),
+        reason="Somebody should look.",
+    )  # fmt: skip
+    now = stage.clock.now_us()
+    stage.hall.filters.take([StoredRule("hall", "", rule, now, now)])
+    stage.hall.callers.rules_changed()
 
 
 async def until_waiting(stage, count=1):
@@ -239,10 +252,40 @@ def test_without_rules_nothing_is_held_and_nothing_is_kept(on_stage):
 def test_only_flagged_answers_are_held_where_the_rules_say_so(on_stage, stream):
     async def main(stage):
         await with_desk(stage, hold="flagged")
+        flagging(stage, "there")
         key = await stage.key()
+        stage.own.script = ["Hello", " you", "."]
         passed = await asking(stage, key, stream=stream).end()
-        assert (passed.status, passed.text) == (200, "Hello there.")
+        assert (passed.status, passed.text) == (200, "Hello you.")
         assert await all_items(stage) == []
+        stage.own.script = ["Hello", " there", "."]
+        waiting = asking(stage, key, b"60", stream=stream)
+        await until_waiting(stage)
+        item = await only_item(stage)
+        assert (item.reasons, item.flags) == (("flagged",), ("out: words",))
+        await decide(stage, item, ANN, "edit", text="Hello, Ann.")
+        assert (await waiting.end()).text == "Hello, Ann."
+        await stage.assert_nothing_is_left()
+
+    on_stage(main)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_is_flagged_may_be_looked_at_after_it_was_sent(on_stage, stream):
+    async def main(stage):
+        desk = await with_desk(stage, flagged=True)
+        flagging(stage, "there")
+        key = await stage.key()
+        assert (await asking(stage, key, stream=stream).end()).text == "Hello there."
+        item = await only_item(stage)
+        assert (item.reasons, item.is_held, item.flags) == (("flagged",), False, ("out: words",))
+        await desk.content.flush()
+        assert await desk.content.read(item.request_id, item.organization_id) is not None
+        stage.own.script = ["Hello", " you", "."]
+        await asking(stage, key, stream=stream).end()
+        await desk.content.flush()
+        assert len(await all_items(stage)) == 1
+        assert desk.content.kept == 1, "of what was not flagged nothing is kept"
 
     on_stage(main)
 

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from keyhall.cli import main
 from keyhall.stores import migrate
+from keyhall.stores.filters import tables as filters  # noqa: F401 - likewise
 from keyhall.stores.postgres.store import PostgresStore, open_store
 from keyhall.stores.spending import tables as spending  # noqa: F401 - part of the metadata
 from keyhall.stores.tables import metadata

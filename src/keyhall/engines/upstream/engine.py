@@ -70,6 +70,8 @@ class UpstreamEngine:
         self._chat_head = _head(address, "POST", "/chat/completions", text, hop)
         self._chat_head += b"Content-Type: application/json\r\nContent-Length: "
         self._models_request = _head(address, "GET", "/models", text, hop) + b"\r\n"
+        self._moderations_head = _head(address, "POST", "/moderations", text, hop)
+        self._moderations_head += b"Content-Type: application/json\r\nContent-Length: "
         self._cleaner = faults.Cleaner(text, address.host)
         self.pool = Pool(
             address,
@@ -134,6 +136,18 @@ class UpstreamEngine:
         names = dict.fromkeys(model.id for model in listed[: 2 * MODELS_MAX])
         return [n for n in names if 0 < len(n) <= MODEL_NAME_MAX and n.isprintable()][:MODELS_MAX]
 
+    async def moderate(self, text: str) -> bool | None:
+        """Whether the upstream's own moderation flags a text; None if it has none."""
+        body = msgspec.json.encode({"input": text})
+        call = await self._ask(b"%b%d\r\n\r\n%b" % (self._moderations_head, len(body), body))
+        if call.status != 200:
+            return None
+        try:
+            found = msgspec.json.decode(call.take(), type=_Moderation).results
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return None
+        return any(each.flagged for each in found) if found else None
+
     @property
     def is_idle(self) -> bool:
         """No request is under way: closing takes an answer from nobody."""
@@ -143,8 +157,11 @@ class UpstreamEngine:
         await self.pool.close()
 
     async def _ask_models(self) -> Call:
+        return await self._ask(self._models_request)
+
+    async def _ask(self, request: bytes) -> Call:
         """The finished call. Runs in an ordinary task, so a future waits for its signal."""
-        call = Call(self._models_request, False)
+        call = Call(request, False)
         self.pool.start(call)
         try:
             async with asyncio.timeout(CHECK_SECONDS):
@@ -193,3 +210,11 @@ class _Model(msgspec.Struct):
 
 class _Models(msgspec.Struct):
     data: list[_Model]
+
+
+class _Flagged(msgspec.Struct):
+    flagged: bool
+
+
+class _Moderation(msgspec.Struct):
+    results: list[_Flagged]

@@ -30,8 +30,12 @@ from keyhall.wire.chat import ChatRequest, Completion
 
 if TYPE_CHECKING:
     from keyhall.flows.callers import Caller
+    from keyhall.flows.filters.screen import Screen
     from keyhall.flows.hall import Hall
     from keyhall.flows.tab import Tab
+
+
+FLAGS_MAX = 20  # that an item names
 
 
 class StandIn:
@@ -63,7 +67,7 @@ class Watch:
         rules = caller.grant.review
         self.exchange: Any = exchange
         self.request = request
-        self.flags: list[str] = []  # what the filter flagged in what was asked or answered
+        self.flags: tuple[str, ...] = ()  # what the filter found, as it is shown to reviewers
         self._client = exchange
         self._caller = caller
         self._rules = rules
@@ -95,9 +99,11 @@ class Watch:
             self._client.begin_stream(tab.headers())
         return self.exchange, self.request
 
-    def flag(self, tab: "Tab", flags: Sequence[str]) -> None:
-        """The filter flagged the answer, or what was asked; before it is settled."""
-        self.flags.extend(flags)
+    def flag(self, tab: "Tab", screen: "Screen | None") -> None:
+        """What the filter found in what was asked and answered; before it is settled."""
+        if screen is None:
+            return
+        self.flags = tuple(f"{flag.way}: {flag.rule_id}" for flag in screen.flags[:FLAGS_MAX])
         if self.flags and self._rules.flagged and tab.copy is not None:
             tab.copy.held_until_us = self._needed_until_us()
 
@@ -133,7 +139,7 @@ class Watch:
         if self.exchange is not self._client:
             self._pass_on()
         for reason in reasons:
-            await apart(enter(self._desk, self._answered(tab), rules, reason))
+            await apart(enter(self._desk, self._answered(tab), rules, reason, self.flags))
 
     def _pass_on(self) -> None:
         """Nothing was flagged: it goes out as it is, in the form that was asked for."""
@@ -163,7 +169,9 @@ class Watch:
         desk, taken = self._desk, self.exchange
         completion = msgspec.json.decode(taken.body, type=Completion)
         now_us = desk.clock.now_us()
-        item = item_of(self._answered(tab), self._rules, reasons, now_us, is_held=True)
+        item = item_of(
+            self._answered(tab), self._rules, reasons, now_us, is_held=True, flags=self.flags
+        )
         document = conversation.encode(self.request, completion.choices)
         grant = tab.grant
         days = min(grant.retention_days, desk.content.days_max)

@@ -1,0 +1,280 @@
+"""The answer on its way out: chunk by chunk, or whole."""
+
+import json
+from typing import TYPE_CHECKING
+
+from msgspec import UNSET
+
+from keyhall.policy.filters.rules import Rule
+from keyhall.wire.chat import (
+    AnswerFunction,
+    Choice,
+    Chunk,
+    ChunkChoice,
+    Completion,
+    Delta,
+    DeltaFunction,
+    DeltaToolCall,
+    FilteredChoice,
+    FilteredChunkChoice,
+    FilterNote,
+)
+
+if TYPE_CHECKING:
+    from keyhall.flows.filters.screen import Screen
+
+_OLD_CALL = -1  # the index of `function_call`, of which there is one
+
+Field = tuple[int, str, int]  # a choice, one of its texts, and which tool call it is
+
+
+class _Text:
+    """One text of an answer: scanned, then with the caller's own values back in their places."""
+
+    __slots__ = ("stream", "undo")
+
+    def __init__(self, screen: "Screen", *, is_json: bool) -> None:
+        self.stream = screen.stream()
+        self.undo = screen.undo(is_json=is_json)
+
+    def feed(self, piece: str, *, last: bool = False) -> str:
+        gone = self.stream.feed(piece, last=last)
+        if self.undo is None:
+            return gone
+        return self.undo.feed(gone, last=last or self.stream.cut is not None)
+
+
+class Output:
+    """One answer."""
+
+    def __init__(self, screen: "Screen") -> None:
+        self._screen = screen
+        self._texts: dict[Field, _Text] = {}
+        self._open: set[int] = set()
+        self._over: set[int] = set()
+        self._is_cut = False
+        # Where a model judges the answer as a whole, all of it waits: by choice, what was said.
+        self._waits = bool(screen.judges())
+        self._waiting: list[Chunk] = []
+        self._said: dict[int, list[str]] = {}
+
+    @property
+    def is_over(self) -> bool:
+        return self._is_cut and self._open <= self._over
+
+    def chunks(self, chunks: list[Chunk]) -> list[Chunk]:
+        out: list[Chunk] = []
+        for chunk in chunks:
+            for choice in chunk.choices:
+                if choice.index not in self._over:
+                    self._open.add(choice.index)
+                    self._pass(choice, out)
+        if not self._waits:
+            return out
+        self._waiting += out
+        return []
+
+    async def last(self, chunks: list[Chunk]) -> list[Chunk]:
+        """With the rest of the stream, which has the finish of every choice."""
+        out = self.chunks(chunks)
+        for text in self._texts.values():
+            self._screen.took(text.stream)
+        self._texts.clear()
+        if not self._waits:
+            return out
+        waiting, self._waiting = self._waiting, []
+        for index, said in sorted(self._said.items()):
+            rule = await self._screen.judge("".join(said))
+            if rule is not None:
+                own = [c for c in waiting if c.choices[0].index == index]
+                waiting = [c for c in waiting if c.choices[0].index != index]
+                waiting += [own[0], Chunk([_cut(index, rule)])]  # Its role, and its end.
+        return waiting
+
+    # --- One choice of a chunk ------------------------------------------------------------------
+
+    def _pass(self, choice: ChunkChoice, out: list[Chunk]) -> None:
+        index, delta = choice.index, choice.delta
+        choice.logprobs = None  # They spell what may have to wait or to be masked.
+        if choice.finish_reason is not None:
+            self._end(index, out)
+            if index not in self._over:
+                self._over.add(index)
+                out.append(Chunk([choice]))
+            return
+        cut = self._pass_texts(index, delta)
+        if delta.tool_calls is not UNSET and cut is None:
+            kept: list[DeltaToolCall] = []
+            for call in delta.tool_calls:
+                if cut is None and call.function is not UNSET:
+                    cut = self._call(index, call.index, call.function)
+                if cut is None and (call.id is not UNSET or _says(call.function)):
+                    kept.append(call)
+            delta.tool_calls = kept or UNSET
+        if delta.function_call is not UNSET and cut is None:
+            cut = self._call(index, _OLD_CALL, delta.function_call)
+            if cut is not None or not _says(delta.function_call):
+                delta.function_call = UNSET
+        if _has_any(delta):
+            out.append(Chunk([choice]))
+        if cut is not None:
+            self._cut(index, cut, out)
+
+    def _pass_texts(self, index: int, delta: Delta) -> Rule | None:
+        cut: Rule | None = None
+        if delta.content:
+            text, cut = self._feed((index, "content", 0), delta.content)
+            delta.content = text or UNSET
+        if delta.refusal and cut is None:
+            text, cut = self._feed((index, "refusal", 0), delta.refusal)
+            delta.refusal = text or UNSET
+        return cut
+
+    def _call(self, index: int, which: int, function: DeltaFunction) -> Rule | None:
+        if function.name:
+            stream = self._screen.stream()
+            stream.feed(function.name, last=True)  # It comes whole, and a masked one calls nothing.
+            self._screen.took(stream)
+            if stream.cut is not None:
+                return self._screen.rule(stream.cut.rule_id)
+        if not function.arguments:
+            return None
+        text, cut = self._feed((index, "arguments", which), function.arguments)
+        function.arguments = text if text or function.name else UNSET
+        return cut
+
+    def _feed(self, field: Field, piece: str) -> tuple[str, Rule | None]:
+        text = self._texts.get(field)
+        if text is None:
+            text = self._texts[field] = _Text(self._screen, is_json=field[1] == "arguments")
+        gone = text.feed(piece)
+        if self._waits and gone:
+            self._said.setdefault(field[0], []).append(gone)
+        cut = text.stream.cut
+        return gone, None if cut is None else self._screen.rule(cut.rule_id)
+
+    def _end(self, index: int, out: list[Chunk]) -> None:
+        """Let out what waits of a choice that is over; the first cut ends it."""
+        for field in [each for each in self._texts if each[0] == index]:
+            text = self._texts.pop(field)
+            gone = text.feed("", last=True)
+            self._screen.took(text.stream)
+            if gone:
+                if self._waits:
+                    self._said.setdefault(index, []).append(gone)
+                out.append(Chunk([ChunkChoice(index, _delta(field, gone))]))
+            if text.stream.cut is not None:
+                self._cut(index, self._screen.rule(text.stream.cut.rule_id), out)
+                return
+
+    def _cut(self, index: int, rule: Rule, out: list[Chunk]) -> None:
+        """End a choice. What waits of its other texts stays unsent."""
+        self._is_cut = True
+        self._over.add(index)
+        for field in [each for each in self._texts if each[0] == index]:
+            text = self._texts.pop(field)
+            self._screen.took(text.stream, is_whole=False)
+        out.append(Chunk([_cut(index, rule)]))
+
+    # --- Whole ----------------------------------------------------------------------------------
+
+    async def completion(self, completion: Completion) -> None:
+        for at, choice in enumerate(completion.choices):
+            cut = self._scan_choice(choice)
+            if cut is None and self._waits:
+                cut = await self._screen.judge(_all_of(choice))
+                if cut is not None:
+                    choice.message.content, choice.message.refusal = "", None
+                    choice.message.tool_calls = choice.message.function_call = UNSET
+            if cut is not None:
+                completion.choices[at] = FilteredChoice(
+                    choice.index, choice.message, "content_filter", None, note(cut)
+                )
+
+    def _scan_choice(self, choice: Choice) -> Rule | None:
+        message = choice.message
+        choice.logprobs = None
+        cut: Rule | None = None
+        if message.content:
+            message.content, cut = self._whole(message.content)
+        if message.refusal:
+            if cut is None:
+                message.refusal, cut = self._whole(message.refusal)
+            else:
+                message.refusal = None
+        if message.tool_calls is not UNSET:
+            kept = []
+            for call in message.tool_calls:
+                if cut is None:
+                    cut = self._whole_call(call.function)
+                    if cut is None:
+                        kept.append(call)
+            message.tool_calls = kept or UNSET
+        if message.function_call is not UNSET:
+            if cut is None:
+                cut = self._whole_call(message.function_call)
+            if cut is not None:
+                message.function_call = UNSET
+        return cut
+
+    def _whole_call(self, function: AnswerFunction) -> Rule | None:
+        _, cut = self._whole(function.name)
+        if cut is None:
+            function.arguments, cut = self._whole(function.arguments, is_json=True)
+        return cut
+
+    def _whole(self, said: str, *, is_json: bool = False) -> tuple[str, Rule | None]:
+        text = _Text(self._screen, is_json=is_json)
+        gone = text.feed(said, last=True)
+        self._screen.took(text.stream)
+        cut = text.stream.cut
+        return gone, None if cut is None else self._screen.rule(cut.rule_id)
+
+
+def _cut(index: int, rule: Rule) -> FilteredChunkChoice:
+    return FilteredChunkChoice(index, Delta(), None, "content_filter", note(rule))
+
+
+def note(rule: Rule) -> FilterNote:
+    """Which rule ended a choice, for the caller."""
+    return FilterNote({"rule": rule.id, "category": rule.category, "reason": rule.reason})
+
+
+def _delta(field: Field, text: str) -> Delta:
+    _, name, which = field
+    if name == "content":
+        return Delta(content=text)
+    if name == "refusal":
+        return Delta(refusal=text)
+    function = DeltaFunction(arguments=text)
+    if which == _OLD_CALL:
+        return Delta(function_call=function)
+    return Delta(tool_calls=[DeltaToolCall(which, function=function)])
+
+
+def _says(function: object) -> bool:
+    return isinstance(function, DeltaFunction) and bool(function.name or function.arguments)
+
+
+def _has_any(delta: Delta) -> bool:
+    return (
+        delta.role is not UNSET
+        or bool(delta.content)
+        or bool(delta.refusal)
+        or delta.tool_calls is not UNSET
+        or delta.function_call is not UNSET
+    )
+
+
+def _all_of(choice: Choice) -> str:
+    message = choice.message
+    calls = [] if message.tool_calls is UNSET else [call.function for call in message.tool_calls]
+    if message.function_call is not UNSET:
+        calls.append(message.function_call)
+    said = [message.content or "", message.refusal or ""]
+    return "\n".join(said + [f"{call.name} {call.arguments}" for call in calls])
+
+
+def escaped(values: dict[str, str]) -> dict[str, str]:
+    """Values as they stand inside a JSON string."""
+    return {place: json.dumps(value, ensure_ascii=False)[1:-1] for place, value in values.items()}

@@ -1,0 +1,202 @@
+"""The screen of one request: its texts on the way in, its answer on the way out.
+
+Nothing of an answer is sent that was not scanned. In a stream each text of each choice (content,
+refusal, arguments of each tool call) is a stream of its own; what could still become a hit waits.
+A blocking hit ends its choice: what passed before it was sent, then comes `content_filter`.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING, NamedTuple
+
+from keyhall.flows.filters import judges
+from keyhall.flows.filters.output import Output, escaped
+from keyhall.policy.filters.compiled import Policy
+from keyhall.policy.filters.masks import Masks, Undo
+from keyhall.policy.filters.rules import Rule, Way
+from keyhall.policy.filters.scan import Hit, Scanner, Stream
+from keyhall.wire.chat import ChatRequest, Chunk, Completion
+from keyhall.wire.chat_texts import change_texts, texts
+
+if TYPE_CHECKING:
+    from keyhall.flows.filters.table import Filter
+    from keyhall.flows.hall import Hall
+
+LONG_CHARACTERS = 32_768  # scanned in a thread: others have their turns meanwhile
+SHOWN_MAX = 8  # rules that a header names
+
+
+class Flag(NamedTuple):
+    """A rule that hit in a request, and in which direction."""
+
+    rule_id: str
+    action: str
+    way: Way
+
+
+class Blocked(Exception):
+    """A text of the request is refused."""
+
+    def __init__(self, rule: Rule, where: str) -> None:
+        super().__init__(rule.id)
+        self.rule = rule
+        self.where = where
+
+
+class Screen:
+    """Of one request, from its reading to the end of its answer."""
+
+    def __init__(self, policy: Policy, filter: "Filter", request_id: bytes, hall: "Hall") -> None:
+        self._policy = policy
+        self._filter = filter
+        self._hall = hall
+        self._bucket = int.from_bytes(request_id[-4:], "big") % 100
+        self._masks = Masks()
+        self._back: dict[str, str] = {}
+        self._rules = {rule.id: rule for rule in filter.rules}
+        self._counted: dict[tuple[str, str], int] = {}
+        self.flags: list[Flag] = []  # each rule once a direction
+        self._output = Output(self)
+
+    # --- In -------------------------------------------------------------------------------------
+
+    async def input(self, request: ChatRequest) -> None:
+        """Mask what is to be masked, in place. Raises Blocked."""
+        self._masks = Masks(lambda: texts(request))
+        if self._policy.stages["in"].rules:
+            if _is_long(request):
+                loop = asyncio.get_running_loop()
+                await loop.run_in_executor(None, self._scan_input, request)
+            else:
+                self._scan_input(request)
+        rules = self._under(self._policy.models["in"])
+        if rules:
+            whole = "\n".join(texts(request))
+            rule = await judges.first_that_flags(rules, whole, self._hall)
+            if rule is not None:
+                self._note([Hit(rule.id, rule.category, 0, len(whole), rule.action)], "in")
+                if rule.action == "block":
+                    raise Blocked(rule, "messages")
+        self._back = self._masks.back()
+
+    def _scan_input(self, request: ChatRequest) -> None:
+        scanner = Scanner(self._policy, "in", bucket=self._bucket, masks=self._masks)
+
+        def scanned(text: str, is_name: bool, where: str) -> str:
+            verdict = scanner.whole(text)
+            if not verdict.hits:
+                return text
+            self._note(verdict.hits, "in")
+            if verdict.block is not None:
+                raise Blocked(self._rules[verdict.block.rule_id], where)
+            # A place in brackets is no name.
+            return verdict.text.translate(_UNBRACKETED) if is_name else verdict.text
+
+        change_texts(request, scanned)
+
+    # --- Out ------------------------------------------------------------------------------------
+
+    def of_answer(self) -> "Screen | None":
+        """The screen for an answer that begins, perhaps after another engine's of which nothing was
+        sent; None if it need not pass here at all."""
+        out = self._policy.stages["out"].rules or self._policy.models["out"]
+        if not out and not self._back:
+            return None
+        self._output = Output(self)
+        return self
+
+    def chunks(self, chunks: list[Chunk]) -> list[Chunk]:
+        """Those to send now."""
+        return self._output.chunks(chunks)
+
+    @property
+    def is_over(self) -> bool:
+        """Every choice was cut: the engine may stop."""
+        return self._output.is_over
+
+    async def last(self, chunks: list[Chunk]) -> list[Chunk]:
+        """The stream's end, with whatever waited."""
+        out = await self._output.last(chunks)
+        self.close()
+        return out
+
+    async def answer(self, completion: Completion) -> bytes:
+        """Scan a whole answer, in place. Returns response headers."""
+        if self.of_answer() is not None:
+            await self._output.completion(completion)
+            self.close()
+        return self.lines()
+
+    # --- What it found --------------------------------------------------------------------------
+
+    def lines(self) -> bytes:
+        """The response header that names the rules which changed something. Rules that only flag
+        are for reviewers, not for callers."""
+        told = [flag for flag in self.flags if flag.action in ("mask", "block")][:SHOWN_MAX]
+        if not told:
+            return b""
+        shown = ", ".join(f"{flag.action}={flag.rule_id}" for flag in told)
+        return b"x-keyhall-filter: %b\r\n" % shown.encode()
+
+    def close(self) -> None:
+        """Count what was hit. Repeatable."""
+        counted, self._counted = self._counted, {}
+        if counted:
+            self._hall.filters.count(counted, self._filter.operators)
+
+    def rule(self, rule_id: str) -> Rule:
+        return self._rules[rule_id]
+
+    def stream(self) -> Stream:
+        return Scanner(self._policy, "out", bucket=self._bucket, masks=self._masks).stream()
+
+    def undo(self, *, is_json: bool) -> Undo | None:
+        """What puts the caller's own values back; None if there are none."""
+        if not self._back:
+            return None
+        return Undo(escaped(self._back) if is_json else self._back)
+
+    def judges(self) -> tuple[Rule, ...]:
+        return self._under(self._policy.models["out"])
+
+    async def judge(self, text: str) -> Rule | None:
+        """The rule whose model blocks an answer."""
+        rule = await judges.first_that_flags(self.judges(), text, self._hall)
+        if rule is not None:
+            self._note([Hit(rule.id, rule.category, 0, len(text), rule.action)], "out")
+        return rule if rule is not None and rule.action == "block" else None
+
+    def took(self, stream: Stream, *, is_whole: bool = True) -> None:
+        """A text of the answer is over. Nothing went out that was not scanned; and if it was not
+        cut, everything that was scanned went out or was masked."""
+        self._note(stream.hits, "out")
+        gone = stream.passed + stream.masked
+        assert gone <= stream.scanned
+        assert gone == stream.scanned or stream.cut is not None or not is_whole
+        counted = self._hall.filters.bytes
+        counted["scanned"] += stream.scanned
+        counted["passed"] += stream.passed
+        counted["masked"] += stream.masked
+
+    def _under(self, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+        return tuple(rule for rule in rules if rule.percent > self._bucket) if rules else ()
+
+    def _note(self, hits: "list[Hit] | tuple[Hit, ...]", way: Way) -> None:
+        for hit in hits:
+            by = (hit.rule_id, hit.action)
+            self._counted[by] = self._counted.get(by, 0) + 1
+            flag = Flag(hit.rule_id, hit.action, way)
+            if hit.action != "allow" and flag not in self.flags:
+                self.flags.append(flag)
+
+
+_UNBRACKETED = str.maketrans("", "", "[]")
+
+
+def _is_long(request: ChatRequest) -> bool:
+    total = 0
+    for message in request.messages:
+        content = message.content
+        total += len(content) if content is not None else 0
+        if total > LONG_CHARACTERS or (content is not None and not isinstance(content, str)):
+            return sum(map(len, texts(request))) > LONG_CHARACTERS
+    return False

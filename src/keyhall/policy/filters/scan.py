@@ -1,0 +1,396 @@
+"""The scan: what a policy says of a text, whole or in pieces.
+
+There is one way through, and a whole text is a stream of one piece. Folding goes character by
+character, terms and patterns have a longest match, and a hit depends on nothing but its characters
+and the one before and behind. So everything that begins before the *hold* is final: the first
+place from which the end of the text could still become a hit. Text before the hold goes out, text
+behind it waits for more. Hits are taken in the order of where they begin, so that any split into
+pieces gives the same hits, the same masks and the same cut.
+"""
+
+import msgspec
+
+from keyhall.policy.filters import fold
+from keyhall.policy.filters.checks import CHECKS
+from keyhall.policy.filters.compiled import Policy, Stages
+from keyhall.policy.filters.fold import Starts
+from keyhall.policy.filters.masks import Masks
+from keyhall.policy.filters.rules import ACTIONS, RANK, Action, Rule, Way
+from keyhall.policy.filters.skim import CHARACTERS_MAX
+from keyhall.policy.filters.terms import Matches, is_word
+
+HITS_MAX = 1_000  # that a verdict names; more are acted upon all the same
+
+# A match of a pattern: where what counts of it begins, where it begins itself, where what counts
+# ends (0: nothing does), which pattern, and where to go on in bytes of the whole folded text.
+_Match = tuple[int, int, int, int, int]
+# Where it begins in the text at hand, the rule's rank, where it ends, both below 0 so that what
+# weighs more is first, and the rule's number.
+_Found = tuple[int, int, int, int]
+
+
+class Hit(msgspec.Struct, frozen=True, gc=False):
+    """Where a rule hit: characters of the text as it was sent."""
+
+    rule_id: str
+    category: str | None
+    start: int
+    end: int
+    action: Action
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What a policy says of a text. `text` is it with its masks, up to the first blocking hit.
+    `hits` are those up to there, in the order of where they begin. `block` is that hit."""
+
+    action: Action
+    hits: tuple[Hit, ...]
+    text: str
+    block: Hit | None = None
+
+
+class Scanner:
+    """A policy towards one way of one request. `bucket` (0 to 99) decides which rules it is under
+    that are rolled out to a part of all requests."""
+
+    __slots__ = ("_bucket", "_masks", "_stages")
+
+    def __init__(
+        self, policy: Policy, way: Way = "in", *, bucket: int = 0, masks: Masks | None = None
+    ) -> None:
+        self._stages = policy.stages[way]
+        self._bucket = bucket
+        self._masks = masks if masks is not None else Masks()
+
+    def whole(self, text: str) -> Verdict:
+        stream = self.stream()
+        return stream.verdict(stream.feed(text, last=True))
+
+    def stream(self) -> "Stream":
+        return Stream(self._stages, self._bucket, self._masks)
+
+
+class Stream:
+    """A text that comes in pieces. After a cut nothing more comes out."""
+
+    __slots__ = (
+        "_at", "_before", "_before_plain", "_bucket", "_cursors", "_held", "_masks", "_out",
+        "_plain_at", "_stages", "action", "cut", "hits", "masked", "passed", "scanned",
+    )  # fmt: skip
+
+    def __init__(self, stages: Stages, bucket: int, masks: Masks) -> None:
+        self._stages = stages
+        self._bucket = bucket
+        self._masks = masks
+        self._held = ""  # what waits: from character `_at` of the text on
+        self._at = 0
+        self._out = 0  # up to here the text went out or was masked
+        self._before = ""  # the character before what waits, folded for terms
+        self._before_plain = b""  # and for patterns
+        self._plain_at = 0  # bytes of the folded text before what waits,
+        self._cursors: dict[int, int] = {}  # and up to where a pattern has matched, likewise
+        self.action: Action = "allow"
+        self.hits: list[Hit] = []
+        self.cut: Hit | None = None
+        self.scanned = 0  # bytes of UTF-8: looked at, gone out as they were, replaced by masks
+        self.passed = 0
+        self.masked = 0
+
+    @property
+    def held(self) -> str:
+        """What waits for more."""
+        return self._held[max(0, self._out - self._at) :]
+
+    def verdict(self, text: str) -> Verdict:
+        """So far; `text` is all that came out."""
+        return Verdict(self.action, tuple(self.hits), text, self.cut)
+
+    def finish(self) -> str:
+        """The text is over: what is left of it."""
+        return self.feed("", last=True)
+
+    def feed(self, piece: str, *, last: bool = False) -> str:
+        """What may go out now."""
+        if self.cut is not None:
+            return ""
+        text = self._held + piece
+        stages = self._stages
+        skimming = stages.skimming
+        if (
+            skimming is not None
+            and len(text) <= CHARACTERS_MAX
+            and not last
+            and self._out <= self._at
+            and self._at + len(text) <= stages.size_max
+        ):
+            hold = skimming.hold(text)
+            if hold >= 0:
+                self.scanned += len(piece)
+                self._held = text[hold:]
+                if not hold:
+                    return ""
+                gone = text[:hold]
+                self._at += hold
+                self._plain_at += hold
+                self.passed += hold
+                self._before = before = gone[-1]  # No letter, so it has no case.
+                self._before_plain = before.encode()
+                return gone
+        hold = size = len(text)
+        is_ascii = text.isascii()
+        starts: Starts = None
+        plain_starts: Starts = None
+        if is_ascii:
+            self.scanned += len(piece)
+            plain, broad = text, text.lower()
+        else:
+            self.scanned += _bytes(piece)
+            letters = set(text)
+            plain, plain_starts = fold.plain().fold(text, letters)
+            broad, starts = fold.broad().fold(text, letters)
+        found: list[_Found] = []
+        if stages.terms is not None:
+            hold = self._in_terms(broad, starts, last, found, hold)
+        if stages.patterns is not None:
+            hold = self._in_patterns(plain, plain_starts, is_ascii, last, found, hold)
+        if stages.has_others:
+            self._in_others(text, found)
+        gone = self._decide(text, hold, found) if found else self._pass(text, hold, is_ascii)
+        if not hold:
+            self._held = text
+            return gone
+        self._held = text[hold:] if hold < size else ""
+        self._at += hold
+        plain_end = hold if plain_starts is None else plain_starts[hold]
+        broad_end = hold if starts is None else starts[hold]
+        if broad_end:
+            self._before = broad[broad_end - 1]
+        if plain_end:
+            self._before_plain = _utf8(plain[plain_end - 1])
+            self._plain_at += plain_end if is_ascii else _bytes(plain[:plain_end])
+        return gone
+
+    # --- Looking --------------------------------------------------------------------------------
+
+    def _in_terms(
+        self, broad: str, starts: Starts, last: bool, found: list[_Found], hold: int
+    ) -> int:
+        """Add the terms; returns the hold."""
+        terms = self._stages.terms
+        assert terms is not None
+        broad = self._before + broad.replace("\n", " ")
+        seen = terms.find(broad) if last else terms.find_growing(broad)
+        if not seen:
+            return hold
+        before = len(self._before)
+        if not last:
+            seen, begin = terms.divide(seen, broad)
+            if begin < len(broad):
+                # From the character before on it could be none: that one has gone out.
+                hold = min(hold, fold.first(starts, max(begin - before, 0)))
+        if seen:
+            self._add_terms(seen, broad, before, starts, last, found)
+        return hold
+
+    def _add_terms(
+        self,
+        seen: Matches,
+        broad: str,
+        before: int,
+        starts: Starts,
+        last: bool,
+        found: list[_Found],
+    ) -> None:
+        stages, size = self._stages, len(broad)
+        assert stages.terms is not None
+        for which, begin, end in seen:
+            if begin < before or (end == size and not last):
+                continue  # It has gone out; or what comes behind decides.
+            is_inside = begin > 0 and is_word(broad[begin - 1])
+            goes_on = end < size and is_word(broad[end])
+            for number, begins, ends in stages.terms.uses[which]:
+                if (begins and is_inside) or (ends and goes_on):
+                    continue
+                start = fold.first(starts, begin - before)
+                stop = fold.first(starts, end - before - 1) + 1
+                found.append((start, stages.ranks[number], -stop, number))
+
+    def _in_patterns(
+        self,
+        plain: str,
+        starts: Starts,
+        is_ascii: bool,
+        last: bool,
+        found: list[_Found],
+        hold: int,
+    ) -> int:
+        """Add the matches of patterns that begin before the hold; returns the hold."""
+        patterns = self._stages.patterns
+        assert patterns is not None
+        skip = len(self._before_plain)
+        data = self._before_plain + (plain.encode() if is_ascii else _utf8(plain))
+        if not last:
+            for finder in patterns.ends:
+                at = finder.first(data, skip)[0]
+                if at >= 0:
+                    at = at - skip if is_ascii else len(data[skip:at].decode())
+                    hold = min(hold, fold.first(starts, at))
+        if not hold or (patterns.gate is not None and patterns.gate.search(plain) is None):
+            return hold
+        begins = [at for finder in patterns.any if (at := finder.first(data, skip)[0]) >= 0]
+        if not begins:
+            return hold
+        return self._add_patterns(
+            _Places(data, skip, starts, is_ascii), min(begins), last, found, hold
+        )
+
+    def _add_patterns(
+        self, places: "_Places", begin: int, last: bool, found: list[_Found], hold: int
+    ) -> int:
+        patterns = self._stages.patterns
+        assert patterns is not None
+        matches: list[_Match] = []
+        for index in patterns.matching(places.data, begin):
+            places.restart()
+            self._add_matches(index, begin, places, hold, matches)
+        if not last:
+            for start, begin, *_ in sorted(matches, reverse=True):
+                if begin < hold <= start:
+                    hold = begin  # What counts of it is not to be decided yet.
+        numbers, ranks = self._stages.of_pattern, self._stages.ranks
+        for start, begin, stop, index, cursor in matches:
+            if begin < hold:
+                self._cursors[index] = cursor
+                if stop:
+                    number = numbers[index]
+                    found.append((start, ranks[number], -stop, number))
+        return hold
+
+    def _add_matches(
+        self,
+        index: int,
+        begin: int,
+        places: "_Places",
+        hold: int,
+        matches: list[_Match],
+    ) -> None:
+        """All of one pattern that begin before the hold, one behind the other."""
+        patterns = self._stages.patterns
+        assert patterns is not None
+        first, rule = patterns.each[index].first, patterns.rules[index]
+        shift = self._plain_at - places.skip  # between bytes at hand and bytes of the whole text
+        at = max(begin, self._cursors.get(index, 0) - shift)
+        while True:
+            at, end = first(places.data, at)
+            begins = places.of(at) if at >= 0 else hold
+            if begins >= hold:
+                return
+            span = _checked(rule, places.data[at:end])
+            start = stop = 0
+            if span is not None:
+                end = at + span[1]
+                start = places.of(at + span[0])
+                stop = places.of(end - 1) + 1
+            matches.append((start, begins, stop, index, end + shift))
+            at = end
+
+    def _in_others(self, text: str, found: list[_Found]) -> None:
+        """Size and encoding: what is seen of single characters of the text as it is."""
+        stages = self._stages
+        for number, limit in stages.size:
+            if self._at <= limit < self._at + len(text):
+                start = limit - self._at
+                found.append((start, stages.ranks[number], -start - 1, number))
+        if stages.signs is not None and stages.signs.search(text):
+            for number, signs in stages.of_sign:
+                for match in signs.finditer(text):
+                    found.append((match.start(), stages.ranks[number], -match.end(), number))
+
+    # --- Deciding -------------------------------------------------------------------------------
+
+    def _pass(self, text: str, hold: int, is_ascii: bool) -> str:
+        """Nothing was found: all before the hold goes out, but what is behind a mask already."""
+        out = self._out - self._at
+        gone = text[out:hold] if out > 0 else text[:hold]
+        self.passed += len(gone) if is_ascii else _bytes(gone)
+        return gone
+
+    def _decide(self, text: str, hold: int, found: list[_Found]) -> str:
+        found.sort()
+        rules, cut = self._stages.rules, hold
+        out = max(self._out - self._at, 0)
+        gone: list[str] = []
+        worst = 0
+        for start, rank, negative_end, number in found:
+            rule, end = rules[number], -negative_end
+            if start >= hold or start > cut:
+                break
+            if rule.percent <= self._bucket:
+                continue
+            worst = min(worst, rank)
+            if len(self.hits) < HITS_MAX or rule.action == "block":
+                self._note(rule, start, end)
+            if self.cut is not None:
+                cut = start  # At the same place more may be named, and that is all.
+            elif rule.action == "mask" and end > out:
+                begin = max(start, out)
+                gone.append(text[out:begin])
+                value = text[begin:end]
+                self.masked += len(value) if value.isascii() else _bytes(value)
+                if rule.stage != "encoding":  # Signs that nobody should see are left out.
+                    place = self._masks.place(rule.label, value)
+                    self.passed -= len(place)
+                    gone.append(place)
+                out = end
+        if -worst > RANK[self.action]:
+            self.action = ACTIONS[-worst]
+        gone.append(text[out:cut])
+        self._out = self._at + max(out, cut)
+        sent = "".join(gone)
+        self.passed += len(sent) if sent.isascii() else _bytes(sent)  # Places are ASCII, and off.
+        return sent
+
+    def _note(self, rule: Rule, start: int, end: int) -> None:
+        hit = Hit(rule.id, rule.category, self._at + start, self._at + end, rule.action)
+        self.hits.append(hit)
+        if rule.action == "block" and self.cut is None:
+            self.cut = hit
+
+
+class _Places:
+    """From bytes of a folded text, in rising order, to characters of the text."""
+
+    __slots__ = ("_bytes", "_characters", "_is_ascii", "_starts", "data", "skip")
+
+    def __init__(self, data: bytes, skip: int, starts: Starts, is_ascii: bool) -> None:
+        self.data = data
+        self.skip = skip
+        self._starts = starts
+        self._is_ascii = is_ascii
+        self.restart()
+
+    def restart(self) -> None:
+        self._bytes, self._characters = self.skip, 0
+
+    def of(self, at: int) -> int:
+        if self._is_ascii:
+            return at - self.skip
+        piece = self.data[self._bytes : at]
+        self._characters += sum(byte & 0xC0 != 0x80 for byte in piece)
+        self._bytes = at
+        return fold.first(self._starts, self._characters)
+
+
+def _checked(rule: Rule, data: bytes) -> tuple[int, int] | None:
+    """What of a match counts, in its bytes."""
+    if not rule.check:
+        return 0, len(data)
+    return CHECKS[rule.check](data)
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "replace")  # Half a surrogate pair is one character, as `?` is.
+
+
+def _bytes(text: str) -> int:
+    return len(_utf8(text))

@@ -1,0 +1,1 @@
+"""Rules of the filter that are kept, and how often each has hit."""

@@ -1,0 +1,226 @@
+"""The scan of streams and of whole texts: the same verdict, the same masks, the same cut."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from keyhall.policy.filters.built_in import GROUPS, rules
+from keyhall.policy.filters.compiled import Policy
+from keyhall.policy.filters.rules import Rule
+from keyhall.policy.filters.scan import HITS_MAX, Scanner, Verdict
+
+# Rules that meet, overlap, and have everything that could depend on where a piece ends.
+RULES = (
+    Rule(id="size", stage="size", action="block", characters=60),
+    Rule(id="signs", stage="encoding", action="mask", signs=("invisible", "bidi")),
+    Rule(id="terms", stage="terms", action="flag", terms=("bad", "bad dog", "*gy", "пёс", "ab*")),
+    Rule(id="masked", stage="terms", action="mask", label="TERM", terms=("dog", "a b a", "犬")),
+    Rule(id="blocked", stage="terms", action="block", terms=("zzz", "b zz a")),
+    Rule(id="digits", stage="pattern", action="mask", label="DIGITS", pattern=r"\b[0-9]{2,5}\b"),
+    Rule(id="anchors", stage="pattern", action="flag", pattern=r"^a|a$|\bb.{0,3}\Bg"),
+    Rule(id="begin", stage="pattern", action="mask", pattern=r"(?i)a(?:b{1,3}|c)?d?"),
+    Rule(id="wide", stage="pattern", action="flag", pattern=r"[а-яё]{2,3}[^ ]?"),
+    Rule(id="trial", stage="pattern", action="block", pattern="g{2}", percent=10),
+    *rules(list(GROUPS)),
+)
+POLICY = Policy(RULES)
+
+LETTERS = "abcdgzADGZ 01234567890@.-+_[]\n\u200b\u202e\u0301éäßпёсБ犬ﷺ㎏𝐚Ａ\U000e0061"
+WORDS = (
+    "bad dog", "zzz", "a b a", "4111 1111 1111 1111", "1 4111 1111 1111 1111", "a@b.co",
+    "DE89 3704 0044 0532 0130 00 AND", "sk-kh_abcdefghijabcdefghij", "пё\u0301с", "b\u200bad",
+    "+49 30 901820", "[DIGITS_1]", "аbbd",
+)  # fmt: skip
+TEXTS = st.lists(st.one_of(st.sampled_from(WORDS), st.text(LETTERS, max_size=12))).map("".join)
+
+
+def streamed(text: str, cuts: list[int], bucket: int) -> tuple[Verdict, int, int]:
+    """The verdict on a text that comes in pieces, and the bytes scanned and accounted for."""
+    stream = Scanner(POLICY, "out", bucket=bucket).stream()
+    places = sorted({cut % (len(text) + 1) for cut in cuts})
+    sent = ""
+    for begin, end in zip([0, *places], [*places, len(text)], strict=True):
+        sent += stream.feed(text[begin:end])
+    sent += stream.finish()
+    return stream.verdict(sent), stream.scanned, stream.passed + stream.masked
+
+
+def check(text: str, cuts: list[int], bucket: int) -> None:
+    whole = Scanner(POLICY, "out", bucket=bucket).whole(text)
+    verdict, scanned, accounted = streamed(text, cuts, bucket)
+    assert verdict == whole
+    if whole.block is None:
+        assert scanned == accounted == len(text.encode())
+    else:
+        assert accounted <= scanned <= len(text.encode())
+
+
+CUTS = st.lists(st.integers(0, 500), max_size=12)
+BUCKETS = st.sampled_from([0, 50])
+
+
+@settings(max_examples=120, deadline=None)
+@given(TEXTS, CUTS, BUCKETS)
+def test_any_split_into_pieces_gives_the_verdict_on_the_whole(text, cuts, bucket):
+    """Hits, masks and cut: what a rule finds cannot be hidden by where the engine pauses."""
+    check(text, cuts, bucket)
+
+
+@pytest.mark.slow
+@settings(max_examples=10_000, deadline=None)
+@given(TEXTS, CUTS, BUCKETS)
+def test_any_split_into_pieces_gives_the_verdict_on_the_whole_for_ten_thousand_texts(
+    text, cuts, bucket
+):
+    check(text, cuts, bucket)
+
+
+@settings(max_examples=60, deadline=None)
+@given(TEXTS)
+def test_one_character_at_a_time_is_a_split_too(text):
+    check(text, list(range(len(text))), 0)
+
+
+# --- What waits in a stream -----------------------------------------------------------------------
+
+
+def gone(policy: Policy, *pieces: str) -> list[str]:
+    """What goes out after each piece."""
+    stream = Scanner(policy).stream()
+    return [stream.feed(piece) for piece in pieces] + [stream.finish()]
+
+
+def test_only_what_could_become_a_hit_waits():
+    """A stream does not stall while its engine pauses, and no window of fixed size waits."""
+    policy = Policy([Rule(id="t", stage="terms", action="block", terms=("pipe bomb",))])
+    assert gone(policy, "a long story of p", "lumbers") == ["a long story of ", "plumbers", ""]
+    assert gone(policy, "the pipe bo", "x") == ["the ", "pipe box", ""]
+    assert gone(policy, "the pipe bomb", "s") == ["the ", "pipe bombs", ""]
+    assert gone(policy, "the pipe bomb", ".") == ["the ", "", ""]
+
+
+def test_words_wait_for_what_could_be_an_address_and_no_longer():
+    policy = Policy(rules(["email"]))
+    assert gone(policy, "I am", " here,", " ok") == ["I ", "am here,", " ", "ok"]
+    assert gone(policy, "Ada@example", ".org is") == ["", "[EMAIL_1] ", "is"]
+
+
+def test_a_cut_lets_nothing_more_out():
+    policy = Policy([Rule(id="t", stage="terms", action="block", terms=("bad",))])
+    stream = Scanner(policy).stream()
+    assert stream.feed("so bad, ") == "so "
+    assert stream.feed("more") == stream.finish() == ""
+    assert stream.verdict("so ").block.rule_id == "t"
+
+
+def test_the_held_text_can_be_looked_at():
+    stream = Scanner(Policy(rules(["email"]))).stream()
+    stream.feed("hello wor")
+    assert stream.held == "wor"
+
+
+def test_a_verdict_names_a_bounded_number_of_hits_and_masks_all():
+    policy = Policy([Rule(id="t", stage="terms", action="mask", terms=("x",))])
+    verdict = Scanner(policy).whole("x " * 2_000)
+    assert len(verdict.hits) == HITS_MAX
+    assert verdict.text == "[MASKED_1] " * 2_000
+    assert verdict.action == "mask"
+
+
+def test_overlapping_masks_leave_no_rest():
+    """What one rule masks stays masked, whatever another finds across its border."""
+    policy = Policy([
+        Rule(id="a", stage="terms", action="mask", label="A", terms=("one two",)),
+        Rule(id="b", stage="terms", action="mask", label="B", terms=("two three",)),
+    ])  # fmt: skip
+    assert Scanner(policy).whole("one two three four").text == "[A_1][B_1] four"
+
+
+def test_half_a_surrogate_pair_breaks_nothing():
+    """No JSON that is let in has one; an engine of somebody's may."""
+    policy = Policy(rules(["email"]))
+    assert Scanner(policy).whole("\ud800 a@b.co").text == "\ud800 [EMAIL_1]"
+
+
+@pytest.mark.parametrize(
+    ("terms", "text", "found"),
+    [
+        (("kill",), "skills kill killer", ["kill"]),
+        (("kill*",), "skills killer", ["kill"]),
+        (("*kill",), "skill killer", ["kill"]),
+        (("*kill*",), "skills", ["kill"]),
+        (("犬",), "子犬です", ["犬"]),
+        (("$$$",), "a$$$b", ["$$$"]),
+        (("New  York",), "new\nyork", ["new\nyork"]),
+        (("straße",), "STRASSE", ["STRASSE"]),
+        (("a", "A"), "a", ["a"]),
+    ],
+)
+def test_terms_are_words_unless_they_say_otherwise(terms, text, found):
+    policy = Policy([Rule(id="t", stage="terms", action="flag", terms=terms)])
+    hits = Scanner(policy).whole(text).hits
+    assert [text[hit.start : hit.end] for hit in hits] == found
+
+
+def test_terms_and_patterns_know_their_own_way():
+    policy = Policy([
+        Rule(id="in", stage="terms", action="block", direction="in", terms=("a",)),
+        Rule(id="out", stage="terms", action="block", direction="out", terms=("b",)),
+        Rule(id="off", stage="terms", action="block", is_on=False, terms=("c",)),
+        Rule(id="judge", stage="model", action="block", engine="m", direction="out"),
+    ])  # fmt: skip
+    assert Scanner(policy, "in").whole("b c").action == "allow"
+    assert Scanner(policy, "in").whole("a").action == "block"
+    assert Scanner(policy, "out").whole("a c").action == "allow"
+    assert [rule.id for rule in policy.models["out"]] == ["judge"]
+    assert policy.models["in"] == ()
+
+
+# --- Words that are skimmed -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "rules_of",
+    [
+        rules(["email", "secrets"]),
+        (*rules(["email"]), Rule(id="t", stage="terms", action="block", terms=("red car", "x,y"))),
+        (*rules(["email"]), Rule(id="t", stage="terms", action="block", terms=("*ed",))),
+        (*rules(["email"]), Rule(id="s", stage="size", action="block", characters=9)),
+        (*rules(["email"]), Rule(id="p", stage="pattern", action="flag", pattern="[^a]b")),
+        (*rules(["email"]), Rule(id="p", stage="pattern", action="flag", pattern="a b_")),
+        (*rules(["email"]), Rule(id="p", stage="pattern", action="flag", pattern="[^a]_")),
+        (*rules(["email"]), Rule(id="p", stage="pattern", action="flag", pattern="(?i)k[0-9]")),
+        (*rules(["email"]), Rule(id="p", stage="pattern", action="flag", pattern="a|b1")),
+        (*rules(["email"]), Rule(id="p", stage="pattern", action="flag", pattern="A[0-9]")),
+    ],
+)
+def test_plain_words_go_the_short_way_to_the_same_end(rules_of):
+    """Skimming is a shortcut, never another answer."""
+    policy = Policy(rules_of)
+    words = [
+        "red",
+        " car",
+        " Cars",
+        ",",
+        " x",
+        ",y",
+        " a",
+        " b_",
+        "@b.co",
+        ".",
+        " k1",
+        "\n",
+        " ed",
+        " Ab",
+        " aB",
+        "é",
+        " A1",
+    ]
+    for first in words:
+        for second in words:
+            for third in ("", " red", "@b.co"):
+                text = f"The {first}{second}{third} end"
+                stream = Scanner(policy).stream()
+                pieces = ["The ", first, second, third, " end"]
+                sent = "".join(map(stream.feed, pieces)) + stream.finish()
+                assert stream.verdict(sent) == Scanner(policy).whole(text), text
