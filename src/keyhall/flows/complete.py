@@ -69,7 +69,7 @@ async def complete(exchange: Exchange, hall: Hall) -> None:
         except ApiError as failure:
             await _instead(failure, out, hall, caller, tab, request, screen)
         if watch is not None:
-            watch.flag(tab, screen)
+            watch.answered(tab, screen)
         await hall.turn.settle
         tab.settle(Outcome.ANSWERED)
     except BaseException as end:

@@ -20,10 +20,12 @@ from reviewing import (
 
 from keyhall import errors
 from keyhall.flows.complete import complete
+from keyhall.flows.content import conversation, exporting
 from keyhall.flows.content.view import view_content
 from keyhall.flows.manage.checks import Invalid
 from keyhall.flows.review import deadlines
 from keyhall.flows.review.texts import FETCH_US
+from keyhall.policy.content.retention import DAY_US
 from keyhall.policy.filters.rules import Rule
 from keyhall.policy.metering import Outcome
 from keyhall.policy.review.rules import CLAIM_US
@@ -315,6 +317,33 @@ def test_a_client_that_leaves_before_the_answer_leaves_no_item(on_stage):
         await exchange.end()
         assert await all_items(stage) == []
         await stage.assert_nothing_is_left()
+
+    on_stage(main)
+
+
+def test_an_answer_that_is_held_back_is_read_by_no_other_door(on_stage):
+    """Its caller may look at what is kept of their own keys, and take it along: not this."""
+
+    async def main(stage):
+        desk = await with_desk(stage, **ALWAYS)
+        await stage.change_project(retention_days=30)
+        key = await stage.key()
+        await asking(stage, key).end()
+        item = await only_item(stage)
+        assert await desk.content.flush()
+        where = item.request_id, item.organization_id
+        assert await desk.content.read(*where) is None
+        vault = Vault(stage.house.peppers)
+        actor = stage.house.actor
+        taken = exporting.conversations(stage.store, vault, item.account_id, actor, stage.clock)
+        assert [each async for each in taken] == []
+        await decide(stage, item, ANN, "edit", text="Better.")
+        assert await desk.content.read(*where) is None
+        await fetch(stage, key, item.id)
+        kept = await desk.content.read(*where)
+        said = conversation.decode(kept.conversation)
+        assert said.answers[0].message.content == "Better.", "what was released is what is kept"
+        assert kept.keep_until_us == kept.created_at_us + 30 * DAY_US
 
     on_stage(main)
 
