@@ -79,12 +79,14 @@ def joined(chromium, owner: Window, url: str, name: str, **options) -> Iterator[
     assert window.complaints == []
 
 
-def set_rules(window: Window, people: str = "1") -> None:
-    """Every answer of the first project waits for a person."""
+def set_rules(
+    window: Window, people: str = "1", hold: str = "Every answer waits for a person"
+) -> None:
+    """Of the first project."""
     window.go("/projects")
     window.page.locator("main a[href^='/projects/']").first.click()
     window.page.get_by_role("link", name="Rules of review").click()
-    window.page.get_by_label("Every answer waits for a person").check()
+    window.page.get_by_label(hold).check()
     window.page.select_option("#f-people", people)
     window.page.get_by_role("button", name="Set the rules").click()
     window.page.get_by_text("These rules hold").wait_for()
@@ -168,6 +170,33 @@ def test_a_required_review_takes_two_people_who_agree(chromium, opened, window, 
         second.page.locator("[data-row]").first.click()
         second.page.get_by_text("scored 5").wait_for()
         picture(second, "review-decided")
+
+
+def test_a_thumb_down_in_the_playground_reaches_the_queue_with_its_words(
+    chromium, opened, window, picture, findings
+) -> None:
+    set_rules(window, hold="No answer waits for a person")
+    window.page.get_by_label("What callers give a thumb down").check()
+    window.page.get_by_role("button", name="Set the rules").click()
+    window.page.get_by_text("These rules hold").wait_for()
+    window.go("/playground")
+    window.page.fill("#draft", "What is a key?")
+    keys(window, "Control+Enter")
+    window.page.get_by_role("button", name="A bad answer").click()
+    window.page.get_by_label("Why, in a sentence").fill("It does not say.")
+    keys(window, "Enter")
+    window.page.get_by_text("Noted, with your words").wait_for()
+    assert (
+        window.page.get_by_role("button", name="A bad answer").get_attribute("aria-pressed")
+        == "true"
+    )
+    picture(window, "playground-thumbs")
+    assert findings(window) == []
+    with joined(chromium, window, opened.url, "Fay") as reviewer:
+        until_queued(reviewer)
+        reviewer.page.get_by_text("thumb down").first.wait_for()
+        keys(reviewer, "n")
+        reviewer.page.get_by_text("It does not say.").wait_for()
 
 
 @pytest.mark.parametrize(("scheme", "size"), LOOKS)

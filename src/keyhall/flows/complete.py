@@ -22,12 +22,13 @@ from keyhall.ports.exchange import ClientLeft, Exchange, KeyRevoked, Stalled, St
 from keyhall.wire import chat_read, chat_stream, chat_write
 from keyhall.wire.chat import ChatRequest, Completion
 
-_OUTCOMES: dict[type[BaseException], Outcome] = {
-    ClientLeft: Outcome.CLIENT_LEFT,
-    Stalled: Outcome.STALLED,
-    Stopped: Outcome.STOPPED,
-    KeyRevoked: Outcome.KEY_REVOKED,
-}
+ENGINE_FAILED = Outcome.ENGINE_FAILED
+ENDS = (
+    (ClientLeft, Outcome.CLIENT_LEFT),
+    (Stalled, Outcome.STALLED),
+    (Stopped, Outcome.STOPPED),
+    (KeyRevoked, Outcome.KEY_REVOKED),
+)
 
 
 async def complete(exchange: Exchange, hall: Hall) -> None:
@@ -51,8 +52,9 @@ async def complete(exchange: Exchange, hall: Hall) -> None:
     watch = None if caller.review is None else Watch(exchange, caller, request, hall)
     holding = spend.hold if caller.quotas else admit.hold
     hold, quota_hold = await holding(exchange, caller, version, fit, hall)
-    is_stream = bool(request.stream)
-    tab = Tab.open(exchange, hall, caller, version, engine, fit, hold, quota_hold, is_stream)
+    tab = Tab.open(
+        exchange, hall, caller, version, engine, fit, hold, quota_hold, bool(request.stream)
+    )
     out = exchange
     try:
         if watch is not None:
@@ -66,12 +68,12 @@ async def complete(exchange: Exchange, hall: Hall) -> None:
                 await _whole(out, hall, tab, answer, request, screen)
         except ApiError as failure:
             await _instead(failure, out, hall, caller, tab, request, screen)
-        if watch is not None and screen is not None and screen.flags:
-            watch.flag(tab, [flag.rule_id for flag in screen.flags])
+        if watch is not None:
+            watch.answered(tab, screen)
         await hall.turn.settle
         tab.settle(Outcome.ANSWERED)
-    except BaseException as gone:
-        _ended_by(gone, exchange, hall, caller, tab)
+    except BaseException as end:
+        _ended(end, exchange, hall, caller, tab)
         raise
     if watch is not None:
         await watch.end(tab)
@@ -84,22 +86,19 @@ async def _late_body(caller: Caller, exchange: Exchange, hall: Hall) -> bytes:
     return body
 
 
-def _ended_by(
-    gone: BaseException, exchange: Exchange, hall: Hall, caller: Caller, tab: Tab
-) -> None:
-    """It was admitted and did not come to its end. Raises what the caller is told instead, if that
-    is another thing; its limits are told all the same. Of a client that left its version says what
-    becomes of the answer."""
-    if isinstance(gone, ClientLeft) and tab.drains:
-        hall.drains.begin(tab, hall, exchange.request_id)
+def _ended(end: BaseException, exchange: Exchange, hall: Hall, caller: Caller, tab: Tab) -> None:
+    """It was admitted and did not come to its end: settle it, and raise what the client is told
+    instead, if anybody is there to be told. Its limits are told all the same."""
+    if isinstance(end, ClientLeft) and tab.drains:
+        hall.drains.begin(tab, hall, exchange.request_id)  # Its version says so.
         return
-    tab.settle(_OUTCOMES.get(type(gone), Outcome.ENGINE_FAILED))
-    if isinstance(gone, ClientLeft | Stalled):
+    tab.settle(next((outcome for kind, outcome in ENDS if isinstance(end, kind)), ENGINE_FAILED))
+    if isinstance(end, ClientLeft | Stalled):
         return
     exchange.known_lines = tab.headers()
-    if isinstance(gone, Stopped):
+    if isinstance(end, Stopped):
         raise ApiError(errors.SHUTTING_DOWN, headers=((b"retry-after", b"1"),)) from None
-    if isinstance(gone, KeyRevoked):
+    if isinstance(end, KeyRevoked):
         raise admit.revoked(caller, exchange, hall) from None
 
 

@@ -9,8 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-# What was said; feedback on it; an answer that waits for a person; what reviewers wrote.
-ContentKind = Literal["conversation", "note", "held", "review"]
+# What was said; feedback on it. And of a review: what waits for a person, as it was said and as it
+# will be sent, and what reviewers wrote. Those three are not their subject's to read: an answer
+# that is held back would be read by another door.
+ContentKind = Literal["conversation", "note", "held", "answer", "review"]
+OWN_KINDS: tuple[ContentKind, ...] = ("conversation", "note")
 DropReason = Literal["failed", "full", "large", "stopped", "unreadable"]
 
 CONTENT_BYTES_MAX = 4 * 1024 * 1024  # of one conversation: of larger ones nothing is kept

@@ -63,6 +63,7 @@ class Item:
     state: State
     entered_at_us: int
     deadline_us: int
+    flags: tuple[str, ...] = ()  # the filter's rules that hit, such as `out: secrets`
     claimed_by: str | None = None
     claimed_until_us: int = 0
     decided_at_us: int | None = None

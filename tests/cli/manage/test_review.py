@@ -9,7 +9,7 @@ from keyhall.clock import SystemClock
 from keyhall.flows.content import conversation
 from keyhall.flows.content.keeper import Keeper
 from keyhall.flows.review.enter import item_of
-from keyhall.flows.review.texts import Texts
+from keyhall.flows.review.texts import Answer, Texts
 from keyhall.policy.review.rules import Rules
 from keyhall.ports.review import Answered
 from keyhall.stores.content.sealing import Vault
@@ -36,7 +36,7 @@ def item(house, keyhall):
     async def write(store):
         content = Keeper(store, Vault(house.peppers), SystemClock())
         document = conversation.encode(asked, answers)
-        await Texts(content).write_held(made, Completion(choices=answers), document, 0)
+        await Texts(content).write_held(made, Answer(Completion(choices=answers)), document)
         async with store.writing() as connection:
             await items.add(connection, made)
 

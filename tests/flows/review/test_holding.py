@@ -20,14 +20,18 @@ from reviewing import (
 
 from keyhall import errors
 from keyhall.flows.complete import complete
+from keyhall.flows.content import conversation, exporting
 from keyhall.flows.content.view import view_content
 from keyhall.flows.manage.checks import Invalid
 from keyhall.flows.review import deadlines
 from keyhall.flows.review.texts import FETCH_US
+from keyhall.policy.content.retention import DAY_US
+from keyhall.policy.filters.rules import Rule
 from keyhall.policy.metering import Outcome
 from keyhall.policy.review.rules import CLAIM_US
 from keyhall.ports.engine import Signal
 from keyhall.ports.exchange import ClientLeft, Stopped
+from keyhall.ports.filters import StoredRule
 from keyhall.ports.people import Sight
 from keyhall.stores import notes
 from keyhall.stores.content.sealing import Vault
@@ -40,6 +44,17 @@ def asking(stage, key, wait=None, **body):
     exchange = stage.exchange(key, **({"model": "own-1"} | body))
     exchange.review_wait = wait
     return stage.begin(exchange)
+
+
+def flagging(stage, word):
+    """A rule that flags this word."""
+    rule = Rule(
+        id="words", stage="terms", action="flag", category="hate", terms=(word,),
+        reason="Somebody should look.",
+    )  # fmt: skip
+    now = stage.clock.now_us()
+    stage.hall.filters.take([StoredRule("hall", "", rule, now, now)])
+    stage.hall.callers.rules_changed()
 
 
 async def until_waiting(stage, count=1):
@@ -239,10 +254,40 @@ def test_without_rules_nothing_is_held_and_nothing_is_kept(on_stage):
 def test_only_flagged_answers_are_held_where_the_rules_say_so(on_stage, stream):
     async def main(stage):
         await with_desk(stage, hold="flagged")
+        flagging(stage, "there")
         key = await stage.key()
+        stage.own.script = ["Hello", " you", "."]
         passed = await asking(stage, key, stream=stream).end()
-        assert (passed.status, passed.text) == (200, "Hello there.")
+        assert (passed.status, passed.text) == (200, "Hello you.")
         assert await all_items(stage) == []
+        stage.own.script = ["Hello", " there", "."]
+        waiting = asking(stage, key, b"60", stream=stream)
+        await until_waiting(stage)
+        item = await only_item(stage)
+        assert (item.reasons, item.flags) == (("flagged",), ("out: words",))
+        await decide(stage, item, ANN, "edit", text="Hello, Ann.")
+        assert (await waiting.end()).text == "Hello, Ann."
+        await stage.assert_nothing_is_left()
+
+    on_stage(main)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_is_flagged_may_be_looked_at_after_it_was_sent(on_stage, stream):
+    async def main(stage):
+        desk = await with_desk(stage, flagged=True)
+        flagging(stage, "there")
+        key = await stage.key()
+        assert (await asking(stage, key, stream=stream).end()).text == "Hello there."
+        item = await only_item(stage)
+        assert (item.reasons, item.is_held, item.flags) == (("flagged",), False, ("out: words",))
+        await desk.content.flush()
+        assert await desk.content.read(item.request_id, item.organization_id) is not None
+        stage.own.script = ["Hello", " you", "."]
+        await asking(stage, key, stream=stream).end()
+        await desk.content.flush()
+        assert len(await all_items(stage)) == 1
+        assert desk.content.kept == 1, "of what was not flagged nothing is kept"
 
     on_stage(main)
 
@@ -272,6 +317,33 @@ def test_a_client_that_leaves_before_the_answer_leaves_no_item(on_stage):
         await exchange.end()
         assert await all_items(stage) == []
         await stage.assert_nothing_is_left()
+
+    on_stage(main)
+
+
+def test_an_answer_that_is_held_back_is_read_by_no_other_door(on_stage):
+    """Its caller may look at what is kept of their own keys, and take it along: not this."""
+
+    async def main(stage):
+        desk = await with_desk(stage, **ALWAYS)
+        await stage.change_project(retention_days=30)
+        key = await stage.key()
+        await asking(stage, key).end()
+        item = await only_item(stage)
+        assert await desk.content.flush()
+        where = item.request_id, item.organization_id
+        assert await desk.content.read(*where) is None
+        vault = Vault(stage.house.peppers)
+        actor = stage.house.actor
+        taken = exporting.conversations(stage.store, vault, item.account_id, actor, stage.clock)
+        assert [each async for each in taken] == []
+        await decide(stage, item, ANN, "edit", text="Better.")
+        assert await desk.content.read(*where) is None
+        await fetch(stage, key, item.id)
+        kept = await desk.content.read(*where)
+        said = conversation.decode(kept.conversation)
+        assert said.answers[0].message.content == "Better.", "what was released is what is kept"
+        assert kept.keep_until_us == kept.created_at_us + 30 * DAY_US
 
     on_stage(main)
 

@@ -44,6 +44,25 @@ function edit() {
   editor.focus();
 }
 
+// Pieces as the page shows them: what is put in and taken out, hidden characters by their names.
+function changed(pieces) {
+  const box = document.createElement("div");
+  box.className = "spoken";
+  box.dir = "auto";
+  for (const [kind, parts] of pieces) {
+    const piece = document.createElement({ in: "ins", out: "del", same: "span" }[kind]);
+    for (const [words, name] of parts) {
+      if (!name) { piece.append(words); continue; }
+      const mark = document.createElement("mark");
+      mark.className = "hidden-character";
+      mark.textContent = name;
+      piece.append(mark);
+    }
+    box.append(piece);
+  }
+  return box;
+}
+
 async function showChanges() {
   const sent = new FormData(reviewing);
   const kept = new URLSearchParams();
@@ -52,10 +71,7 @@ async function showChanges() {
     const answer = await fetch($("[data-preview]", reviewing).formAction, {
       method: "POST", body: kept, headers: { "hx-request": "true" },
     });
-    if (answer.ok) {
-      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      $("#changes").replaceChildren(...page.body.childNodes);
-    }
+    if (answer.ok) $("#changes").replaceChildren(changed(await answer.json()));
   } catch { /* The button shows the same. */ }
 }
 

@@ -14,7 +14,13 @@ SECOND_US = 1_000_000
 
 
 def item_of(
-    answered: Answered, rules: Rules, reasons: tuple[Reason, ...], now_us: int, *, is_held: bool
+    answered: Answered,
+    rules: Rules,
+    reasons: tuple[Reason, ...],
+    now_us: int,
+    *,
+    is_held: bool,
+    flags: tuple[str, ...] = (),
 ) -> Item:
     return Item(
         request_id=answered.request_id,
@@ -31,23 +37,32 @@ def item_of(
         state="waiting",
         entered_at_us=now_us,
         deadline_us=now_us + rules.deadline_s * SECOND_US,
+        flags=flags,
     )
 
 
-async def enter(desk: Desk, answered: Answered, rules: Rules, reason: Reason) -> Item:
+async def enter(
+    desk: Desk, answered: Answered, rules: Rules, reason: Reason, flags: tuple[str, ...] = ()
+) -> Item:
     """An answer that was sent. One that is in the queue already has one more reason to be there;
     one that was decided is not looked at again."""
     async with desk.store.writing() as connection:
-        return await enter_on(connection, answered, rules, reason, desk.clock.now_us())
+        now_us = desk.clock.now_us()
+        return await enter_on(connection, answered, rules, reason, now_us, flags)
 
 
 async def enter_on(
-    connection: AsyncConnection, answered: Answered, rules: Rules, reason: Reason, now_us: int
+    connection: AsyncConnection,
+    answered: Answered,
+    rules: Rules,
+    reason: Reason,
+    now_us: int,
+    flags: tuple[str, ...] = (),
 ) -> Item:
     """`enter` in the caller's transaction."""
     before = await items.find(connection, answered.request_id)
     if before is None:
-        item = item_of(answered, rules, (reason,), now_us, is_held=False)
+        item = item_of(answered, rules, (reason,), now_us, is_held=False, flags=flags)
         await items.add(connection, item)
         return item
     if before.state not in states.OPEN or reason in before.reasons:

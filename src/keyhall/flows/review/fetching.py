@@ -3,6 +3,8 @@ long as they said, and then know where it will be. `GET /v1/keyhall/reviews/{id}
 
 import asyncio
 
+from msgspec import structs
+
 from keyhall import errors
 from keyhall.errors import ApiError
 from keyhall.flows import admit
@@ -159,16 +161,21 @@ def _pending(
 
 async def _released(desk: Desk, item: Item) -> Completion | None:
     """As it was decided. From when this is read the decision stands."""
-    completion = await desk.texts.held(item)
-    if completion is None:
+    answer = await desk.texts.answer(item)
+    if answer is None:
         return None
+    now_us = desk.clock.now_us()
     async with desk.store.writing() as connection:
-        await items.delivered(connection, item.request_id, desk.clock.now_us())
+        await items.delivered(connection, item.request_id, now_us)
         reviews = await items.of_item(connection, item.request_id)
     if item.outcome == "refused":
         why = released.EXPIRED if item.state == "expired" else released.REFUSED
-        return released.refused(completion, why)
+        return released.refused(answer.completion, why)
     if item.outcome == "edited":
         text = await released_text(desk, item, reviews)
-        return None if text is None else released.edited(completion, text)
-    return completion
+        if text is None:
+            return None
+        answer = structs.replace(answer, completion=released.edited(answer.completion, text))
+    if item.delivered_at_us is None:
+        await desk.texts.keep_released(item, answer, now_us)
+    return answer.completion

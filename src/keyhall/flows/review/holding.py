@@ -20,7 +20,7 @@ from keyhall.flows.review import fetching
 from keyhall.flows.review.apart import apart
 from keyhall.flows.review.desk import Desk
 from keyhall.flows.review.enter import SECOND_US, enter, item_of
-from keyhall.flows.review.texts import FETCH_US
+from keyhall.flows.review.texts import FETCH_US, Answer
 from keyhall.policy.content.retention import DAY_US
 from keyhall.policy.review.rules import Reason, is_sampled
 from keyhall.ports.exchange import Exchange, Stopped
@@ -30,8 +30,12 @@ from keyhall.wire.chat import ChatRequest, Completion
 
 if TYPE_CHECKING:
     from keyhall.flows.callers import Caller
+    from keyhall.flows.filters.screen import Screen
     from keyhall.flows.hall import Hall
     from keyhall.flows.tab import Tab
+
+
+FLAGS_MAX = 20  # that an item names
 
 
 class StandIn:
@@ -63,7 +67,7 @@ class Watch:
         rules = caller.grant.review
         self.exchange: Any = exchange
         self.request = request
-        self.flags: list[str] = []  # what the filter flagged in what was asked or answered
+        self.flags: tuple[str, ...] = ()  # what the filter found, as it is shown to reviewers
         self._client = exchange
         self._caller = caller
         self._rules = rules
@@ -83,23 +87,36 @@ class Watch:
         return desk
 
     def begin(self, tab: "Tab") -> tuple[Exchange, ChatRequest]:
-        """The hold is taken. What may be looked at is copied, also where nothing else is kept; a
-        client that streams and waits is kept alive from here on."""
-        rules = self._rules
-        if self.exchange is not self._client or self._is_sampled or rules.flagged:
+        """The hold is taken. What may be looked at after it was sent is copied, also where nothing
+        else is kept; a client that streams and waits is kept alive from here on."""
+        if self._is_sampled or self._rules.flagged:
             if tab.copy is None:
                 tab.copy = Copy(tab.fit.choices)
-            if self.exchange is not self._client or self._is_sampled:
+            if self._is_sampled:
                 tab.copy.held_until_us = self._needed_until_us()
-        if self.exchange is not self._client and self._asked.stream and self._wait_s:
+        if self._stands_in and self._asked.stream and self._wait_s:
             self._client.begin_stream(tab.headers())
         return self.exchange, self.request
 
-    def flag(self, tab: "Tab", flags: Sequence[str]) -> None:
-        """The filter flagged the answer, or what was asked; before it is settled."""
-        self.flags.extend(flags)
-        if self.flags and self._rules.flagged and tab.copy is not None:
+    def answered(self, tab: "Tab", screen: "Screen | None") -> None:
+        """All of it is there, with what the filter found; before it is settled. Of an answer that
+        is held back no copy is kept where its caller could read it."""
+        if screen is not None:
+            found = screen.flags[:FLAGS_MAX]
+            self.flags = tuple(f"{flag.way}: {flag.rule_id}" for flag in found)
+        if self._is_held:
+            tab.copy = None
+        elif self.flags and self._rules.flagged and tab.copy is not None:
             tab.copy.held_until_us = self._needed_until_us()
+
+    @property
+    def _stands_in(self) -> bool:
+        return self.exchange is not self._client
+
+    @property
+    def _is_held(self) -> bool:
+        hold = self._rules.hold
+        return hold == "always" or (hold == "flagged" and bool(self.flags))
 
     def _needed_until_us(self) -> int:
         return self._hall.clock.now_us() + self._rules.deadline_s * SECOND_US + FETCH_US
@@ -125,15 +142,13 @@ class Watch:
             raise ApiError(errors.SHUTTING_DOWN, headers=retry) from None
 
     async def _end(self, tab: "Tab") -> None:
-        reasons, rules = self._reasons, self._rules
-        is_held = rules.hold == "always" or (rules.hold == "flagged" and bool(self.flags))
-        if is_held and self.exchange is not self._client:
-            await self._hold(tab, reasons)
+        if self._is_held:
+            await self._hold(tab)
             return
-        if self.exchange is not self._client:
+        if self._stands_in:
             self._pass_on()
-        for reason in reasons:
-            await apart(enter(self._desk, self._answered(tab), rules, reason))
+        for reason in self._reasons:
+            await apart(enter(self._desk, self._facts(tab), self._rules, reason, self.flags))
 
     def _pass_on(self) -> None:
         """Nothing was flagged: it goes out as it is, in the form that was asked for."""
@@ -146,7 +161,7 @@ class Watch:
         completion = msgspec.json.decode(taken.body, type=Completion)
         fetching.write_stream(self._client, completion, self._asked)
 
-    def _answered(self, tab: "Tab") -> Answered:
+    def _facts(self, tab: "Tab") -> Answered:
         grant = tab.grant
         return Answered(
             tab.id,
@@ -159,16 +174,19 @@ class Watch:
             bool(self._asked.stream),
         )
 
-    async def _hold(self, tab: "Tab", reasons: tuple[Reason, ...]) -> None:
-        desk, taken = self._desk, self.exchange
+    async def _hold(self, tab: "Tab") -> None:
+        desk, taken, grant = self._desk, self.exchange, tab.grant
         completion = msgspec.json.decode(taken.body, type=Completion)
-        now_us = desk.clock.now_us()
-        item = item_of(self._answered(tab), self._rules, reasons, now_us, is_held=True)
-        document = conversation.encode(self.request, completion.choices)
-        grant = tab.grant
+        item = item_of(
+            self._facts(tab), self._rules, self._reasons, desk.clock.now_us(),
+            is_held=True, flags=self.flags,
+        )  # fmt: skip
         days = min(grant.retention_days, desk.content.days_max)
-        keep_until_us = tab.admitted_at_us + days * DAY_US if days else 0
-        await apart(_kept(desk, item, completion, document, keep_until_us))
+        if self._asked.store is False:
+            days = 0
+        answer = Answer(completion, tab.admitted_at_us + days * DAY_US if days else 0)
+        said = conversation.encode(self.request, completion.choices)
+        await apart(_kept(desk, item, answer, said))
         await fetching.deliver(
             self._client,
             self._hall,
@@ -181,10 +199,8 @@ class Watch:
         )
 
 
-async def _kept(
-    desk: Desk, item: Item, completion: Completion, document: bytes, keep_until_us: int
-) -> None:
+async def _kept(desk: Desk, item: Item, answer: Answer, said: bytes) -> None:
     """Durable before anybody is told where it will be: first its words, then its place."""
-    await desk.texts.write_held(item, completion, document, keep_until_us)
+    await desk.texts.write_held(item, answer, said)
     async with desk.store.writing() as connection:
         await items.add(connection, item)

@@ -12,6 +12,7 @@ from keyhall.flows.content import conversation
 from keyhall.flows.manage.checks import Invalid
 from keyhall.flows.review.deciding import released_text
 from keyhall.flows.review.desk import Desk
+from keyhall.flows.review.looking import kind_of
 from keyhall.policy.review import workload
 from keyhall.policy.review.workload import Agreement, Load, Timed
 from keyhall.ports.content import Unreadable
@@ -100,7 +101,7 @@ async def exported(
 
 async def _line(desk: Desk, item: Item) -> bytes | None:
     try:
-        kept = await desk.content.read(item.request_id, item.organization_id)
+        kept = await desk.content.read(item.request_id, item.organization_id, kind_of(item))
     except Unreadable:
         return None
     if kept is None:

@@ -8,6 +8,7 @@ from keyhall.flows.content.view import Looked, view_content
 from keyhall.flows.review.desk import Desk
 from keyhall.flows.review.texts import Said, Written, text_of
 from keyhall.policy.review import judging, states
+from keyhall.ports.content import ContentKind
 from keyhall.ports.people import Sight
 from keyhall.ports.records import Actor
 from keyhall.ports.review import Feedback, Item, Made
@@ -37,6 +38,11 @@ def may_read(item: Item, who: str, now_us: int) -> bool:
     return item.state not in states.OPEN or judging.bars_review(item.claim, who, now_us) is None
 
 
+def kind_of(item: Item) -> ContentKind:
+    """Where what was said is kept: of an answer that was held back, apart."""
+    return "held" if item.is_held else "conversation"
+
+
 async def look(desk: Desk, vault: Vault, item: Item, *, actor: Actor, now_us: int) -> View:
     """All that this person may see now. Raises Unreadable."""
     async with desk.store.reading() as connection:
@@ -48,8 +54,9 @@ async def look(desk: Desk, vault: Vault, item: Item, *, actor: Actor, now_us: in
     if may_read(item, actor.who, now_us):
         sight = Sight(item.organization_id)
         seen = await view_content(
-            desk.store, vault, sight, item.request_id, WHY, actor=actor, now_us=now_us
-        )
+            desk.store, vault, sight, item.request_id, WHY,
+            actor=actor, now_us=now_us, kind=kind_of(item),
+        )  # fmt: skip
         if told is not None and (told.has_comment or told.has_correction):
             said = await desk.texts.feedback(item.request_id, item.organization_id)
         if shown:

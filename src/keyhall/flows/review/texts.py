@@ -1,14 +1,16 @@
 """What callers and reviewers write, as documents that are kept where conversations are.
 
-`note`: the words of the latest feedback. `held`: an answer that waits for a person, as it will be
-sent. `review`: the corrections and notes of an item's reviews. All are encrypted, and gone with the
-conversation they belong to.
+`note`: the words of the latest feedback. `held`: a conversation whose answer waits for a person;
+`answer`: that answer as it will be sent. `review`: the corrections and notes of an item's reviews.
+All are encrypted; of the last three nothing is its caller's to read before it is decided.
 """
 
 from dataclasses import dataclass, replace
 
 import msgspec
+from msgspec import structs
 
+from keyhall.flows.content import conversation
 from keyhall.policy.content.retention import DAY_US
 from keyhall.ports.content import Content, ContentKind, Kept
 from keyhall.ports.review import Answered, Item, Made
@@ -24,6 +26,13 @@ class Said(msgspec.Struct, omit_defaults=True):
 
     correction: str | None = None
     comment: str | None = None
+
+
+class Answer(msgspec.Struct):
+    """As it will be sent, and until when retention keeps it from then on; 0: not at all."""
+
+    completion: Completion
+    keep_until_us: int = 0
 
 
 class Written(msgspec.Struct, omit_defaults=True):
@@ -76,19 +85,32 @@ class Texts:
         found = await self._read(request_id, organization_id, "note")
         return msgspec.json.decode(found, type=Said) if found else Said()
 
-    async def write_held(
-        self, item: Item, completion: Completion, conversation: bytes, keep_until_us: int
-    ) -> None:
-        """With the conversation that it ends, which may be kept for longer."""
+    async def write_held(self, item: Item, answer: Answer, said: bytes) -> None:
+        """An answer that waits, and the conversation that it ends: for reviewers."""
         at_us, until_us = item.entered_at_us, item.deadline_us + FETCH_US
-        said = self._kept(item, "conversation", conversation, at_us, until_us)
-        held = self._kept(item, "held", msgspec.json.encode(completion), at_us, until_us)
-        await self.content.write([replace(said, keep_until_us=keep_until_us), held])
+        document = msgspec.json.encode(answer)
+        await self.content.write(
+            [
+                self._kept(item, "held", said, at_us, until_us),
+                self._kept(item, "answer", document, at_us, until_us),
+            ]
+        )
 
-    async def held(self, item: Item) -> Completion | None:
+    async def answer(self, item: Item) -> Answer | None:
         """None: its time is over."""
-        found = await self._read(item.request_id, item.organization_id, "held")
-        return msgspec.json.decode(found, type=Completion) if found else None
+        found = await self._read(item.request_id, item.organization_id, "answer")
+        return msgspec.json.decode(found, type=Answer) if found else None
+
+    async def keep_released(self, item: Item, answer: Answer, now_us: int) -> None:
+        """Its caller has it: from now on it is kept as long as retention says, if at all."""
+        held = await self.content.read(item.request_id, item.organization_id, "held")
+        if held is None or answer.keep_until_us <= now_us:
+            return
+        said = conversation.decode(held.conversation)
+        released = structs.replace(said, answers=answer.completion.choices)
+        document = msgspec.json.encode(released)
+        kept = self._kept(item, "conversation", document, held.created_at_us, 0)
+        await self.content.write([replace(kept, keep_until_us=answer.keep_until_us)])
 
     async def write_review(self, item: Item, written: Written) -> None:
         before = await self.reviews(item)

@@ -9,11 +9,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from keyhall.stores.accounts.tables import asks, links, sessions, sign_ins
 from keyhall.stores.leaks.tables import notices
 from keyhall.stores.requests.tables import refusals
+from keyhall.stores.review.tables import feedback, reviews
 from keyhall.stores.sql import SqlStore
 from keyhall.stores.tables import accounts, audit, keys, members, usage
 
 PAGE_ROWS = 2_000
-SECRET = frozenset({"digest", "password", "totp", "recovery_codes", "pepper", "batch"})
+SECRET = frozenset(
+    {"digest", "text_digest", "password", "totp", "recovery_codes", "pepper", "batch"}
+)
 
 
 def _shown(table: Table) -> list[ColumnElement[Any]]:
@@ -30,6 +33,7 @@ async def _rows(
 async def facts(connection: AsyncConnection, account_id: str) -> dict[str, list[dict[str, Any]]]:
     """What is short: everything but usage, refusals and the audit."""
     email = await connection.scalar(select(accounts.c.email).where(accounts.c.id == account_id))
+    own = select(keys.c.id).where(keys.c.account_id == account_id)
     mine = or_(links.c.account_id == account_id, links.c.email == email)
     return {
         "account": await _rows(connection, accounts, accounts.c.id == account_id),
@@ -40,6 +44,8 @@ async def facts(connection: AsyncConnection, account_id: str) -> dict[str, list[
         "asks_for_limits": await _rows(connection, asks, asks.c.account_id == account_id),
         "notices": await _rows(connection, notices, notices.c.account_id == account_id),
         "keys": await _rows(connection, keys, keys.c.account_id == account_id),
+        "feedback": await _rows(connection, feedback, feedback.c.key_id.in_(own)),
+        "reviews": await _rows(connection, reviews, reviews.c.who == f"account:{account_id}"),
     }
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, delete, func, insert, or_, select, tuple_,
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyhall.policy.content.retention import DAY_US
-from keyhall.ports.content import ContentKind, Kept, KeptFacts, Unreadable
+from keyhall.ports.content import OWN_KINDS, ContentKind, Kept, KeptFacts, Unreadable
 from keyhall.stores.content.sealing import ContentKey, Vault
 from keyhall.stores.content.tables import content, content_keys
 from keyhall.stores.tables import keys
@@ -229,6 +229,7 @@ async def of_account(
         select(content.c.organization_id, content.c.id, content.c.kind)
         .where(
             content.c.account_id == account_id,
+            content.c.kind.in_(OWN_KINDS),
             _is_readable(now_us),
             tuple_(content.c.id, content.c.kind) > tuple_(*after),
         )

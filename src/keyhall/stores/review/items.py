@@ -26,7 +26,9 @@ _MADE = tuple(column for column in reviews.c if column.name != "undone_at_us")
 
 def _item(row: Any) -> Item:
     reasons = msgspec.json.decode(row["reasons"], type=tuple[Reason, ...])
-    return Item(**{**row, "reasons": reasons, "is_held": bool(row["is_held"])})
+    flags = msgspec.json.decode(row["flags"], type=tuple[str, ...])
+    is_held = bool(row["is_held"])
+    return Item(**{**row, "reasons": reasons, "flags": flags, "is_held": is_held})
 
 
 def _made(row: Any) -> Made:
@@ -35,7 +37,8 @@ def _made(row: Any) -> Made:
 
 def _values(item: Item) -> dict[str, Any]:
     row = {name: getattr(item, name) for name in _ITEM}
-    row["reasons"] = msgspec.json.encode(item.reasons).decode()
+    for name in ("reasons", "flags"):
+        row[name] = msgspec.json.encode(row[name]).decode()
     row["is_held"] = int(item.is_held)
     return row
 

@@ -66,6 +66,7 @@ review_items = Table(
     Column("request_id", Text, primary_key=True),
     *(_text(name) for name in ("organization_id", "project_id", "key_id", "account_id", "version")),
     _text("reasons"),  # JSON
+    _text("flags"),  # JSON: the filter's rules that hit
     _number("is_held"),  # 1: its caller has no answer before the decision
     _number("urgency"),
     _number("people"),  # these two are the project's rules when it entered

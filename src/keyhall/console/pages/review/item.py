@@ -226,7 +226,8 @@ def _opinion(ask: Ask) -> Opinion:
 
 
 async def preview(ask: Ask) -> Response:
-    """What a correction changes: a part of the page, or all of it with the form as it was sent."""
+    """What a correction changes: as JSON for the page's script, or the page with the form as it
+    was sent."""
     item = await _find(ask)
     if not ask.is_partial:
         return await _page(ask, item, preview=True)
@@ -235,7 +236,7 @@ async def preview(ask: Ask) -> Response:
     diff = marked_difference(
         ask.text("answer").replace("\r\n", "\n"), ask.text("text").replace("\r\n", "\n")
     )
-    return ask.page("review/difference.html", diff=diff)
+    return Response(msgspec.json.encode(diff), media_type="application/json")
 
 
 ROUTES = (

@@ -3,6 +3,7 @@
 "use strict";
 
 const RENEW_MS = 60000;  // before a key's end
+const REVIEW_WAIT_SECONDS = "300";  // for a person, where the project's rules want one
 const keys = new Map();  // by mode and project
 
 class Refusal extends Error {
@@ -69,7 +70,11 @@ async function askModel(body, key, turn, changed, signal) {
   const began = performance.now();
   const response = await fetch("/v1/chat/completions", {
     method: "POST",
-    headers: { Authorization: `Bearer ${key.key}`, "Content-Type": "application/json" },
+    headers: {
+      Authorization: `Bearer ${key.key}`,
+      "Content-Type": "application/json",
+      "X-Keyhall-Review-Wait": REVIEW_WAIT_SECONDS,
+    },
     body: JSON.stringify(body),
     credentials: "omit",
     signal,
@@ -84,6 +89,10 @@ async function askModel(body, key, turn, changed, signal) {
   if (!kind.startsWith("text/event-stream")) {
     const value = await response.json().catch(() => null);
     if (!response.ok) throw refusalOf(value?.error, response.status);
+    if (response.status === 202) {
+      throw new Refusal(`A person looks at this answer first. It will be at ${value.location}.`);
+    }
+    turn.id = value.id;
     const choice = value.choices[0];
     turn.content = choice.message.content ?? choice.message.refusal ?? "";
     turn.finish = choice.finish_reason;
@@ -98,6 +107,7 @@ async function askModel(body, key, turn, changed, signal) {
     const chunk = JSON.parse(record);
     if (chunk.error) throw refusalOf(chunk.error, response.status);
     turn.model = chunk.model;
+    turn.id = chunk.id;
     if (chunk.usage) turn.usage = chunk.usage;
     const choice = chunk.choices[0];
     if (!choice) continue;

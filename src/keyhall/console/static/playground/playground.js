@@ -188,6 +188,7 @@ async function ask(turn, body) {
   try {
     for (let again = true; again;) {
       again = false;
+      turn.askedBy = { mode: mode(), project: project() };
       const key = await keyFor(mode(), project());
       $("#key-line").textContent = `Asking with ${key.masked}, tier ${key.tier}, project ${key.project}.`;
       try {
@@ -311,6 +312,7 @@ function acts(turn, isPair) {
   if (turn.role === "user") row.append(button("Edit", () => edit(turn)));
   else if (!isPair) row.append(button("Retry", () => { if (!running.size) answer(parent); }));
   if (turn.content) row.append(button("Copy", () => copy(turn.content)));
+  if (turn.role === "assistant" && turn.id && turn.state === "done") row.append(worth(turn));
   return row;
 }
 

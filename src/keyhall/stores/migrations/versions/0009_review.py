@@ -65,7 +65,7 @@ def _items() -> None:
     op.create_table(
         "review_items",
         *_texts("request_id", "organization_id", "project_id", "key_id", "account_id", "version"),
-        *_texts("reasons"),
+        *_texts("reasons", "flags"),
         *_numbers("is_held", "urgency", "people"),
         *_texts("at_deadline", "state"),
         *_numbers("entered_at_us", "deadline_us"),
