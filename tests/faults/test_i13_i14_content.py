@@ -199,6 +199,7 @@ def test_i14_with_a_day_it_is_kept_in_cipher_and_gone_after(place, started, tmp_
     assert_nowhere(tmp_path, MARK.encode(), *pieces)
 
 
+@pytest.mark.slow
 def test_i14_what_a_backup_held_is_not_readable_again(place, started, tmp_path):
     """A backup is put back after the time of what it holds: it reads as gone, and then is."""
     server, key = opened(place, started, tmp_path)

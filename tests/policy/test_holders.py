@@ -150,6 +150,8 @@ CHOSEN = {
         ({"endpoints": ("chat", "models")}, "Calls every model."),
         ({"endpoints": ("models",)}, "Lists the models and calls none."),
         ({"networks": ("10.0.0.0/8",)}, "Is taken from only 10.0.0.0/8."),
+        ({}, "Nothing of what it says and is answered is kept."),
+        ({"kept_days": 7}, "What it says and is answered is kept for 7 days, encrypted."),
         ({"mode": "test"}, 
          "A test key: the sandbox answers whatever model is named, and it costs nothing."),
         ({"mode": "admin"}, "Administers this server until it is revoked. It calls no models."),

@@ -12,7 +12,7 @@ from keyhall.wire.chat import (
     TokenLogprob,
     TokenUsage,
 )
-from keyhall.wire.chat_gather import Gatherer
+from keyhall.wire.chat_gather import Gatherer, characters
 
 
 def chunk(index=0, finish=None, logprobs=None, **delta):
@@ -62,3 +62,24 @@ def test_log_probabilities_follow_each_other() -> None:
     gathered.feed([chunk(content="c", logprobs=Logprobs())])
     (choice,) = gathered.completion(None).choices
     assert [each.token for each in choice.logprobs.content] == ["a", "b"]
+
+
+def test_a_function_call_of_the_older_form_is_put_together_too() -> None:
+    gathered = Gatherer(1)
+    pieces = [
+        chunk(function_call=DeltaFunction("look", '{"a"')),
+        chunk(function_call=DeltaFunction(arguments=":1}")),
+    ]
+    gathered.feed(pieces)
+    message = gathered.completion(None).choices[0].message
+    assert (message.function_call.name, message.function_call.arguments) == ("look", '{"a":1}')
+    assert message.content is None
+    assert sum(map(characters, pieces)) == len('look{"a":1}')
+
+
+def test_what_a_chunk_adds_is_counted() -> None:
+    call = DeltaToolCall(0, "id", "function", DeltaFunction("f", "12"))
+    bare = DeltaToolCall(0, "id", "function")
+    assert characters(chunk(content="abc", refusal="de")) == 5
+    assert characters(chunk(tool_calls=[call, bare])) == 3
+    assert characters(chunk(finish="stop")) == 0

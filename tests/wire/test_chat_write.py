@@ -435,3 +435,10 @@ def test_an_error_always_has_its_four_keys(error: ApiError, param: str | None, c
     }
     assert json.loads(chat_write.encode_error(error)) == expected
     assert records(chat_write.error_record(error)) == [expected]
+
+
+def test_a_stamp_that_is_like_another_writes_the_same() -> None:
+    one, other = stamp(wants_usage=True), stamp()
+    other.like(one)
+    said = [Chunk([ChunkChoice(0, Delta(content="Hi"))])] * 2
+    assert other.encode(said) == one.encode(said)

@@ -30,6 +30,7 @@ class _Gathered(msgspec.Struct):
     content: list[str] = []
     refusal: list[str] = []
     calls: dict[int, _Call] = {}
+    function: _Call | None = None  # of the older form
     logprobs: list[TokenLogprob] | None = None
     finish: FinishReason = "stop"
 
@@ -40,9 +41,10 @@ def characters(chunk: Chunk) -> int:
     for choice in chunk.choices:
         delta = choice.delta
         total += len(delta.content or "") + len(delta.refusal or "")
-        for fragment in delta.tool_calls or ():
-            function = fragment.function or DeltaFunction()
-            total += len(function.name or "") + len(function.arguments or "")
+        functions = [fragment.function for fragment in delta.tool_calls or ()]
+        for function in (*functions, delta.function_call):
+            if function:
+                total += len(function.name or "") + len(function.arguments or "")
     return total
 
 
@@ -74,6 +76,10 @@ def _add(gathered: _Gathered, choice: ChunkChoice) -> None:
     if not isinstance(delta.tool_calls, UnsetType):
         for fragment in delta.tool_calls:
             _add_call(gathered.calls.setdefault(fragment.index, _Call()), fragment)
+    if delta.function_call:
+        if gathered.function is None:
+            gathered.function = _Call()
+        _add_function(gathered.function, delta.function_call)
     if choice.logprobs is not None and choice.logprobs.content:
         if gathered.logprobs is None:
             gathered.logprobs = []
@@ -85,9 +91,11 @@ def _add(gathered: _Gathered, choice: ChunkChoice) -> None:
 def _add_call(call: _Call, fragment: DeltaToolCall) -> None:
     if fragment.id:
         call.id = fragment.id
-    function = fragment.function
-    if isinstance(function, UnsetType):
-        return
+    if fragment.function:
+        _add_function(call, fragment.function)
+
+
+def _add_function(call: _Call, function: DeltaFunction) -> None:
     if function.name:
         call.name = function.name
     if function.arguments:
@@ -99,11 +107,15 @@ def _whole(index: int, gathered: _Gathered) -> Choice:
         AnswerToolCall(call.id, AnswerFunction(call.name, "".join(call.arguments)))
         for _, call in sorted(gathered.calls.items())
     ]
+    older = gathered.function
     content = "".join(gathered.content)
     message = AnswerMessage(
-        content=content if content or not calls else None,
+        content=content if content or not (calls or older) else None,
         refusal="".join(gathered.refusal) or None,
         tool_calls=calls or UNSET,
+        function_call=UNSET
+        if older is None
+        else AnswerFunction(older.name, "".join(older.arguments)),
     )
     told = None if gathered.logprobs is None else Logprobs(content=gathered.logprobs)
     return Choice(index, message, gathered.finish, told)

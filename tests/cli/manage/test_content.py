@@ -67,6 +67,8 @@ def test_projects_keys_and_organizations_say_how_long(keyhall) -> None:
     ] is None  # fmt: skip
     refused = keyhall.refused("keys", "retention", "app", "400d", status=2)
     assert "write none, or 1d to 365d, or project." in refused
+    made = keyhall.json("keys", "create", "--name", "web", "--retention", "none")
+    assert made["retention_days"] == 0
     acts = [each["action"] for each in keyhall.json("audit", "--action", "key.retention")]
     assert acts == ["key.retention"] * 2
 

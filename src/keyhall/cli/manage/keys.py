@@ -49,6 +49,8 @@ keys.add_command(notices)
 @click.option("--models", metavar="A,B*", help="Only these models; * for any characters.")
 @click.option("--endpoints", metavar="chat,models", help="Only these endpoints.")
 @click.option("--ip", multiple=True, metavar="CIDR", help="Only from here; may be repeated.")
+@click.option("--retention", metavar="none|7d", type=words.RetentionType("project"),
+              help="How long what it says is kept.  [as its project]")  # fmt: skip
 @words.limit_options
 @options
 def create(
@@ -61,6 +63,7 @@ def create(
     models: str | None,
     endpoints: str | None,
     ip: tuple[str, ...],
+    retention: words.NoneOr | None,
     rpm: words.NoneOr | None,
     tpm: words.NoneOr | None,
     in_flight: words.NoneOr | None,
@@ -85,6 +88,7 @@ def create(
             endpoints=words.listed(endpoints),
             networks=ip or None,
             limits=words.changed_limits(NO_LIMITS, rpm, tpm, in_flight),
+            retention_days=retention[0] if retention else None,
         )
         return await manage.create(
             house.store,
