@@ -160,8 +160,7 @@ async def _open(
     )
     counters = counters_of(config.redis, clock, turn, heritage)
     await fill(stack, config, store, counters, tiers, clock)
-    filters = await filters_of(store, config)
-    callers = Callers(store, tiers, peppers, clock, url, filters)
+    callers = Callers(store, tiers, peppers, clock, url, await filters_of(store, config))
     stack.push_async_callback(note_last_use, store, callers)
     hall = Hall(
         clock=clock,
@@ -178,7 +177,6 @@ async def _open(
         drains=Drains(config.server.drain_seconds),
         hop=engines.hop.encode(),
         worker=worker,
-        filters=filters,
         **as_configured(config, clock),
     )
     hall.breakers.keep(engines.table, engines.drained)
