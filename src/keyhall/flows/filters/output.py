@@ -31,7 +31,7 @@ Field = tuple[int, str, int]  # a choice, one of its texts, and which tool call 
 
 
 class _Text:
-    """One text of an answer: its letters read, scanned, then with the caller's own values back in their places."""
+    """One text of an answer: its letters read, scanned, and the caller's own values put back."""
 
     __slots__ = ("_unescape", "stream", "undo")
 
