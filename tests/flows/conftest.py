@@ -566,15 +566,13 @@ async def _open_stage(house: Any) -> AsyncIterator[Stage]:
         sink = QuotaSink(store, quotas)
         ledger, _ = await open_ledger(house.data, sink, numbers, clock.now_us())
         words = tokenizers.load("o200k_base")
-        filters = Filters()
         hall = Hall(
             clock=clock,
             store=store,
             counters=MemoryCounters(clock),
             quotas=quotas,
             ledger=ledger,
-            callers=Callers(store, TIERS, house.peppers, clock, URL, filters),
-            filters=filters,
+            callers=Callers(store, TIERS, house.peppers, clock, URL),
             catalogue=catalogue,
             engines={
                 "sandbox": SandboxEngine(words.encode, words.decode_bytes, clock=clock, pace=0),
