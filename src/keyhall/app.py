@@ -165,7 +165,7 @@ async def _open(
         drains=Drains(config.server.drain_seconds),
         hop=engines.hop.encode(),
         worker=worker,
-        **filtering,
+        policies=filtering["policies"],
         **as_configured(config, clock, store, peppers),
     )
     hall.breakers.keep(engines.table, engines.drained)

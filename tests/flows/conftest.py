@@ -28,7 +28,6 @@ from keyhall.flows.callers import Caller, Callers
 from keyhall.flows.complete import complete
 from keyhall.flows.filters.moderate import moderate
 from keyhall.flows.filters.policies import Policies
-from keyhall.flows.filters.table import Filters
 from keyhall.flows.follow_changes import Follower
 from keyhall.flows.hall import Hall
 from keyhall.flows.list_models import list_models, show_model
