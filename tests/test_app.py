@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from made_usage import made_usage
 
-from keyhall import app, chores
+from keyhall import app, chores, parts
 from keyhall.clock import ManualClock
 from keyhall.config import Config, Log
 from keyhall.config.alerts import Alerts
@@ -358,7 +358,7 @@ def test_a_start_that_fails_halfway_leaves_the_folder_to_the_next(house, monkeyp
         raise KeyError("a mistake of ours")
 
     with monkeypatch.context() as patch:
-        patch.setattr(app, "MemoryCounters", broken)
+        patch.setattr(parts, "MemoryCounters", broken)
         with pytest.raises(KeyError):
             opened(house, nothing)
     with caplog.at_level(logging.DEBUG):
