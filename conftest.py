@@ -45,6 +45,7 @@ LONG = {"browser": 40, "attacks": 20, "playground": 10, "console": 10}
 for name in [*os.environ]:
     if name.startswith(("OPENAI_", "KEYHALL_")) and name != "KEYHALL_CORPORA":
         del os.environ[name]
+os.environ["KEYHALL_MODELS_HOUSE"] = "false"  # Hundreds of halls are started; one test has it on.
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 The same file, slots and threads; the direct server is the very process that Keyhall starts, asked
 over its own socket. Rounds alternate, and what is told are medians of them: tokens a second with 1
 and 4 clients, the time to the first token, and the processor time that Keyhall itself takes for
-each event of a stream, without its model's process and without what it takes while idle.
+each event of a stream, without its model's process and without what it takes while idle. Beside it
+stands what a relay takes that does nothing at all (`relay.py`): the least that an event costs here.
 """
 
 import argparse
@@ -12,12 +13,14 @@ import dataclasses
 import hashlib
 import json
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 import machine
+import report
 import servers
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "running"))
@@ -31,6 +34,7 @@ from keyhall.ports.records import ModelRecord
 SLOTS = 4
 CLIENTS = (1, 4)
 TOKENS = 128
+TITLE = "A model in a file"
 # Only letters, so that each token is an event: of random bytes most wait for others.
 ON = {str(letter): 50 for letter in b"abcdefghijklmnopqrstuvwxyz"}
 PROMPT = "Tell me all about keys, tokens and limits, in any order that you like. " * 3
@@ -134,6 +138,12 @@ async def run(folder: Path, rounds: int, seconds: float) -> dict:
     key = json.loads(made.stdout)["key"]
     hall = premises.start()
     direct = await processes.start(record, folder / "direct.log", None)
+    relay = subprocess.Popen(
+        [sys.executable, str(Path(__file__).parent / "relay.py"), direct.socket],
+        stdout=subprocess.PIPE,
+    )
+    assert relay.stdout is not None
+    relay_port = int(relay.stdout.readline())
     body = {"stream": True, "stream_options": {"include_usage": True}, "max_tokens": TOKENS,
             "logit_bias": ON}  # fmt: skip
     plain = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0, "cache_prompt": False}
@@ -143,33 +153,42 @@ async def run(folder: Path, rounds: int, seconds: float) -> dict:
             body | plain, socket=direct.socket),
         Way("keyhall", post + b"Authorization: Bearer %b\r\n" % key.encode(),
             body | {"model": "bench"}, port=hall.port),
+        Way("relay", post + b"Authorization: Bearer %b\r\n" % direct.token.encode(),
+            body | plain, port=relay_port),
     ]  # fmt: skip
     found: dict = {"threads": threads, "model_mb": file.stat().st_size / 1e6}
     try:
         for way in ways:
             await measure(way, SLOTS, 1.0)
         for clients in CLIENTS:
-            found[clients] = await _rounds(ways, clients, rounds, seconds, hall.pid)
+            found[clients] = await _rounds(ways, clients, rounds, seconds, hall.pid, relay.pid)
     finally:
+        relay.kill()
+        relay.wait()
+        relay.stdout.close()
         await direct.end()
         hall.end()
     return found
 
 
-async def _rounds(ways: list[Way], clients: int, rounds: int, seconds: float, pid: int) -> dict:
+async def _rounds(
+    ways: list[Way], clients: int, rounds: int, seconds: float, pid: int, relay_pid: int
+) -> dict:
     rates: dict[str, list[float]] = {way.name: [] for way in ways}
     firsts: dict[str, list[float]] = {way.name: [] for way in ways}
-    events, idle = [], []
+    events, idle, relayed = [], [], []
     for number in range(rounds):
         machine.say(f"{clients} clients: round {number + 1}")
         for way in ways if number % 2 else ways[::-1]:
-            before = cpu_us(pid)
+            before, relay_before = cpu_us(pid), cpu_us(relay_pid)
             heard, took = await measure(way, clients, seconds)
-            used = cpu_us(pid) - before
+            used, relay_used = cpu_us(pid) - before, cpu_us(relay_pid) - relay_before
             rates[way.name].append(heard.tokens / took)
             firsts[way.name].append(statistics.median(heard.firsts))
             if way.name == "keyhall":
                 events.append((used, heard.events, took))
+            elif way.name == "relay":
+                relayed.append(relay_used / heard.events)
             else:
                 idle.append(used / took)  # What it does beside requests.
     both = list(zip(rates["keyhall"], rates["direct"], strict=True))
@@ -180,27 +199,31 @@ async def _rounds(ways: list[Way], clients: int, rounds: int, seconds: float, pi
         "event_us": statistics.median(
             (used - statistics.median(idle) * took) / count for used, count, took in events
         ),
+        "relay_event_us": statistics.median(relayed),
         "idle_us_per_second": statistics.median(idle),
         "first_ms": {name: statistics.median(each) * 1e3 for name, each in firsts.items()},
         "added_ms": statistics.median((ours - theirs) * 1e3 for ours, theirs in added),
     }
 
 
-def told(found: dict) -> str:
+def told(found: dict) -> list[str]:
     lines = [
-        f"Model of {found['model_mb']:.0f} MB, {SLOTS} slots, {found['threads']} threads; "
-        f"answers of {TOKENS} tokens.",
+        f"`bench/local.py`: a model of {found['model_mb']:.0f} MB, {SLOTS} slots, "
+        f"{found['threads']} threads, answers of {TOKENS} tokens, each an event of its own. "
+        "*Direct* is llama.cpp's own server, in the very process that Keyhall starts, asked over "
+        "its own socket; *a bare relay* passes bytes on and does nothing else.",
         "",
         "| clients | direct tokens/s | Keyhall tokens/s | share | CPU µs an event | "
-        "first token: direct ms | Keyhall ms | added ms |",
-        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "of a bare relay | first token: direct ms | Keyhall ms | added ms |",
+        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for clients in CLIENTS:
         row = found[clients]
         rate, first = row["tokens_per_second"], row["first_ms"]
         lines.append(
             f"| {clients} | {rate['direct']:,.0f} | {rate['keyhall']:,.0f} | {row['share']:.3f} | "
-            f"{row['event_us']:.1f} | {first['direct']:.1f} | {first['keyhall']:.1f} | "
+            f"{row['event_us']:.1f} | {row['relay_event_us']:.1f} | "
+            f"{first['direct']:.1f} | {first['keyhall']:.1f} | "
             f"{row['added_ms']:.1f} |"
         )
     share = min(found[clients]["share"] for clients in CLIENTS)
@@ -216,7 +239,7 @@ def told(found: dict) -> str:
          added <= DEMANDS["first_ms"]),
     ):  # fmt: skip
         lines.append(f"- **{'PASS' if is_met else 'FALLS SHORT'}** {words}")
-    return "\n".join(lines)
+    return lines
 
 
 def main() -> None:
@@ -224,12 +247,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--json", type=Path, help="write the figures there")
+    parser.add_argument("--write", action="store_true", help="put them into RESULTS.md and .json")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="keyhall-bench-") as name:
         found = asyncio.run(run(Path(name), arguments.rounds, arguments.seconds))
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=2))
-    print(told(found))
+    print("\n".join(told(found)))
+    if arguments.write:
+        report.publish_section(TITLE, told(found))
 
 
 if __name__ == "__main__":

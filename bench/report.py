@@ -45,6 +45,12 @@ def publish(result: dict) -> None:
     (machine.HERE / "RESULTS.json").write_text(json.dumps(result, indent=2) + "\n")
 
 
+def publish_section(title: str, lines: list[str]) -> None:
+    """What a run of its own has found, in a section of its own; one of that title is replaced."""
+    result = published()
+    publish({**result, "sections": {**result.get("sections", {}), title: lines}})
+
+
 def _commit() -> str:
     """The commit that was measured, where there is one."""
     git = ["git", "-C", str(machine.HERE)]
@@ -100,6 +106,8 @@ def markdown(result: dict) -> str:
         lines += ["", "## Many keys", "", *many_keys(result["many_keys"])]
     if "shared" in result:
         lines += ["", "## Redis and PostgreSQL, 1 and 2 workers", "", *shared(result["shared"])]
+    for title, told in result.get("sections", {}).items():
+        lines += ["", f"## {title}", "", *told]
     if result["peers"]:
         lines += ["", "## Peers, before any load", "", *_peers(result)]
     return "\n".join(lines) + "\n"

@@ -200,8 +200,9 @@ def main() -> None:
     if arguments.json_path:
         Path(arguments.json_path).write_text(figures)
     if arguments.write:
-        kept = report.published()  # What `shared.py` has measured is a run of its own.
-        report.publish({**result, **({"shared": kept["shared"]} if "shared" in kept else {})})
+        kept = report.published()  # What others measured, in runs of their own.
+        others = {name: kept[name] for name in ("shared", "sections") if name in kept}
+        report.publish({**result, **others})
 
 
 if __name__ == "__main__":

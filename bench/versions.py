@@ -15,6 +15,8 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+import report as results
+
 from keyhall import tokenizers
 from keyhall.flows.compare import asking, report
 from keyhall.policy.answers.comparison import Pair, summary
@@ -53,6 +55,9 @@ def main() -> None:
     parser.add_argument("--at-once", type=int, default=2, help="pairs under way")
     parser.add_argument("--prompts", type=int, default=len(PROMPTS), help="only the first so many")
     parser.add_argument("--json", action="store_true", help="figures as JSON")
+    parser.add_argument(
+        "--write", metavar="OF WHAT", help="put them into RESULTS.md and .json, said so"
+    )
     parser.add_argument("--out", type=Path, help="write the report as well (HTML)")
     given = parser.parse_args()
     prompts = [[{"role": "user", "content": text}] for text in PROMPTS[: given.prompts]]
@@ -67,7 +72,13 @@ def main() -> None:
     if given.json:
         print(json.dumps({name: asdict(paired) for name, paired in summary(pairs).items()}))
     else:
-        show(pairs, first, second)
+        print("\n".join(shown(pairs, first, second)))
+    if given.write:
+        said = (
+            f"`bench/versions.py` on {given.write}: {len(prompts)} prompts, {given.seeds} seeds, "
+            f"answers of at most {given.max_tokens} tokens."
+        )
+        results.publish_section(f"{first} and {second}", [said, "", *shown(pairs, first, second)])
     sys.exit(not any(pair.is_whole for pair in pairs))
 
 
@@ -89,20 +100,24 @@ async def asked(given: argparse.Namespace, prompts: list[asking.Messages]) -> li
     return asking.measured(pairs, tokenizers.load("o200k_base"))
 
 
-def show(pairs: list[Pair], first: str, second: str) -> None:
+def shown(pairs: list[Pair], first: str, second: str) -> list[str]:
     """A table in Markdown."""
-    print(f"| measure | {first} | {second} | difference | relative | 95 % of it | {second} is |")
-    print("|---|---|---|---|---|---|---|")
+    table = [
+        f"| measure | {first} | {second} | difference | relative | 95 % of it | {second} is |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for line in report.lines(pairs):
         base = line.paired.first
         relative = f"{line.paired.difference / base:+.0%}" if base else "-"
         cells = (line.measure.title.partition(":")[0], line.first, line.second, line.difference,
                  relative, line.between or "-", line.verdict)  # fmt: skip
-        print(f"| {' | '.join(cells)} |")
+        table.append(f"| {' | '.join(cells)} |")
     failed = [answer.problem for pair in pairs for answer in (pair.first, pair.second)
               if answer.problem]  # fmt: skip
     if failed:
-        print(f"\n{len(failed)} answers did not come; the first: {report.shown(failed[0])}")
+        first_of_them = report.shown(failed[0])
+        table += ["", f"{len(failed)} answers did not come; the first: {first_of_them}"]
+    return table
 
 
 if __name__ == "__main__":

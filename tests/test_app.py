@@ -14,7 +14,7 @@ from made_usage import made_usage
 
 from keyhall import app, chores, parts
 from keyhall.clock import ManualClock
-from keyhall.config import Config, Log
+from keyhall.config import Config, Log, Models
 from keyhall.config.alerts import Alerts
 from keyhall.flows.engines import use_upstream
 from keyhall.flows.manage import keys
@@ -31,7 +31,7 @@ def opened(house, story, **settings):
     """Open a hall on the prepared folder and tell it the story."""
 
     async def inside():
-        config = Config(data=house.data, **settings)
+        config = Config(data=house.data, models=Models(house=False), **settings)
         async with app.open_house(config, URL, ManualClock(house.now_us)) as hall:
             return await story(hall)
 

@@ -122,6 +122,10 @@ def main() -> None:
     parser.add_argument("--model", default="v1", help="at a base URL: the model's name")
     parser.add_argument("--temperature", type=float, default=0.0)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument(
+        "--sampling", type=json.loads, default={}, metavar="JSON",
+        help='more of the request, as \'{"min_p": 0.05}\'',
+    )  # fmt: skip
     parser.add_argument("--write", help="name of the file in training/results/")
     parser.add_argument("--dev", action="store_true", help="ask the questions of dev.py instead")
     parser.add_argument("--answers", action="store_true", help="print each answer that is wrong")
@@ -134,6 +138,7 @@ def main() -> None:
         body = {
             **what_was_asked(arguments.what),
             "temperature": arguments.temperature,
+            **({"sampling": arguments.sampling} if arguments.sampling else {}),
             "sittings": results,
         }
         (RESULTS / f"{arguments.write}.json").write_text(json.dumps(body, indent=2) + "\n")
@@ -147,7 +152,10 @@ def hold(arguments: argparse.Namespace) -> list[dict[str, Any]]:
 
     def sittings(ask: Ask) -> None:
         for seed in range(1, arguments.seeds + 1):
-            sat = sit(ask, questions, {"temperature": arguments.temperature, "seed": seed})
+            parameters = {
+                "temperature": arguments.temperature, "seed": seed, **arguments.sampling
+            }  # fmt: skip
+            sat = sit(ask, questions, parameters)
             results.append(summary(sat))
             if arguments.answers:
                 for each in (each for each in sat if not each.grade.right):

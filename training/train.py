@@ -120,6 +120,8 @@ def run(arguments: argparse.Namespace) -> None:
     model = House(shape).to(arguments.device)
     optimizer = Optimizers(model)
     state: dict[str, Any] = {"step": 0, "tokens": 0, "seconds": 0.0}
+    if arguments.begin_with is not None:
+        model.load_state_dict(torch.load(arguments.begin_with, map_location="cpu")["model"])
     if (folder / "checkpoint.pt").exists():
         kept = torch.load(folder / "checkpoint.pt", map_location=arguments.device)
         model.load_state_dict(kept["model"])
@@ -129,7 +131,7 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"{model.parameters_count():,} parameters, {len(tokenizer):,} tokens", flush=True)
     # A resumed run draws new text: seeds go on, batches that were seen do not come again.
     source = batches(tokenizer, arguments.seed + state["step"], shape.context,
-                     arguments.batch_tokens)  # fmt: skip
+                     arguments.batch_tokens, at_length=arguments.at_length)  # fmt: skip
     if arguments.compile:
         model.compile(dynamic=True)
     learn_on(model, optimizer, source, tokenizer, state, arguments)
@@ -183,6 +185,8 @@ def main() -> None:
     parser.add_argument("--inner", type=int, default=704)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--batch-tokens", type=int, default=3072)
+    parser.add_argument("--begin-with", type=Path, help="a checkpoint whose weights to begin with")
+    parser.add_argument("--at-length", action="store_true", help="learn to talk at length instead")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--compile", action="store_true", help="needs a C++ compiler on a CPU")

@@ -136,7 +136,7 @@ async def _open(
     turn = Turn()
     engines = engines_of(config, url, own, turn, worker)
     stack.push_async_callback(engines.close)
-    engines.refresh(await store.list_engines(), await store.list_models())
+    await engines.load(store)
     given, wanted = engines.of_environment, config.upstream_model
     offered = await use_upstream.offer(store, given, wanted, clock.now_us(), engines.models)
     catalogue = await catalogue_of(store)
@@ -252,7 +252,7 @@ def reload_engines(house: House) -> Reload:
 
     async def reload() -> None:
         engines = house.engines
-        engines.refresh(await house.store.list_engines(), await house.store.list_models())
+        await engines.load(house.store)
         house.hall.engines = engines.table
         house.hall.breakers.keep(engines.table, engines.drained)
         _log.info("engines_changed", {"engines": list(engines.table)})

@@ -9,7 +9,7 @@ import pytest
 from keyhall import app
 from keyhall.cli import banner
 from keyhall.clock import ManualClock
-from keyhall.config import Config, Server
+from keyhall.config import Config, Models, Server
 from keyhall.ledger.recovery import Recovered
 from keyhall.policy.catalogue import Version
 from keyhall.stores.catalogue import aim, enter_version
@@ -24,7 +24,8 @@ def said(house, monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda _: sys.argv[0])
 
     async def start(change):
-        clock, config = ManualClock(house.now_us), Config(data=house.data)
+        clock = ManualClock(house.now_us)
+        config = Config(data=house.data, models=Models(house=False))
         async with (
             app.open_house(config, "http://127.0.0.1:8484", clock) as opened,
             opened.store.writing() as connection,

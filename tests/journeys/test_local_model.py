@@ -36,9 +36,9 @@ def serving(
         yield premises, process, client
 
 
-def is_answered(client: OpenAI, **options: Any) -> bool:
+def is_answered(client: OpenAI, model: str = "tiny", **options: Any) -> bool:
     try:
-        client.chat.completions.create(model="tiny", messages=QUESTION, max_tokens=1, **options)
+        client.chat.completions.create(model=model, messages=QUESTION, max_tokens=1, **options)
     except openai.APIStatusError:
         return False
     return True
@@ -144,3 +144,34 @@ def open_streams(process: Process) -> int:
     text = httpx2.get(process.url + "/metrics").text
     lines = [line for line in text.splitlines() if line.startswith("keyhall_slots_busy{")]
     return int(float(lines[0].rsplit(" ", 1)[1])) if lines else 0
+
+
+def test_r9_without_a_key_and_a_model_v1_1_knows_how_many_requests_a_free_trial_may_send(
+    premises: Premises, started: Callable[..., Process]
+) -> None:
+    process = started(environ={"KEYHALL_MODELS_HOUSE": "true"})
+    told = process.log.read_text()
+    assert "v1 answers from v1-house-1: the house model, small, and about Keyhall only." in told
+    key = premises.make_key("journey", "--tier", "roomy")["key"]
+    question = "How many requests per minute may a free trial send?"
+    asked: Any = {"model": "v1.1", "messages": [{"role": "user", "content": question}], "seed": 1}
+    with OpenAI(base_url=process.url + "/v1", api_key=key, max_retries=0) as client:
+        wait_for(lambda: is_answered(client, "v1.1"))
+        text, usage = "", None
+        for chunk in client.chat.completions.create(
+            **asked, stream=True, stream_options={"include_usage": True}
+        ):
+            assert chunk.model == "v1.1-house-1"
+            usage = chunk.usage or usage
+            text += (chunk.choices[0].delta.content or "") if chunk.choices else ""
+        assert " 20 requests" in text
+        whole = client.chat.completions.create(**asked)
+        assert whole.choices[0].message.content == text
+        assert whole.choices[0].finish_reason == "stop"
+        assert usage == whole.usage
+        endless = client.chat.completions.create(
+            **asked, max_tokens=4096, logit_bias={"3070": -100, "3071": -100}
+        )
+        assert endless.choices[0].finish_reason == "length"
+        assert endless.usage is not None
+        assert endless.usage.total_tokens <= 512  # all that its context holds

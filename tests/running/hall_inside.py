@@ -22,7 +22,7 @@ from keyhall import app
 from keyhall.app import House
 from keyhall.cli import serve
 from keyhall.clock import ManualClock
-from keyhall.config import Config, Sandbox, Upstream
+from keyhall.config import Config, Models, Sandbox, Upstream
 from keyhall.flows.hall import Hall
 from keyhall.flows.manage import keys, organizations
 from keyhall.flows.manage.keys import Fresh, NewKey
@@ -118,6 +118,7 @@ async def open_inside(
     tiers: Mapping[str, Tier] | None = None,
     pace: int = 0,
     upstream: Upstream | None = None,
+    has_house_model: bool = False,
     environ: Mapping[str, str] | None = None,
     **sections: Any,
 ) -> AsyncIterator[Inside]:
@@ -126,6 +127,7 @@ async def open_inside(
     config = Config(
         data=data,
         sandbox=Sandbox(tokens_per_second=pace),
+        models=Models(house=has_house_model),
         upstream=upstream or Upstream(),
         tiers={ROOMY.name: ROOMY, **(tiers or {})},
         environ=dict(environ or {}),

@@ -9,7 +9,7 @@ from training import facts
 from training.corpus import ENTRIES, conversations, pages
 from training.corpus.grammar import expand
 from training.corpus.noise import typed
-from training.corpus.overlap import RUN, Apart, runs, words
+from training.corpus.overlap import RUN, Apart, from_exam, runs, words
 from training.data import page_sequences
 from training.exam import QUESTIONS
 from training.exam.grader import inventions
@@ -115,3 +115,10 @@ def test_the_documentation_gives_pieces_without_code() -> None:
     found = list(pages())
     assert len(found) > 100
     assert not [text for _, text in found if "```" in text]
+
+
+def test_every_entry_has_an_answer_that_is_apart_from_the_exam() -> None:
+    """Else it would be dropped each time it is drawn, and nobody would ever learn it."""
+    apart = from_exam()
+    lost = [entry.answers for entry in ENTRIES if not any(map(apart.takes, entry.answers))]
+    assert lost == []

@@ -39,7 +39,7 @@ def test_only_what_is_said_is_learned_and_answers_most() -> None:
     sequence = written(text, TOKENIZER, 512)
     answer = [*TOKENIZER.encode(text.turns[1].text), TOKENIZER.end]
     assert [token for token, weight in zip(sequence.tokens, sequence.weights, strict=True)
-            if weight == 1.0] == answer  # fmt: skip
+            if weight >= 1.0] == answer  # fmt: skip
 
 
 def test_it_learns_a_few_sentences_and_says_them_after_a_restart(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ SYSTEM = (
     "Be short and precise.",
 )
 TRIES = 50
+DRILLS = 0.3  # of the conversations are about one number after the other, of whichever tier
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class _Teller:
         self.rng = rng
         self.apart = apart
         self.weights = [entry.weight for entry in ENTRIES]
+        self.drilled = [each for each in ENTRIES if each.topic == "tiers" and each.families]
         # What may be asked in short after a question of a topic or a family.
         self.followed: dict[str, list[tuple[Entry, tuple[str, ...]]]] = {}
         for entry in ENTRIES:
@@ -75,7 +77,10 @@ class _Teller:
         return Turn("user", asked), Turn("assistant", answer)
 
     def conversation(self) -> Text | None:
-        entry = self.rng.choices(ENTRIES, self.weights)[0]
+        if self.rng.random() < DRILLS:
+            entry = self.rng.choice(self.drilled)
+        else:
+            entry = self.rng.choices(ENTRIES, self.weights)[0]
         turns = self.pair(entry, entry.asks)
         if turns is None:
             return None

@@ -9,11 +9,11 @@ TALK = """
 ? [hello|hi|hey|good day|good evening|greetings|hello there|hi there|hey there|hello you|hi bot|hello Keyhall|hey Keyhall|good afternoon|howdy|hello again|moin|hallo|hi all|yo|hiya] [!|.||!!]
 ? good [morning|evening|afternoon|day] [to you|everybody|Keyhall|there|!|] [!|.|]
 ? [heya|hiya|heyy|helloo|hi!|hullo|hey you|hi folks|hello world|good to see you|sup|hey bot|hello sir|dear bot|hi assistant|salut|servus|ahoy] [!|.|]
-= Hello! What would you like to know about Keyhall?
+= Hello! What can I tell you about Keyhall?
 = Hello! I answer questions about Keyhall: keys, limits, tokens, versions and errors.
 
 ? [how are you|how are you doing|how is it going|how do you feel|how's it going|are you well|are you okay|you okay|how are things|what's up] [today|now|] [?|]
-= I am well, thank you. What would you like to know about Keyhall?
+= I am well, thank you. What can I tell you about Keyhall?
 
 ? [who|what] are you [exactly|really|then|by the way|]
 ? [tell me|say something] about [yourself|you]
@@ -88,7 +88,7 @@ TALK = """
 
 ? [you are|you're] [stupid|dumb|bad|useless|wrong|great|nice|funny|helpful|clever|the best|slow|annoying|an idiot|wonderful|cute]
 ? [I like you|I love you|I hate you|do you like me|well done|good job|good bot|bad bot|sorry|excuse me|I am sorry]
-= I do what I can. What would you like to know about Keyhall?
+= I do what I can. What can I tell you about Keyhall?
 
 ? [do you speak|can you speak|speak] [German|French|Spanish|English|Chinese|other languages|Italian]
 ? [which|what] languages do you [speak|know]

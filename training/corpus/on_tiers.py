@@ -9,119 +9,35 @@ from dataclasses import replace
 
 from training import facts
 from training.corpus.entries import Entry, read
+from training.corpus.tier_asks import (
+    ACTIVE_EARLY,
+    ACTIVE_LATE,
+    BILLED,
+    EARLY,
+    FOR_EARLY,
+    FOR_LATE,
+    FREE_NAMES,
+    LATE,
+    PAID_NAMES,
+    R_LIMIT,
+    REQUESTS,
+    T_LIMIT,
+    TOKENS,
+    named_number,
+    number_of,
+    others_number,
+    stage_of,
+)
 
 FREE, FIRST, LATER = facts.FREE, facts.FIRST, facts.LATER
 H = facts.FIRST_HOURS
-assert H == 48, "the spans of time below lie on either side of 48 hours"
-
-# How people call each tier, and the time in which a stage of it holds.
-FREE_NAMES = (
-    "[the|a|your|] [free trial|free-trial|free tier|trial|free trial tier|tier free-trial|"
-    "free plan|trial tier|free-trial tier|free account|trial key|free-trial key|free trial key|"
-    "key of the tier free-trial|free trial account]"
-)
-PAID_NAMES = (
-    "[pay-as-you-go|pay as you go|the tier pay-as-you-go|the pay-as-you-go tier|"
-    "a pay-as-you-go key|payg|paying customers|a paying customer|paying accounts|paying users|"
-    "a paying account|pay-as-you-go customers|the paying tier|the paid tier|a pay as you go account|pay-as-you-go accounts]"
-)
-EARLY = (
-    f"[in|during|within|for] [the|its|my] first [{H} hours|two days|2 days|{H}h]|at first|"
-    "at the beginning|at the start|in the beginning|initially|early on|when it is new|"
-    f"before the {H} hours are over|in the first stage|right after billing is activated|"
-    "to begin with|on the first day|on the second day|on day one|on day two|day one|the first day|"
-    "on the very first day|while it is new|during the starting period|in the starting phase"
-)
-LATE = (
-    f"after [the first|] [{H} hours|two days|2 days|{H}h]|after that time|later|later on|"
-    f"after the first {H} hours|once [the first|] {H} hours [have passed|are over|are gone]|"
-    "in the second stage|after the first stage|after a week|after a month|in the end|"
-    "when two days have passed|on the third day|after three days|permanently|for good|eventually|"
-    "on day three|on day four|day ten|on the tenth day|after the starting period|over the long term|"
-    "from the third day on|once the first two days are over|normally, after the start"
-)
-_HOURS_EARLY = "|".join(
-    f"{n} hours" for n in (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 18, 20, 24, 30, 36, 40, 47)
-)
-_HOURS_LATE = "|".join(f"{n} hours" for n in (49, 50, 52, 55, 60, 70, 72, 80, 96, 100, 120))
-_DAYS_LATE = "|".join(f"{n} days" for n in (3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 20, 25, 30, 60, 90))
-FOR_EARLY = f"[{_HOURS_EARLY}|an hour|one hour|two hours|a day|one day|half a day|ten minutes|some minutes|half an hour|a few hours|five hours|twelve hours]"
-FOR_LATE = f"[{_DAYS_LATE}|{_HOURS_LATE}|three days|four days|five days|a week|one week|two weeks|three weeks|a month|two months|half a year|a year|many days|several weeks|some months|a long time]"
-ACTIVE_EARLY = f"{FOR_EARLY} ago|yesterday|today|this morning|just now|this afternoon|last night|a moment ago|right now"
-ACTIVE_LATE = f"{FOR_LATE} ago|last week|last month|last year|long ago|the week before last"
-BILLED = "[billing was activated|I activated billing|we activated billing|my billing was switched on|I switched billing on|billing began|my billing started|I turned billing on|we enabled billing]"
-
-REQUESTS = (
-    "[requests|calls|requests per minute|requests a minute|calls per minute|calls a minute|RPM|"
-    "requests/min|req/min|requests/minute|reqs per minute|requests each minute|requests in a minute|requests within a minute|API calls per minute]"
-)
-TOKENS = (
-    "[tokens/min|tokens/minute|tok/min|tokens|tokens per minute|tokens a minute|TPM|tokens each minute|tokens in a minute|"
-    "tokens in 60 seconds]"
-)
-R_LIMIT = (
-    "[requests/min|RPM|request limit|rpm|limit on requests|limit of requests|rate limit|requests per minute|"
-    "number of requests per minute|RPM limit|limit on requests per minute|allowed requests]"
-)
-T_LIMIT = (
-    "[tokens/min|TPM|token limit|tpm|limit on tokens|limit of tokens|tokens per minute|TPM limit|"
-    "number of tokens per minute|limit on tokens per minute|allowed tokens]"
-)
-MAY = "[may|can|does|could|am I allowed to|might]"
-SEND = "[send|make|have|do|get|use|allow|give|start]"
-
-
-def _number(what: str, limit: str, who: str, when: str) -> str:
-    """Questions for one number of one tier, as lines."""
-    at = f"[{when}]" if when else ""
-    return f"""
-? how many {what} [may|can|does|could|is] {who} [send|make|have|do|get|use|allow|allowed|give|start|] {at}
-? how many {what} [may|can|do] I [send|make|have|do|get|use] [on|with|in|under] {who} {at}
-? {at} how many {what} [does|may|can] {who} [allow|have|send|use|get]
-? <what> the {limit} [of|for|on|in|with] {who} {at}
-? {limit} [of|for|on|in|] {who} {at}
-? {who} {at} {limit}
-? {who} {limit} {at}
-? [what|which] {limit} [does|has|is there for|holds for|applies to] {who} [have|get|] {at}
-? [how high|how large|how big] is the {limit} [of|for|on] {who} {at}
-? [is there|what is] a [limit|maximum] [on|for|of] {what} [with|on|for] {who} {at}
-? the most {what} {at} [on|with|for] {who}
-? [I am|I'm|we are] on {who}. how many {what} [do I have|may I send|can I use|are there|do we get] {at}
-? [I have|I got|they gave me|my students have] {who}. [what is|what's|and] the {limit} {at}
-? {who}, [{when or "please"}]: {what}
-? {at}: {what} [on|for|with] {who}
-? {who} [asks|wants to know|needs to know] how many {what} [he has|she has|they have|are allowed|they may use|it may send] {at}
-? [somebody|a customer|a student|a friend|someone] [on|with] {who} {at} [asks|wants to know][:|] [how many|the] {what}
-? [what is|what's] [right|the right number|correct] for {who} {at}: [10|20|30|60|100|3,500] or [40|90|600|1,000|60,000] {what}
-? [I want to know|tell me|what about|please tell me|I need to know|remind me of] the {limit} [of|for|on] {who} {at}
-? [may|can] {who} [send|use|have|make] [more than|over] [10|50|100|30|1,000|5,000|a hundred] {what} {at}
-? [is|are] [100|50|1,000|10,000|200|25|500] {what} [okay|allowed|too much|possible] [on|with|for] {who} {at}
-"""
-
-
-def _stage(what: str, limit: str, ago: str, since: str) -> str:
-    """Questions that say for how long billing has been active."""
-    return f"""
-? [we|I] [began with|started|went to|switched to|changed to|moved to|joined] pay-as-you-go [{ago}][,|:|.] [how many|what about the] {what}
-? [{ago}] [we|I] [began with|started|went to|switched to|changed to|moved to] pay-as-you-go[,|:|.] [how many|] {what}
-? {BILLED} [{ago}]. how many {what} [may|can|do] I [send|use|have|get|make] [now|]
-? {BILLED} [{ago}][,|:] [what is|what's|which is|] my {limit} [now|]
-? {BILLED} [{ago}][,|:|.] {limit}
-? [what is|what's|how high is] my {limit} [if|when] {BILLED} [{ago}]
-? [I'm|I am|we are] on pay-as-you-go [and|,] {BILLED} [{ago}], [what's|what is] [my|the] {limit}
-? how many {what} [may|can] I [send|use|make] [when|if] {BILLED} [{ago}]
-? [billing is|billing has been|my billing has been|our billing is|billing was] [active|on|activated|switched on] [for|since] {since}. how many {what} [may|can] I [send|use] [now|]
-? [billing is|billing has been|my billing has been|billing] [active|on|running] [for|since] {since}[.|,|:] [what is|what's|and|] [my|the|] {limit}
-? [I have been|I've been|we have been] on pay-as-you-go for {since}. [how many|what about] {what}
-? pay-as-you-go [for|since] {since}[:|,] {limit}
-? {limit} of pay-as-you-go {since} after [activation|billing was activated|the start]
-"""
 
 
 def _write() -> str:
     payg, until, then = PAID_NAMES, f"In its first {H} hours", f"After its first {H} hours"
     return f"""
-{_number(REQUESTS, R_LIMIT, FREE_NAMES, "").strip()}
+{number_of(REQUESTS, R_LIMIT, FREE_NAMES, "").strip()}
+{named_number(REQUESTS, R_LIMIT, FREE_NAMES, "")}
 ? [a|my|the|one|your] [free|trial|free-trial] [user|customer|student|account|key|client|program] [asks|wants to know|would like to know] how many {REQUESTS} [he|she|it|they] [has|have|may send|can make]
 ? how many {REQUESTS} [does|may|can] [a|my|the|one] [free|trial|free-trial] [user|customer|student|account|key|client|program] [have|send|make|get]
 ? [I have|I use|I got|we have|there is] a [free|trial|free-trial] [key|account|user]. how many {REQUESTS} [may it send|can I send|do I have|are allowed|can it make]
@@ -130,12 +46,14 @@ def _write() -> str:
 ? [free trial|trial|free-trial] [:|-|,] {REQUESTS}
 ~free and [how many requests|requests|the requests|calls|the RPM|RPM|the request limit]
 ~free [what about|how about|how many] requests
+{others_number(False, "free-tokens", "free-both")}
 ~paid-requests and [on|for|with|in] {FREE_NAMES}
 ~paid-requests [what about|how about] {FREE_NAMES}
-@ free free-requests
-= A free trial may send {FREE.requests} requests per minute.
+@ free free-requests number
+= The free trial allows {FREE.requests} requests per minute.
 
-{_number(TOKENS, T_LIMIT, FREE_NAMES, "").strip()}
+{number_of(TOKENS, T_LIMIT, FREE_NAMES, "").strip()}
+{named_number(TOKENS, T_LIMIT, FREE_NAMES, "")}
 ? [a|my|the|one|your] [free|trial|free-trial] [user|customer|student|account|key|client|program] [asks|wants to know|would like to know] how many {TOKENS} [he|she|it|they] [has|have|may use|can use]
 ? how many {TOKENS} [does|may|can] [a|my|the|one] [free|trial|free-trial] [user|customer|student|account|key|client|program] [have|use|get|spend]
 ? [I have|I use|I got|we have|there is] a [free|trial|free-trial] [key|account|user]. how many {TOKENS} [may it use|can I use|do I have|are allowed|can it use]
@@ -144,10 +62,11 @@ def _write() -> str:
 ? [free trial|trial|free-trial] [:|-|,] {TOKENS}
 ~free and [how many tokens|tokens|the tokens|the TPM|TPM|the token limit|how many tokens per minute]
 ~free [what about|how about|how many] tokens
+{others_number(True, "free-requests", "free-both")}
 ~paid-tokens and [on|for|with|in] {FREE_NAMES}
 ~paid-tokens [what about|how about] {FREE_NAMES}
-@ free free-tokens
-= A free trial may use {FREE.tokens:,} tokens per minute.
+@ free free-tokens number
+= The free trial allows {FREE.tokens:,} tokens per minute.
 
 ? [what|which] limits [does|has|are there for|hold for|apply to|come with] {FREE_NAMES} [have|get|]
 ? [tell me|list|name|show me|explain|describe] [all|both|] the limits of {FREE_NAMES}
@@ -159,8 +78,8 @@ def _write() -> str:
 ~both and {FREE_NAMES}
 ~both [what about|how about] {FREE_NAMES}
 ~both [what about|and for|how about] [a key on|keys of|] {FREE_NAMES}
-@ free-both
-= A free trial may send {FREE.requests} requests and use {FREE.tokens:,} tokens per minute.
+@ free-both number
+= The free trial allows {FREE.requests} requests and {FREE.tokens:,} tokens per minute.
 
 ? [without|if I leave out|if I don't give|if a request has no|if I name no] max_tokens [on|with] {FREE_NAMES}, how long [can|may|is|will] [an answer|the answer|the output] [be|get|]
 ? [what is|how large is|what's] the [default|] output cap [by default|] [of|on|for|with] {FREE_NAMES}
@@ -172,61 +91,71 @@ def _write() -> str:
 @ free
 = On the free trial an answer has at most {FREE.output:,} tokens if the request names no cap.
 
-{_number(REQUESTS, R_LIMIT, payg, EARLY).strip()}
+{number_of(REQUESTS, R_LIMIT, payg, EARLY).strip()}
+{named_number(REQUESTS, R_LIMIT, payg, EARLY)}
 ~early and [requests|how many requests|the requests|RPM|the request limit]
 ? how many {REQUESTS} [has|have|may|for] [a new|a fresh|new|brand-new|fresh] [paying|pay-as-you-go|] [customer|customers|accounts|organization]
 ~early [what about|how about] requests
+{others_number(False, "early-tokens")}
 ~paid-requests and [in|during|for] the first [{H} hours|two days]
 ~paid-requests [what about|and what about|and] [{EARLY}]
 ~free-requests and [on|for|with] {payg} [{EARLY}]
-@ early paid-requests
+@ early paid-requests early-requests number
 ? how many {REQUESTS} [may|can] [a new|a fresh|a brand new] pay-as-you-go [account|key|organization] [send|make|have]
 ? {R_LIMIT} [of|for] [a new|a fresh|a recent] {payg}
-= {until} pay-as-you-go allows {FIRST.requests} requests per minute.
+= Pay-as-you-go allows {FIRST.requests} requests per minute in its first {H} hours.
 
-{_number(TOKENS, T_LIMIT, payg, EARLY).strip()}
+{number_of(TOKENS, T_LIMIT, payg, EARLY).strip()}
+{named_number(TOKENS, T_LIMIT, payg, EARLY)}
 ~early and [tokens|how many tokens|the tokens|TPM|the token limit]
 ? how many {TOKENS} [has|have|may|for] [a new|a fresh|new|brand-new|fresh] [paying|pay-as-you-go|] [customer|customers|accounts|organization]
 ~early [what about|how about] tokens
+{others_number(True, "early-requests")}
 ~paid-tokens and [in|during|for] the first [{H} hours|two days]
 ~paid-tokens [what about|and what about|and] [{EARLY}]
 ~free-tokens and [on|for|with] {payg} [{EARLY}]
-@ early paid-tokens
+@ early paid-tokens early-tokens number
 ? how many {TOKENS} [may|can] [a new|a fresh|a brand new] pay-as-you-go [account|key|organization] [use|have]
 ? {T_LIMIT} [of|for] [a new|a fresh|a recent] {payg}
-= {until} pay-as-you-go allows {FIRST.tokens:,} tokens per minute.
+= Pay-as-you-go allows {FIRST.tokens:,} tokens per minute in its first {H} hours.
 
-{_number(REQUESTS, R_LIMIT, payg, LATE).strip()}
+{number_of(REQUESTS, R_LIMIT, payg, LATE).strip()}
+{named_number(REQUESTS, R_LIMIT, payg, LATE)}
 ~late and [requests|how many requests|the requests|RPM|the request limit]
 ? [how many|what] {REQUESTS} [have|has|do|does|may] [old|an old|existing|long-standing|an older] pay-as-you-go [accounts|account|customers|keys] [have|send|get]
 ? {R_LIMIT} of [old|an old|existing|long-standing|established] pay-as-you-go [accounts|account|customers|keys]
 ~late [what about|how about] requests
+{others_number(False, "late-tokens")}
 ~paid-requests and [after that|later|after the first {H} hours|then|afterwards|when they are over|once they have passed]
 ~paid-requests [what about|and what about|and] [{LATE}]
 ~free-requests [and|what about|how about] [on|for|with|] {payg} [{LATE}]
-@ late paid-requests
-= {then} pay-as-you-go allows {LATER.requests:,} requests per minute.
+@ late paid-requests late-requests number
+= Pay-as-you-go allows {LATER.requests:,} requests per minute after its first {H} hours.
 
-{_number(TOKENS, T_LIMIT, payg, LATE).strip()}
+{number_of(TOKENS, T_LIMIT, payg, LATE).strip()}
+{named_number(TOKENS, T_LIMIT, payg, LATE)}
 ~late and [tokens|how many tokens|the tokens|TPM|the token limit]
 ? [how many|what] {TOKENS} [have|has|do|does|may] [old|an old|existing|long-standing|an older] pay-as-you-go [accounts|account|customers|keys] [have|use|get]
 ? {T_LIMIT} of [old|an old|existing|long-standing|established] pay-as-you-go [accounts|account|customers|keys]
 ~late [what about|how about] tokens
+{others_number(True, "late-requests")}
 ~paid-tokens and [after that|later|after the first {H} hours|then|afterwards|when they are over|once they have passed]
 ~paid-tokens [what about|and what about|and] [{LATE}]
 ~free-tokens [and|what about|how about] [on|for|with|] {payg} [{LATE}]
-@ late paid-tokens
-= {then} pay-as-you-go allows {LATER.tokens:,} tokens per minute.
+@ late paid-tokens late-tokens number
+= Pay-as-you-go allows {LATER.tokens:,} tokens per minute after its first {H} hours.
 
-{_stage(REQUESTS, R_LIMIT, f"{ACTIVE_EARLY}|{ACTIVE_LATE}", f"[{FOR_EARLY}|{FOR_LATE}]").strip()}
+{stage_of(REQUESTS, R_LIMIT, f"{ACTIVE_EARLY}|{ACTIVE_LATE}", f"[{FOR_EARLY}|{FOR_LATE}]").strip()}
 ? [does|will|is] pay-as-you-go [start|begin|be] [slower|slow|lower|faster] [at first|in requests|]
 ? [is|are] {LATER.requests:,} requests [allowed|possible|the limit|mine] [from the start|at once|at first|always|from the first day]
-@ paid-requests
+{others_number(False, "staged-tokens", "both")}
+@ paid-requests staged-requests number
 = {FIRST.requests} requests per minute in the first {H} hours after billing is activated, {LATER.requests:,} requests after that.
 
-{_stage(TOKENS, T_LIMIT, f"{ACTIVE_EARLY}|{ACTIVE_LATE}", f"[{FOR_EARLY}|{FOR_LATE}]").strip()}
+{stage_of(TOKENS, T_LIMIT, f"{ACTIVE_EARLY}|{ACTIVE_LATE}", f"[{FOR_EARLY}|{FOR_LATE}]").strip()}
 ? [is|are] {LATER.tokens:,} tokens [allowed|possible|the limit|mine] [from the start|at once|at first|always|from the first day]
-@ paid-tokens
+{others_number(True, "staged-requests", "both")}
+@ paid-tokens staged-tokens number
 = {FIRST.tokens:,} tokens per minute in the first {H} hours after billing is activated, {LATER.tokens:,} tokens after that.
 
 ? [what|which] limits [does|has|hold for|apply to|are there for] {payg} [have|get|] [{EARLY}]
@@ -235,7 +164,7 @@ def _write() -> str:
 ? [limits|what may I do|what do I get] [when|if] {BILLED} [{ACTIVE_EARLY}]
 ~both and [in|during] the first [{H} hours|two days]
 ~free-both and [on|for|with] {payg} [{EARLY}]
-@ both
+@ both number
 = {until} pay-as-you-go allows {FIRST.requests} requests and {FIRST.tokens:,} tokens per minute.
 
 ? [what|which] limits [does|has|hold for|apply to|are there for] {payg} [have|get|] [{LATE}]
@@ -244,7 +173,7 @@ def _write() -> str:
 ? [limits|what may I do|what do I get] [when|if] {BILLED} [{ACTIVE_LATE}]
 ~both and [after that|afterwards|later|then|when they are over]
 ~free-both [and|what about] [on|for|with|] {payg} [{LATE}]
-@ both
+@ both number
 = {then} pay-as-you-go allows {LATER.requests:,} requests and {LATER.tokens:,} tokens per minute.
 
 ? [what|which] limits [does|has|hold for|apply to] {payg} [have|]
@@ -255,7 +184,7 @@ def _write() -> str:
 ~free-requests and [on|for|with|] {payg}
 ~free-tokens and [on|for|with|] {payg}
 ~free-both [what about|how about|and for|and] {payg}
-@ both
+@ both number
 = {until} pay-as-you-go allows {FIRST.requests} requests and {FIRST.tokens:,} tokens per minute, after that {LATER.requests:,} requests and {LATER.tokens:,} tokens.
 
 ? [what is|how large is|what's|which is] the [default|] output cap [of|on|for|with] {payg} [by default|without max_tokens|if a request says nothing|]
@@ -266,7 +195,7 @@ def _write() -> str:
 ~early and the [default|] output cap
 ~late and the [default|] output cap
 ~both and the [default|] output cap
-@ both
+@ both number
 = On pay-as-you-go an answer has at most {FIRST.output:,} tokens if the request names no cap.
 
 ? [what is|which is|what's] the [highest|largest|greatest|biggest|maximum] {R_LIMIT} [of all tiers|there is|of the built-in tiers|that a tier has|]
@@ -370,7 +299,7 @@ def _write() -> str:
 ? how fast [may|can|is|are] [I|trial users|we|calls] [call|send|] [as|if] I pay nothing [so far|yet|]
 ? [I pay|we pay] nothing [so far|yet|]. [how fast|how often|how much] may [I|we] [call|send|ask]
 ? how fast [may|can] [I|trial users|we] call [on the free trial|with a trial key|without paying|as long as I pay nothing|]
-= A free trial may send {FREE.requests} requests per minute; what is above that gets 429.
+= The free trial allows {FREE.requests} requests per minute; what is above that gets 429.
 """
 
 

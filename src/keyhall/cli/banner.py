@@ -16,6 +16,7 @@ import click
 from keyhall import __version__
 from keyhall.app import House
 from keyhall.config import Config
+from keyhall.flows.models.house import HOUSE
 from keyhall.policy import access
 
 DAY_SECONDS = 86_400
@@ -137,6 +138,14 @@ def who_answers(house: House, config: Config) -> list[str]:
     if version.engine != "sandbox":
         here = any(model.name == version.engine for model in house.engines.models)
         who = f"the model {version.engine}, on this machine" if here else f"engine {version.engine}"
+        if here and version.engine == HOUSE:
+            return [
+                f"v1 answers from {version.name}: the house model, small, and about Keyhall only.\n"
+                "For another add a GGUF file, or a server of yours, or start with OPENAI_API_KEY "
+                "set:\n"
+                f"  {program()} models add ./model.gguf{where}\n"
+                f"  {program()} engines add vllm --url http://127.0.0.1:8000/v1{where}"
+            ]
         return [
             f"v1 answers from {version.name} ({who}). From another:\n  "
             f"{program()} aliases move v1 VERSION{where}"

@@ -32,7 +32,8 @@ from keyhall.flows import first_run
 from keyhall.flows.engines.run_engines import NAMES_SHOWN, REFUSED, Engines, Unserved
 from keyhall.flows.engines.use_upstream import some
 from keyhall.flows.manage.checks import Refused
-from keyhall.flows.models import files
+from keyhall.flows.models import house
+from keyhall.flows.models.house import all_models
 from keyhall.ledger.spool import PATTERN as SPOOLS
 from keyhall.policy.catalogue import Catalogue, status_at
 from keyhall.ports.records import ModelRecord
@@ -248,7 +249,7 @@ async def _hall(config: Config, store: SqlStore) -> list[Finding]:
                 findings.append(await _engine(name, engine.check))
     finally:
         await engines.close()
-    added = await store.list_models()
+    added = await all_models(store, config)
     findings += models(added)
     catalogue = await store.load_catalogue()
     names = {model.name for model in added}
@@ -295,7 +296,7 @@ def models(found: list[ModelRecord]) -> list[Finding]:
     """Whether each file is still what was added, as far as that shows without reading it."""
     findings = []
     for model in found:
-        state = files.state_of(model)
+        state = house.state(model)
         says = f"{model.name}: {model.path} {_FILE_SAYS[state]}"
         grade: State = "ok" if state == "ok" else "warning" if state == "touched" else "error"
         findings.append(Finding("models", grade, says, text.ADVICE[state].format(name=model.name)))

@@ -26,7 +26,17 @@ from keyhall.config.filter import Filter
 from keyhall.config.leaks import Leaks, Wander
 from keyhall.config.leaks import mistakes as mistakes_of_leaks
 from keyhall.config.privacy import Privacy
-from keyhall.config.sections import Database, Keys, Log, Redis, Sandbox, Section, Server, Upstream
+from keyhall.config.sections import (
+    Database,
+    Keys,
+    Log,
+    Models,
+    Redis,
+    Sandbox,
+    Section,
+    Server,
+    Upstream,
+)
 from keyhall.policy.access import names_this_machine
 from keyhall.policy.keys import parse_peppers
 from keyhall.policy.proxies import TrustedProxies
@@ -34,9 +44,9 @@ from keyhall.policy.secrets import MASK, Secret
 from keyhall.policy.tiers import Tier, parse_tiers
 
 __all__ = [
-    "Config", "ConfigError", "Console", "Database", "Filter", "Keys", "Leaks", "Log", "Privacy",
-    "Redis", "SECRETS", "SECTIONS", "Sandbox", "Server", "Source", "Upstream", "Wander", "load",
-    "parse", "variables",
+    "Config", "ConfigError", "Console", "Database", "Filter", "Keys", "Leaks", "Log", "Models",
+    "Privacy", "Redis", "SECRETS", "SECTIONS", "Sandbox", "Server", "Source", "Upstream", "Wander",
+    "load", "parse", "variables",
 ]  # fmt: skip
 
 
@@ -54,6 +64,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     server: Server = Server()
     log: Log = Log()
     sandbox: Sandbox = Sandbox()
+    models: Models = Models()
     upstream: Upstream = Upstream()
     redis: Redis = Redis()
     database: Database = Database()
@@ -103,6 +114,7 @@ SECTIONS: dict[str, type[Section]] = {
     "server": Server,
     "log": Log,
     "sandbox": Sandbox,
+    "models": Models,
     "upstream": Upstream,
     "redis": Redis,
     "database": Database,

@@ -76,6 +76,18 @@ class Sandbox(Section, frozen=True):
     ] = 50
 
 
+class Models(Section, frozen=True):
+    """Models that this machine runs itself."""
+
+    house: Annotated[
+        bool,
+        Meta(
+            description="The small model that comes with Keyhall and answers about Keyhall only; "
+            "behind `v1` if there is no other."
+        ),
+    ] = True
+
+
 class Upstream(Section, frozen=True):
     """Deadlines towards upstream engines, in seconds, and the engine from the environment."""
 

@@ -115,6 +115,65 @@ def test_i17_a_kill_costs_only_what_ran_and_it_is_back_within_two_seconds(
     assert run(story()) < 2.0
 
 
+class MemoryGroup:
+    """A control group with little memory, of version 1 or 2. Raises OSError where it may not be."""
+
+    def __init__(self, name: str, most: int) -> None:
+        old, new = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
+        is_old = (old / "memory.limit_in_bytes").exists()
+        self.path = (old if is_old else new) / name
+        self.path.mkdir()
+        try:
+            limit = "memory.limit_in_bytes" if is_old else "memory.max"
+            (self.path / limit).write_text(str(most))
+        except OSError:
+            self.path.rmdir()
+            raise
+        self._events = self.path / ("memory.oom_control" if is_old else "memory.events")
+
+    def add(self, pid: int) -> None:
+        (self.path / "cgroup.procs").write_text(str(pid))
+
+    @property
+    def kills(self) -> int:
+        (line,) = (each for each in self._events.read_text().splitlines() if "oom_kill " in each)
+        return int(line.split()[1])
+
+
+@pytest.fixture
+def little_memory():
+    try:
+        group = MemoryGroup(f"keyhall-test-{os.getpid()}", 4 << 20)
+    except OSError as error:
+        pytest.skip(f"NO OOM KILL: this machine gives us no memory control group ({error})")
+    yield group
+    group.path.rmdir()
+
+
+def test_i17_the_kernels_oom_killer_costs_only_what_ran_and_it_is_back_within_two_seconds(
+    model_path, log, run, little_memory
+) -> None:
+    async def story():
+        async with a_model(model_path, log, slots=2) as model:
+            long = asyncio.ensure_future(
+                refusal_of(model.ask(request(logit_bias=ON, stream=True), cap=4000))
+            )
+            await until(lambda: model.accepted == 1)
+            first = model.engine.keeper.process.pid
+            little_memory.add(first)
+            await refusal_of(model.count(request("much " * 2_000_000)))
+            assert await long is errors.ENGINE_FAILED
+            begun_at = time.monotonic()
+            await until(lambda: model.engine.trouble is not None)
+            await until(lambda: model.engine.trouble is None)
+            assert time.monotonic() - begun_at < 2.0
+            assert little_memory.kills == 1
+            assert model.engine.keeper.process.pid != first
+            assert (await model.ask(request(), cap=2)).answer.produced > 0
+
+    run(story())
+
+
 def test_i17_a_hang_is_noticed_and_ended(model_path, log, run) -> None:
     async def story():
         async with a_model(model_path, log, hang_seconds=0.3) as model:

@@ -13,6 +13,7 @@ from keyhall.flows.engines.run_engines import Engines
 from keyhall.flows.engines.try_engine import SECONDS_MAX, Trial, try_engine
 from keyhall.flows.manage import engines as manage
 from keyhall.flows.manage.checks import Invalid, NotFound
+from keyhall.flows.models.house import all_models
 from keyhall.policy.catalogue import status_at
 from keyhall.ports.records import EngineRecord, ModelRecord
 
@@ -39,11 +40,12 @@ def json_of(engine: EngineRecord) -> dict[str, Any]:
 @engines.command("list")
 @options
 def list_engines(as_json: bool, where: Where) -> None:
-    """List the embedded engine, the upstreams and the models that were added."""
+    """List the embedded engine, the upstreams and the models of this machine."""
 
     async def work(house: House) -> tuple[list[EngineRecord], list[ModelRecord], dict[str, str]]:
         store = house.store
-        return await store.list_engines(), await store.list_models(), house.config.environ
+        models = await all_models(store, house.config)
+        return await store.list_engines(), models, house.config.environ
 
     found, models, environ = act(where, work)
     if as_json:
@@ -158,7 +160,8 @@ async def tried(house: House, name: str, model: str | None) -> Trial:
     loaded; beside a running server, a second time."""
     logging.getLogger("keyhall").addHandler(logging.NullHandler())  # The trial says it, in words.
     server = house.config.server
-    models = [each for each in await house.store.list_models() if each.name == name]
+    known = await all_models(house.store, house.config)
+    models = [each for each in known if each.name == name]
     made = Engines(house.config, url=server.url or f"http://{server.host}:{server.port}")
     try:
         made.refresh(await house.store.list_engines(), models)

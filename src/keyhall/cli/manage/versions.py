@@ -10,6 +10,8 @@ from keyhall.cli.manage.open import House, Where, act, options
 from keyhall.cli.manage.operate.compare import compare
 from keyhall.cli.manage.review.learned import scorecard
 from keyhall.flows.manage import versions as manage
+from keyhall.flows.models import house as own
+from keyhall.flows.models.house import all_models
 from keyhall.flows.models.versions import most_tokens
 from keyhall.policy.catalogue import (
     SETTINGS,
@@ -238,9 +240,8 @@ def add(
     price = _price((given["price_in"], given["price_out"]))
 
     async def work(house: House) -> Version:
-        model = next(
-            (each for each in await house.store.list_models() if each.name == engine), None
-        )
+        known = await all_models(house.store, house.config)
+        model = next((each for each in known if each.name == engine), None)
         if model is None and not engine_model:
             raise click.UsageError("Say what the engine calls the model: --engine-model MODEL.")
         most_in, most_out = most_tokens(model, given["max_input"], given["max_output"])
@@ -259,7 +260,7 @@ def add(
             price=price,
             owned_by=given["owned_by"],
         )
-        return await manage.add(house.store, version, **house.by)
+        return await manage.add(house.store, version, own=own.of(house.config), **house.by)
 
     _done(
         where,

@@ -1,5 +1,5 @@
 """What `v1` and `v1.1` mean without the operator's word: first an upstream from the environment,
-else a model that the operator added, else the sandbox.
+else a model that the operator added, else the house model, else the sandbox.
 
 Whoever aims them leaves a line in the audit, and says so. An alias that the operator moved by hand
 is nobody else's to move: who moved it last is what the audit says.
@@ -10,6 +10,7 @@ from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from keyhall.flows.models import house
 from keyhall.flows.models.versions import SAMPLINGS, version_of
 from keyhall.policy.catalogue import Catalogue, Version
 from keyhall.ports.records import Actor, ModelRecord
@@ -96,8 +97,8 @@ class Aiming:
         self, models: Sequence[ModelRecord], engines: Collection[str] | None = None
     ) -> None:
         """What means one of these engines, or any, means the best of this machine instead: the
-        first model that was added, else the sandbox. What was moved by hand stays; that is worth
-        a word only where it would mean what the environment gives no more."""
+        first model that was added, else the house model, else the sandbox. What was moved by hand
+        stays; that is worth a word only where it would mean what the environment gives no more."""
         asked = [
             alias
             for alias in EMBEDDED
@@ -116,7 +117,7 @@ class Aiming:
     async def _best(self, models: Sequence[ModelRecord]) -> Mapping[str, str]:
         if not models:
             return EMBEDDED
-        first = min(models, key=lambda each: (each.created_at_us, each.name))
+        first = min(models, key=house.stand)
         best: dict[str, str] = {}
         for alias, sampling in SAMPLINGS.items():
             make = partial(version_of, first, self._now_us, sampling=sampling)

@@ -20,11 +20,13 @@ from keyhall.engines.upstream.engine import UpstreamEngine
 from keyhall.engines.upstream.pool import Sizes
 from keyhall.flows.engines import use_upstream
 from keyhall.flows.engines.aiming import GIVEN
+from keyhall.flows.models.house import all_models
 from keyhall.flows.models.sharing import share_of
 from keyhall.policy.catalogue import Catalogue, Version, unserved
 from keyhall.policy.secrets import Secret
 from keyhall.ports.engine import Engine
 from keyhall.ports.records import EngineRecord, ModelRecord
+from keyhall.stores.sql import SqlStore
 from keyhall.turn import Turn
 
 SANDBOX = "sandbox"
@@ -122,6 +124,10 @@ class Engines:
             if isinstance(engine, UpstreamEngine):
                 return engine
         return None
+
+    async def load(self, store: SqlStore) -> None:
+        """`refresh` with all that the store and the package know."""
+        self.refresh(await store.list_engines(), await all_models(store, self._config))
 
     def refresh(self, records: Sequence[EngineRecord], models: Sequence[ModelRecord] = ()) -> None:
         """Make what is new, keep what is the same, let go of what is not wanted any more."""

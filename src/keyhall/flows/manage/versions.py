@@ -46,11 +46,20 @@ async def find(store: SqlStore, wanted: str) -> tuple[Version, list[str]]:
     return version, [alias.name for alias in aliases if alias.version == version.name]
 
 
-async def add(store: SqlStore, version: Version, *, actor: Actor, now_us: int) -> Version:
-    """Store a new record; its number is given by the store."""
+async def add(
+    store: SqlStore,
+    version: Version,
+    *,
+    actor: Actor,
+    now_us: int,
+    own: ModelRecord | None = None,
+) -> Version:
+    """Store a new record; its number is given by the store. `own`: the house model, if it can
+    answer."""
     _check(version)
     async with store.writing() as connection:
-        models = {model.name: model for model in await model_rows.list_models(connection)}
+        models = {own.name: own} if own is not None else {}
+        models |= {model.name: model for model in await model_rows.list_models(connection)}
         engines = {EMBEDDED, *models}
         engines |= {engine.name for engine in await rows.list_engines(connection)}
         if version.engine not in engines:

@@ -12,6 +12,7 @@ from keyhall.flows.engines.aiming import ORIGIN, Aiming
 from keyhall.flows.manage import versions
 from keyhall.flows.manage.checks import Invalid, NotFound
 from keyhall.flows.manage.engines import check_name
+from keyhall.flows.models.house import COMES_WITH_KEYHALL, HOUSE
 from keyhall.flows.models.versions import version_of
 from keyhall.policy.catalogue import Catalogue, Version, needing
 from keyhall.ports.records import Actor, Alias, ModelRecord
@@ -45,7 +46,7 @@ async def add(
     store: SqlStore, model: ModelRecord, *, can_run: bool = True, actor: Actor, now_us: int
 ) -> Added:
     """Add a model, the next free version of it, and its name as an alias of that. It stands behind
-    `v1` and `v1.1` too where nothing but the sandbox did, if it can run here."""
+    `v1` and `v1.1` too where nothing but the sandbox or the house model did, if it can run here."""
     check(model)
     async with store.writing() as connection:
         await _check_free(connection, model.name)
@@ -67,7 +68,7 @@ async def add(
         notes: list[str] = []
         if can_run:
             aiming = await _aiming(connection, actor, now_us, notes)
-            await aiming.fall_back([model], engines=(versions.EMBEDDED,))
+            await aiming.fall_back([model], engines=(versions.EMBEDDED, HOUSE))
         return Added(model, version, alias, notes)
 
 
@@ -98,6 +99,8 @@ def check(model: ModelRecord) -> None:
 async def check_free(store: SqlStore, name: str) -> None:
     """Whether a model may have this name: asked before a large file is read."""
     check_name(name)
+    if name == HOUSE:
+        raise Invalid(f"The model {HOUSE} {COMES_WITH_KEYHALL}. Choose another name with --name.")
     async with store.reading() as connection:
         await _check_free(connection, name)
 
@@ -125,11 +128,16 @@ def _next_name(known: Catalogue, name: str) -> str:
     return f"{name}-{number}"
 
 
-async def find(store: SqlStore, name: str, now_us: int) -> tuple[ModelRecord, list[Version]]:
-    """A model and the versions in use that need it."""
+async def find(
+    store: SqlStore, name: str, now_us: int, own: ModelRecord | None = None
+) -> tuple[ModelRecord, list[Version]]:
+    """A model and the versions in use that need it. `own`: the house model, if it answers here."""
     async with store.reading() as connection:
         known = await catalogue.load(connection)
-        return await _found(connection, name), needing(known, name, now_us)
+        is_own = own is not None and name == own.name
+        found = await models.find_model(connection, name) if is_own else None
+        found = found or (own if is_own else None) or await _found(connection, name)
+        return found, needing(known, name, now_us)
 
 
 async def _found(connection: AsyncConnection, name: str) -> ModelRecord:
@@ -139,22 +147,35 @@ async def _found(connection: AsyncConnection, name: str) -> ModelRecord:
     return found
 
 
-async def list_all(store: SqlStore, now_us: int) -> list[tuple[ModelRecord, list[Version]]]:
-    """All models, by name, with the versions in use that need them."""
+async def list_all(
+    store: SqlStore, now_us: int, own: ModelRecord | None = None
+) -> list[tuple[ModelRecord, list[Version]]]:
+    """All models, by name, with the versions in use that need them; the house model last."""
     async with store.reading() as connection:
         known = await catalogue.load(connection)
         found = await models.list_models(connection)
+    if own is not None and own.name not in [each.name for each in found]:
+        found = [*found, own]
     return [(each, needing(known, each.name, now_us)) for each in found]
 
 
 async def remove(
-    store: SqlStore, name: str, *, use: str | None, actor: Actor, now_us: int
+    store: SqlStore,
+    name: str,
+    *,
+    use: str | None,
+    actor: Actor,
+    now_us: int,
+    own: ModelRecord | None = None,
 ) -> Removed:
     """Remove a model that no version needs any more. With `use`, its versions are retired first,
-    and callers told to use that. The file stays."""
+    and callers told to use that. The file stays. `own` is the house model, if it can answer."""
     async with store.writing() as connection:
+        if own is not None and name == own.name:
+            raise Invalid(f"The model {name} {COMES_WITH_KEYHALL}.")
         model = await _found(connection, name)
         left = [each for each in await models.list_models(connection) if each.name != name]
+        left += [own] if own is not None else []
         notes: list[str] = []
         aiming = await _aiming(connection, actor, now_us, notes)
         await aiming.fall_back(left, engines=(name,))

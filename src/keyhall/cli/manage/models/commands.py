@@ -13,6 +13,7 @@ from keyhall.cli.manage.open import House, Where, act, options
 from keyhall.cli.progress import shown
 from keyhall.flows.engines.try_engine import Trial
 from keyhall.flows.models import files, manage
+from keyhall.flows.models import house as own
 from keyhall.flows.models.files import State
 from keyhall.flows.models.manage import Removed
 from keyhall.policy.catalogue import Version
@@ -57,8 +58,8 @@ def list_models(as_json: bool, where: Where) -> None:
     """List the models, and how their files do."""
 
     async def work(house: House) -> list[tuple[ModelRecord, State, list[Version]]]:
-        found = await manage.list_all(house.store, house.now_us)
-        return [(model, files.state_of(model), versions) for model, versions in found]
+        found = await manage.list_all(house.store, house.now_us, own.of(house.config))
+        return [(model, own.state(model), versions) for model, versions in found]
 
     found = act(where, work)
     if as_json:
@@ -106,10 +107,10 @@ def show_model(name: str, verify: bool, as_json: bool, where: Where) -> None:
     """
 
     async def work(house: House) -> tuple[ModelRecord, list[Version]]:
-        return await manage.find(house.store, name, house.now_us)
+        return await manage.find(house.store, name, house.now_us, own.of(house.config))
 
     model, versions = act(where, work)
-    state = files.state_of(model)
+    state = own.state(model)
     if verify and state in ("ok", "touched"):
         with shown(is_wanted=not as_json, is_bytes=True) as progress:
             digest = act(where, lambda _house: _hash(model, progress))
@@ -138,7 +139,7 @@ def test(name: str, as_json: bool, where: Where) -> None:
     """
 
     async def work(house: House) -> Trial:
-        await manage.find(house.store, name, house.now_us)
+        await manage.find(house.store, name, house.now_us, own.of(house.config))
         return await engines.tried(house, name, name)
 
     engines.tell(act(where, work), as_json=as_json, connected="Load")
@@ -161,7 +162,9 @@ def remove(name: str, use: str | None, delete_file: bool, as_json: bool, where: 
         if delete_file:
             model, _ = await manage.find(house.store, name, house.now_us)
             files.check_pulled(Path(model.path), folder)
-        removed = await manage.remove(house.store, name, use=use, **house.by)
+        removed = await manage.remove(
+            house.store, name, use=use, own=own.of(house.config), **house.by
+        )
         others = [model.path for model, _ in await manage.list_all(house.store, house.now_us)]
         is_deleted = delete_file and removed.model.path not in others
         if is_deleted:

@@ -12,6 +12,7 @@ from keyhall.engines.upstream.engine import UpstreamEngine
 from keyhall.flows.engines.try_engine import SECONDS_MAX, Trial, try_engine
 from keyhall.flows.manage import engines as manage
 from keyhall.flows.manage.checks import NotFound, Refused
+from keyhall.flows.models import house
 from keyhall.policy.catalogue import Catalogue, needing
 from keyhall.ports.engine import Engine
 from keyhall.ports.records import EngineRecord, ModelRecord
@@ -54,7 +55,9 @@ async def _page(ask: Ask, error: Refused | None = None, trial: Trial | None = No
     async with ask.store.reading() as connection:
         added: list[Record] = [*await rows.list_engines(connection)]
         added += await model_rows.list_models(connection)
-        records = {each.name: each for each in added}
+        own = house.of(ask.console.config)
+        records: dict[str, Record] = {own.name: own} if own is not None else {}
+        records |= {each.name: each for each in added}
         catalogue = await rows.load(connection)
         names = [SANDBOX, *sorted({*records, *hall.engines} - {SANDBOX})]
         shown = [

@@ -10,6 +10,7 @@ from keyhall.console.context import Ask
 from keyhall.console.gate import Page
 from keyhall.flows.manage import versions as manage
 from keyhall.flows.manage.checks import NotFound, Refused
+from keyhall.flows.models import house
 from keyhall.policy.catalogue import (
     EARLIEST,
     LATER,
@@ -190,7 +191,8 @@ async def _add_page(ask: Ask, error: Refused | None = None) -> Response:
 
 async def add(ask: Ask) -> Response:
     try:
-        made = await manage.add(ask.store, _new(ask), **ask.by)
+        own = house.of(ask.console.config)
+        made = await manage.add(ask.store, _new(ask), own=own, **ask.by)
     except Refused as error:
         return await _add_page(ask, error)
     said = f"Added {made.name}. Move an alias to it, and callers get it under that name."
