@@ -15,7 +15,7 @@ from keyhall.policy.filters.rules import Rule, RuleRefused
 
 END = "\0"
 STOPS = ",.;:!?"
-CHARACTERS_MAX = 1_000_000  # of all terms together: their beginnings take memory
+CHARACTERS_MAX = 500_000  # of all terms together: their beginnings take memory
 
 # Scripts that put no spaces between words: there a boundary says nothing.
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u30ff\u3400-\u9fff"
