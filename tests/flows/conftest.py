@@ -28,7 +28,6 @@ from keyhall.flows.callers import Caller, Callers
 from keyhall.flows.complete import complete
 from keyhall.flows.filters.moderate import moderate
 from keyhall.flows.filters.policies import Policies
-from keyhall.flows.filters.table import Filters
 from keyhall.flows.follow_changes import Follower
 from keyhall.flows.hall import Hall
 from keyhall.flows.list_models import list_models, show_model
@@ -563,15 +562,13 @@ async def _open_stage(house: Any) -> AsyncIterator[Stage]:
         sink = QuotaSink(store, quotas)
         ledger, _ = await open_ledger(house.data, sink, numbers, clock.now_us())
         words = tokenizers.load("o200k_base")
-        filters = Filters()
         hall = Hall(
             clock=clock,
             store=store,
             counters=MemoryCounters(clock),
             quotas=quotas,
             ledger=ledger,
-            callers=Callers(store, TIERS, house.peppers, clock, URL, filters),
-            filters=filters,
+            callers=Callers(store, TIERS, house.peppers, clock, URL),
             catalogue=catalogue,
             engines={
                 "sandbox": SandboxEngine(words.encode, words.decode_bytes, clock=clock, pace=0),

@@ -8,7 +8,10 @@ import pytest
 from keyhall.engines.upstream.engine import UpstreamEngine
 from keyhall.flows.observe.request_log import RequestLog
 from keyhall.logs import JsonLines
+from keyhall.policy.filters.rules import Rule
 from keyhall.ports.engine import Signal
+from keyhall.ports.filters import StoredRule
+from keyhall.stores.filters import rules
 
 CANARY = "canary-4c1f-of-the-prompt"
 ANSWER = "canary-9e7b-of-the-answer"
@@ -139,6 +142,30 @@ def test_nothing_of_a_conversation_is_in_the_data_folder(on_stage, house, log, s
         await stage.assert_nothing_is_left()
         await stage.usage()
         _assert_not_on_disk(house.data, key)
+
+    on_stage(main)
+    assert_silent(log)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("action", ["flag", "mask", "block"])
+def test_what_the_filter_hits_is_counted_and_not_written_down(on_stage, house, log, action, stream):
+    """Neither a value behind a mask nor the text around a hit, wherever it was found."""
+
+    async def main(stage):
+        for way, word in (("in", CANARY), ("out", ANSWER)):
+            rule = Rule(id=f"r-{way}", stage="terms", action=action, direction=way, terms=(word,))
+            stage.hall.filters.take([StoredRule("hall", "", rule, 1, 1)])
+            stage.hall.callers.rules_changed()
+            key = await stage.key()
+            stage.upstream.script = [f"so {ANSWER} it is"]
+            asked = await stage.ask(key, **canaries(stage, stream=stream))
+            if asked.error is not None:
+                assert CANARY not in f"{asked.refusal} {asked.refusal.facts} {asked.headers}"
+            async with stage.store.writing() as connection:
+                await rules.add_counts(connection, stage.hall.filters.hits)
+            await stage.usage()
+            _assert_not_on_disk(house.data, key)
 
     on_stage(main)
     assert_silent(log)

@@ -125,7 +125,7 @@ class Callers:
         url: str,
         filters: Filters | None = None,
     ) -> None:
-        self._filters = filters
+        self.filters = filters or Filters()
         self._store = store
         self._tiers = tier_table
         self.digest = keys.digester(peppers[0])
@@ -174,14 +174,12 @@ class Callers:
 
     def _new(self, grant: Grant, now_us: int) -> Caller:
         caller = Caller(grant, self._tiers, now_us)
-        if self._filters is not None:
-            caller.filter = self._filters.of(grant)
+        caller.filter = self.filters.of(grant)
         return caller
 
     def _update(self, caller: Caller, grant: Grant, now_us: int) -> None:
         caller.update(grant, self._tiers, now_us)
-        if self._filters is not None:
-            caller.filter = self._filters.of(grant)
+        caller.filter = self.filters.of(grant)
 
     def store_went(self) -> None:
         """The store does not answer. What it said of unknown keys may be old by now."""

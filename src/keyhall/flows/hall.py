@@ -56,7 +56,6 @@ class Hall:
     tally: Tally = field(default_factory=Tally)
     breakers: Breakers = field(default_factory=Breakers)  # of engines that fail; else empty
     drains: Drains = field(default_factory=Drains)
-    filters: Filters = field(default_factory=Filters)
     body_bytes_max: int = 10 * 1024 * 1024
     trusted_proxies: TrustedProxies | None = None
     hop: bytes = b""  # what our upstream requests carry: one that comes back is our own (attack 23)
@@ -64,6 +63,11 @@ class Hall:
     failed_requests: RequestLog | None = None  # log.requests = "errors"
     every_request: RequestLog | None = None  # log.requests = "all"
     refusals: Notes | None = None  # None: console.refusals_days = 0
+
+    @property
+    def filters(self) -> Filters:
+        """The rules that callers are under."""
+        return self.callers.filters
 
     def log_failure(self, request_id: str, error: BaseException) -> None:
         """A mistake of ours: where it happened, and never the text it happened on (I-13)."""

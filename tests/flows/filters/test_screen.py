@@ -91,6 +91,7 @@ TOOL = {
     "type": "function",
     "function": {"name": "look", "parameters": {"type": "object", "description": "pipe bomb"}},
 }
+SPELT = {"name": "f", "arguments": r'{"a": "pipe \u0062omb"}'}
 CALL = {"id": "1", "type": "function", "function": {"name": "f", "arguments": '{"a": "pipe bomb"}'}}
 
 
@@ -108,6 +109,10 @@ CALL = {"id": "1", "type": "function", "function": {"name": "f", "arguments": '{
             {"role": "user", "content": "a"}, {"role": "assistant", "refusal": "pipe bomb"}]}),
         ("messages[1].tool_calls[0].function.arguments", {"messages": [
             {"role": "user", "content": "a"}, {"role": "assistant", "tool_calls": [CALL]},
+            {"role": "tool", "tool_call_id": "1", "content": "x"}]}),
+        ("messages[1].tool_calls[0].function.arguments", {"messages": [
+            {"role": "user", "content": "a"},
+            {"role": "assistant", "tool_calls": [CALL | {"function": SPELT}]},
             {"role": "tool", "tool_call_id": "1", "content": "x"}]}),
         ("messages[2].content", {"messages": [
             {"role": "user", "content": "a"},
@@ -277,7 +282,7 @@ def test_arguments_of_tools_and_refusals_are_scanned_in_streams_too(on_stage):
     async def main(stage):
         under(stage, BOMB)
         key = await stage.key()
-        stage.own.script = (first, call('{"a": "pip'), call("e bomb"), call('"}'))
+        stage.own.script = (first, call('{"a": "pip'), call(r"e \u006"), call("2omb"), call('"}'))
         asked = await stage.ask(key, model="own-1", stream=True, **asking("a"))
         assert asked.records[-1]["choices"][0]["finish_reason"] == "content_filter"
         calls = [r["choices"][0]["delta"].get("tool_calls") for r in asked.records]

@@ -1,8 +1,9 @@
 """Kept rules: followed without a restart, counted, and none of them opens or stops the hall."""
 
 import asyncio
+from types import SimpleNamespace
 
-from keyhall.flows.filters import counts
+from keyhall.flows.filters import counts, table
 from keyhall.flows.filters.table import Filters
 from keyhall.policy.filters.rules import Rule
 from keyhall.ports.filters import StoredRule
@@ -69,10 +70,7 @@ def test_a_kept_rule_that_cannot_be_used_any_more_is_left_out_and_said(caplog):
 
 
 async def _compiled(filters):
-    from types import SimpleNamespace
-
-    grant = SimpleNamespace(tier="t", organization_tier=None, project_id="p")
-    chosen = filters.of(grant)
+    chosen = filters.of(grant("p"))
     one, other = await asyncio.gather(chosen.compiled(), chosen.compiled())
     assert one is other
     return one.rules
@@ -85,3 +83,25 @@ def test_a_kept_rule_of_the_halls_own_replaces_that_of_the_settings():
     assert filters.operators == (softer,)
     filters.take([])
     assert filters.operators == (BAD,)
+
+
+def test_as_many_policies_are_kept_compiled_as_memory_is_meant_for(monkeypatch):
+    """I-11: every project may have rules of its own, and each policy takes megabytes."""
+    monkeypatch.setattr(table, "POLICIES_MAX", 2)
+
+    async def main():
+        filters = Filters([BAD])
+        mine = Rule(id="mine", stage="terms", action="block", terms=("mine",))
+        filters.take([StoredRule("project", f"p{n}", mine, 1, 1) for n in range(4)])
+        chosen = [filters.of(grant(f"p{n}")) for n in range(4)]
+        for each in (*chosen, chosen[2]):
+            assert [rule.id for rule in (await each.compiled()).rules] == ["bad", "mine"]
+        assert [each.policy is not None for each in chosen] == [False, False, True, True]
+        await chosen[0].compiled()
+        assert [each.policy is not None for each in chosen] == [True, False, True, False]
+
+    asyncio.run(main())
+
+
+def grant(project):
+    return SimpleNamespace(tier="t", organization_tier=None, project_id=project)

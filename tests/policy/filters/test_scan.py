@@ -94,6 +94,7 @@ def test_only_what_could_become_a_hit_waits():
     """A stream does not stall while its engine pauses, and no window of fixed size waits."""
     policy = Policy([Rule(id="t", stage="terms", action="block", terms=("pipe bomb",))])
     assert gone(policy, "a long story of p", "lumbers") == ["a long story of ", "plumbers", ""]
+    assert gone(policy, "x", "p", "i", "p", "e") == ["x", "p", "i", "p", "e", ""]
     assert gone(policy, "the pipe bo", "x") == ["the ", "pipe box", ""]
     assert gone(policy, "the pipe bomb", "s") == ["the ", "pipe bombs", ""]
     assert gone(policy, "the pipe bomb", ".") == ["the ", "", ""]

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
+from keyhall.policy.filters.escapes import Unescape
 from keyhall.policy.filters.rules import Rule
 from keyhall.policy.filters.scan import Stream
 from keyhall.wire.chat import (
@@ -30,15 +31,18 @@ Field = tuple[int, str, int]  # a choice, one of its texts, and which tool call 
 
 
 class _Text:
-    """One text of an answer: scanned, then with the caller's own values back in their places."""
+    """One text of an answer: its letters read, scanned, and the caller's own values put back."""
 
-    __slots__ = ("stream", "undo")
+    __slots__ = ("_unescape", "stream", "undo")
 
     def __init__(self, screen: "Screen", *, is_json: bool) -> None:
         self.stream = screen.stream()
         self.undo = screen.undo(is_json=is_json)
+        self._unescape = Unescape() if is_json else None
 
     def feed(self, piece: str, *, last: bool = False) -> str:
+        if self._unescape is not None:
+            piece = self._unescape.feed(piece, last=last)
         gone = self.stream.feed(piece, last=last)
         if self.undo is None:
             return gone

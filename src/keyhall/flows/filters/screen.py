@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from keyhall.flows.filters import judges
 from keyhall.flows.filters.output import Output, escaped
 from keyhall.policy.filters.compiled import Policy
+from keyhall.policy.filters.escapes import Unescape
 from keyhall.policy.filters.masks import Masks, Undo
 from keyhall.policy.filters.rollout import bucket
 from keyhall.policy.filters.rules import Rule, Way
@@ -85,6 +86,8 @@ class Screen:
         scanner = Scanner(self._policy, "in", bucket=self._bucket, masks=self._masks)
 
         def scanned(text: str, is_name: bool, where: str) -> str:
+            if "\\u" in text and where.endswith(".arguments"):
+                text = Unescape().feed(text, last=True)
             verdict = scanner.whole(text)
             if not verdict.hits:
                 return text

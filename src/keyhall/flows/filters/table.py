@@ -15,15 +15,23 @@ from keyhall.policy.filters.rules import Rule, RuleRefused, stricter
 from keyhall.ports.filters import StoredRule
 from keyhall.rules import current
 
+# Compiled at a time: each takes megabytes, and every project may have rules of its own.
+POLICIES_MAX = 64
+
 _log = logging.getLogger("keyhall")
 
 
 class Filter:
     """Rules that some keys are under, and their policy once it is compiled."""
 
-    __slots__ = ("_compiling", "by_id", "is_partial", "operators", "policy", "rules")
+    __slots__ = (
+        "_compiling", "_kept", "by_id", "is_partial", "operators", "policy", "rules"
+    )  # fmt: skip
 
-    def __init__(self, rules: tuple[Rule, ...], operators: frozenset[str]) -> None:
+    def __init__(
+        self, rules: tuple[Rule, ...], operators: frozenset[str], kept: "dict[Filter, None]"
+    ) -> None:
+        self._kept = kept  # those that are compiled, the latest used last
         self.rules = rules
         self.by_id = {rule.id: rule for rule in rules}
         self.is_partial = any(rule.percent < 100 for rule in rules)
@@ -33,12 +41,22 @@ class Filter:
 
     async def compiled(self) -> Policy:
         """The policy; whoever comes while it is compiled waits for the same."""
-        if self.policy is None:
-            if self._compiling is None:
-                loop = asyncio.get_running_loop()
-                self._compiling = loop.run_in_executor(None, _compile, self.rules)
-            self.policy = await asyncio.shield(self._compiling)
-        return self.policy
+        policy = self.policy
+        if policy is not None:
+            if len(self._kept) > 1:
+                self._kept[self] = self._kept.pop(self, None)
+            return policy
+        if self._compiling is None:
+            loop = asyncio.get_running_loop()
+            self._compiling = loop.run_in_executor(None, _compile, self.rules)
+        policy = self.policy = await asyncio.shield(self._compiling)
+        self._compiling = None
+        self._kept[self] = None
+        while len(self._kept) > POLICIES_MAX:
+            oldest = next(iter(self._kept))
+            del self._kept[oldest]
+            oldest.policy = None  # Compiled again when it is needed.
+        return policy
 
 
 def _compile(rules: tuple[Rule, ...]) -> Policy:
@@ -60,6 +78,7 @@ class Filters:
         self.operators: tuple[Rule, ...] = ()  # of the settings, and kept ones in their place
         self._theirs: dict[tuple[str, str], tuple[Rule, ...]] = {}
         self._made: dict[tuple[tuple[str, str], ...], Filter] = {}
+        self._kept: dict[Filter, None] = {}
         self.judged = [0, 0]  # texts that a model could not judge, and could
         self.hits: dict[str, int] = {}  # since they were written down, by rule
         self.bytes: dict[str, int] = dict.fromkeys(("scanned", "passed", "masked"), 0)  # of answers
@@ -78,6 +97,7 @@ class Filters:
         self.operators = tuple(own.values())
         self._theirs = {whose: tuple(rules) for whose, rules in theirs.items()}
         self._made = {}
+        self._kept.clear()
 
     def of(self, grant: Grant) -> Filter | None:
         """What a key is under; None if it is under no rule."""
@@ -94,7 +114,7 @@ class Filters:
                 rules = stricter(rules, self._theirs[scope])
             used = tuple(rule for rule in rules if rule.is_on and rule.percent)
             operators = frozenset(rule.id for rule in self.operators)
-            found = self._made[theirs] = Filter(used, operators)
+            found = self._made[theirs] = Filter(used, operators, self._kept)
         return found if found.rules else None
 
     def count(self, hits: dict[tuple[str, str], int], operators: frozenset[str]) -> None:

@@ -178,10 +178,9 @@ class Stream:
             return hold
         before = len(self._before)
         if not last:
-            seen, begin = terms.divide(seen, broad)
+            seen, begin = terms.divide(seen, broad, before)
             if begin < len(broad):
-                # From the character before on it could be none: that one has gone out.
-                hold = min(hold, fold.first(starts, max(begin - before, 0)))
+                hold = min(hold, fold.first(starts, begin - before))
         if seen:
             self._add_terms(seen, broad, before, starts, last, found)
         return hold

@@ -15,7 +15,7 @@ from keyhall.policy.filters.rules import Rule, RuleRefused
 
 END = "\0"
 STOPS = ",.;:!?"
-CHARACTERS_MAX = 1_000_000  # of all terms together: their beginnings take memory
+CHARACTERS_MAX = 500_000  # of all terms together: their beginnings take memory
 
 # Scripts that put no spaces between words: there a boundary says nothing.
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u30ff\u3400-\u9fff"
@@ -95,9 +95,10 @@ class Terms:
         found: Matches = self._growing(text + END, overlapping=True)
         return found
 
-    def divide(self, found: Matches, text: str) -> tuple[Matches, int]:
+    def divide(self, found: Matches, text: str, before: int) -> tuple[Matches, int]:
         """What `find_growing` found: the terms, and where the longest end of the text begins that
-        could become one (the text's length if none could)."""
+        could become one (the text's length if none could). The first `before` characters have gone
+        out: nothing begins there any more."""
         size, many = len(text), self._texts
         hold = size
         hits: Matches = []
@@ -106,7 +107,7 @@ class Terms:
                 hits.append((which, begin, end))
             elif (
                 end == size + 1
-                and begin < hold
+                and before <= begin < hold
                 and (self._begun[which - many] or not begin or not is_word(text[begin - 1]))
             ):
                 hold = begin

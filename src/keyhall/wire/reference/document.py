@@ -194,6 +194,7 @@ HEADERS: dict[str, str] = {
     "x-ratelimit-reset-tokens": "When all of them are back.",
     "x-keyhall-output-cap": "The most tokens that this answer could have.",
     "x-keyhall-mode": "`test`: a test key asked, and the sandbox answered.",
+    "x-keyhall-filter": "Which rules masked or blocked something: `mask=personal/email`.",
     "x-keyhall-truncated": "What `truncation` left out: `messages=2; tokens=310`.",
 }
 
