@@ -29,6 +29,7 @@ from keyhall.flows.engines import use_upstream
 from keyhall.flows.engines.run_engines import Engines
 from keyhall.flows.engines.use_upstream import Offered
 from keyhall.flows.filters import counts, operators
+from keyhall.flows.filters.policies import Policies
 from keyhall.flows.first_run import FirstRun
 from keyhall.flows.follow_changes import Follower, Reload
 from keyhall.flows.hall import Hall
@@ -147,8 +148,8 @@ async def _open(
     )
     counters = counters_of(config.redis, clock, turn, heritage)
     await fill(stack, config, store, counters, tiers, clock)
-    filtering = await operators.filtering(store, config.filter)
-    callers = Callers(store, tiers, peppers, clock, url, filtering["filters"])
+    filters = await operators.filters_of(store, config.filter)
+    callers = Callers(store, tiers, peppers, clock, url, filters)
     stack.push_async_callback(note_last_use, store, callers)
     hall = Hall(
         clock=clock,
@@ -165,7 +166,7 @@ async def _open(
         drains=Drains(config.server.drain_seconds),
         hop=engines.hop.encode(),
         worker=worker,
-        policies=filtering["policies"],
+        policies=Policies(store, filters.settings),
         **as_configured(config, clock, store, peppers),
     )
     hall.breakers.keep(engines.table, engines.drained)

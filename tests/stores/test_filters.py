@@ -5,7 +5,7 @@ from dataclasses import replace
 from keyhall.policy.filters.built_in import EMAIL
 from keyhall.policy.filters.rules import Rule
 from keyhall.ports.filters import RuleCount, StoredRule
-from keyhall.stores.filters import rules
+from keyhall.stores.filters import reports, rules
 
 BAD = Rule(id="bad", stage="terms", action="block", terms=("bad", "böse\u200b"), percent=10)
 HALL = StoredRule("hall", "", BAD, 1, 1)
@@ -49,5 +49,29 @@ def test_counts_add_up(any_house) -> None:
             assert await rules.counts(connection) == [
                 RuleCount("bad", 5, 2), RuleCount("email", 1, 0), RuleCount("new", 0, 1)
             ]  # fmt: skip
+
+    any_house.run(work)
+
+
+def test_reports_wait_by_rule_and_organization_and_are_answered_once(any_house) -> None:
+    async def work(store):
+        async with store.writing() as connection:
+            one = await reports.add(connection, "bad", "org_1", "account:a", "Not so.", 10)
+            two = await reports.add(connection, "email", None, "operator:b", "Nor this.", 20)
+            assert await reports.count_open(connection, "org_1", 10) == 1
+            assert await reports.count_open(connection, "org_1", 11) == 0
+            await reports.answer(connection, one.number, "kept", "operator:b", "It stays.", 30)
+            await reports.answer(connection, one.number, "changed", "operator:c", "No.", 40)
+        async with store.reading() as connection:
+            closed = replace(
+                one, state="kept", answered_by="operator:b", answer="It stays.", answered_at_us=30
+            )
+            assert await reports.find(connection, one.number) == closed
+            assert await reports.find(connection, 99) is None
+            assert await reports.newest(connection, limit=9) == [two, closed]
+            assert await reports.newest(connection, limit=9, state="open") == [two]
+            assert await reports.newest(connection, limit=9, rule_id="bad") == [closed]
+            assert await reports.newest(connection, limit=9, organization_id="org_1") == [closed]
+            assert await reports.open_of(connection, ["bad", "email"]) == {"email": 1}
 
     any_house.run(work)

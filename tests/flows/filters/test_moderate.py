@@ -100,3 +100,20 @@ def test_long_texts_are_scanned_beside_the_loop_to_the_same_end(on_stage):
         assert categories(answered) == [["illicit/violent"]]
 
     on_stage(main)
+
+
+def test_nothing_of_the_texts_is_written_down_or_repeated(on_stage, house):
+    """I-13: neither what was looked at, nor what was refused."""
+
+    async def main(stage):
+        key = await stage.key()
+        canary = "canary-7d2e"
+        assert (await stage.moderate(key, body(f"{canary} {BOMB}"))).status == 200
+        for wrong in ({"input": [canary, 7]}, {"input": [{"type": "text", "text": [canary]}]}):
+            refused = (await stage.moderate(key, msgspec.json.encode(wrong))).refusal
+            assert canary not in f"{refused} {refused.facts}"
+        await stage.hall.ledger.flush()
+        for path in house.data.rglob("*"):
+            assert path.is_dir() or canary.encode() not in path.read_bytes(), path
+
+    on_stage(main)

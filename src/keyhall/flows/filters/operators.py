@@ -3,10 +3,8 @@
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypedDict
 
 from keyhall.config import Filter
-from keyhall.flows.filters.policies import Policies
 from keyhall.flows.filters.table import Filters
 from keyhall.flows.manage.checks import Refused
 from keyhall.policy.filters import built_in
@@ -22,19 +20,11 @@ class FilterUnfit(Refused):
     """The filter's settings cannot be used: a hall does not start without rules it was to have."""
 
 
-class Filtering(TypedDict):
-    """What a hall has of the filter."""
-
-    filters: Filters
-    policies: Policies
-
-
-async def filtering(store: SqlStore, settings: Filter) -> Filtering:
-    """The operator's rules and those that are kept: for the lane, and for moderations. Raises
-    FilterUnfit."""
+async def filters_of(store: SqlStore, settings: Filter) -> Filters:
+    """The operator's rules, and those that are kept. Raises FilterUnfit."""
     filters = Filters(await asyncio.to_thread(rules_of, settings))
     filters.take(await store.load_rules())
-    return Filtering(filters=filters, policies=Policies(store, filters.settings))
+    return filters
 
 
 def rules_of(settings: Filter) -> tuple[Rule, ...]:

@@ -24,7 +24,9 @@ _log = logging.getLogger("keyhall")
 class Filter:
     """Rules that some keys are under, and their policy once it is compiled."""
 
-    __slots__ = ("_compiling", "_kept", "by_id", "is_partial", "operators", "policy", "rules")
+    __slots__ = (
+        "_compiling", "_kept", "by_id", "is_partial", "operators", "policy", "rules"
+    )  # fmt: skip
 
     def __init__(
         self, rules: tuple[Rule, ...], operators: frozenset[str], kept: "dict[Filter, None]"

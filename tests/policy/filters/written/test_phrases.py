@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from keyhall.policy.filters import patterns
 from keyhall.policy.filters.compiled import Policy
 from keyhall.policy.filters.rules import Rule, RuleRefused
 from keyhall.policy.filters.scan import Scanner
@@ -107,3 +108,26 @@ def test_a_phrase_that_makes_no_sense_is_refused_with_its_rule(phrase, said):
     with pytest.raises(RuleRefused, match=r"^Rule test: ") as caught:
         Policy([rule(phrase)])
     assert said in str(caught.value)
+
+
+def test_a_policy_for_whole_texts_finds_the_same_and_refuses_pieces():
+    policy = Policy([rule("buy <some> <thing>")], in_pieces=False)
+    (hit,) = Scanner(policy).whole("Please buy lamps.").hits
+    assert (hit.start, hit.end) == (7, 16)
+    with pytest.raises(AssertionError):
+        Scanner(policy).stream().feed("Please buy")
+
+
+def test_long_rules_are_compiled_in_parts_and_all_of_them_are_found(monkeypatch):
+    monkeypatch.setattr(patterns, "SOURCE_CHARACTERS", 400)
+    phrases = ("buy lamps", "sell <some> <thing>", "lend ... light")
+    policy = Policy(
+        Rule(id=f"p{n}", stage="phrases", action="flag", phrases=(each,), words=WORDS)
+        for n, each in enumerate(phrases)
+    )
+    assert len(policy.stages["out"].sides[0].patterns.ends) > 1
+    stream = Scanner(policy, "out").stream()
+    for piece in ("buy la", "mps, sell so", "me light. lend me some li", "ght"):
+        stream.feed(piece)
+    stream.finish()
+    assert [hit.rule_id for hit in stream.hits] == ["p0", "p1", "p2"]
