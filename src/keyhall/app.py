@@ -14,15 +14,7 @@ from typing import IO, Any
 
 from keyhall import tokenizers
 from keyhall.api.health import Health
-from keyhall.chores import (
-    anchoring,
-    background,
-    close_ledger,
-    keeping,
-    note_last_use,
-    reviewing,
-    roll_up,
-)
+from keyhall.chores import anchoring, background, close_ledger, keep_words, note_last_use, roll_up
 from keyhall.clock import AdjustableClock, Clock, SystemClock
 from keyhall.config import Config, Redis
 from keyhall.counters.memory import MemoryCounters
@@ -368,9 +360,7 @@ def keep_up(
     """Follow what commands change behind the change numbered `seen`; sum up what was used, anchor
     its chain, and tell who is to be told."""
     hall, days_max = house.hall, config.privacy.retention_days_max
-    content = keeping(stack, house.store, house.peppers, hall.clock, days_max)
-    hall.content = content
-    hall.reviews = reviewing(stack, hall, content, house.store, house.peppers)
+    keep_words(stack, hall, house.store, house.peppers, days_max)
     stack.push_async_callback(hall.drains.close)
     follower = Follower(hall, seen, reload_engines(house), reload_tiers(house))
     background(stack, "follow changes", follower.run())
