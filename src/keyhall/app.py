@@ -115,6 +115,8 @@ async def open_house(
         try:
             clock = clock or SystemClock()
             house = await _open(stack, config, url, clock, own, worker, is_alone)
+            house.lane_state.start()
+            stack.callback(house.lane_state.stop)
         except (Refused, PepperRefused, SchemaUnfit, JournalError, CountersUnfit) as error:
             raise StartRefused(str(error)) from error
         except StoreAway as error:
@@ -189,8 +191,6 @@ async def _open(
     if given is not None and not offered.is_complete:
         later = use_upstream.keep_offering(store, engines, given, wanted, clock.now_us)
         background(stack, "offer models", later)
-    house.lane_state.start()
-    stack.callback(house.lane_state.stop)
     return house
 
 
