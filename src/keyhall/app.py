@@ -10,6 +10,7 @@ from typing import Any
 
 from keyhall import tokenizers
 from keyhall.api.health import Health
+<<<<<<< HEAD
 from keyhall.chores import (
     anchoring,
     background,
@@ -18,6 +19,9 @@ from keyhall.chores import (
     reviewing,
     roll_up,
 )
+=======
+from keyhall.chores import anchoring, background, close_ledger, keep_words, note_last_use, roll_up
+>>>>>>> 7fa532fce1428ee7551d404f8045d4a526964afb
 from keyhall.clock import AdjustableClock, Clock, SystemClock
 from keyhall.config import Config
 from keyhall.engines.upstream.address import Endpoint
@@ -103,6 +107,8 @@ async def open_house(
         try:
             clock = clock or SystemClock()
             house = await _open(stack, config, url, clock, own, worker, is_alone)
+            house.lane_state.start()
+            stack.callback(house.lane_state.stop)
         except (Refused, PepperRefused, SchemaUnfit, JournalError, CountersUnfit) as error:
             raise StartRefused(str(error)) from error
         except StoreAway as error:
@@ -174,9 +180,15 @@ async def _open(
     notes = engines.told(catalogue, clock.now_us()) + offered.notes + shared_notes(config)
     house = House(hall, store, engines, LaneState(url), health, first, recovered, peppers, notes)
     keep_up(stack, house, seen, config, anchors)
+<<<<<<< HEAD
     offer_later(stack, config, house, offered, clock)
     house.lane_state.start()
     stack.callback(house.lane_state.stop)
+=======
+    if given is not None and not offered.is_complete:
+        later = use_upstream.keep_offering(store, engines, given, wanted, clock.now_us)
+        background(stack, "offer models", later)
+>>>>>>> 7fa532fce1428ee7551d404f8045d4a526964afb
     return house
 
 
@@ -231,9 +243,7 @@ def keep_up(
     """Follow what commands change behind the change numbered `seen`; sum up what was used, anchor
     its chain, and tell who is to be told."""
     hall, days_max = house.hall, config.privacy.retention_days_max
-    content = keeping(stack, house.store, house.peppers, hall.clock, days_max)
-    hall.content = content
-    hall.reviews = reviewing(stack, hall, content, house.store, house.peppers)
+    keep_words(stack, hall, house.store, house.peppers, days_max)
     stack.push_async_callback(hall.drains.close)
     follower = Follower(hall, seen, reload_engines(house), reload_tiers(house))
     background(stack, "follow changes", follower.run())

@@ -16,7 +16,6 @@ from keyhall.flows.review.desk import Desk
 from keyhall.flows.unbroken import unbroken
 from keyhall.flows.verify.anchors import Anchors
 from keyhall.ledger.ledger import JournalLedger
-from keyhall.ports.content import Content
 from keyhall.ports.store import LaneStore, StoreAway
 from keyhall.stores.content.sealing import Vault
 from keyhall.stores.sql import SqlStore
@@ -67,15 +66,15 @@ def keeping(
     return keeper
 
 
-def reviewing(
-    stack: AsyncExitStack, hall: Hall, content: Content, store: SqlStore, peppers: Sequence[bytes]
-) -> Desk:
-    """The desk of those who look at answers; what ends reviews whose time is over, and what tells
-    of decisions."""
-    desk = Desk(store, hall.clock, content, hall.callers.digest)
+def keep_words(
+    stack: AsyncExitStack, hall: Hall, store: SqlStore, peppers: Sequence[bytes], days_max: int
+) -> None:
+    """What keeps conversations, and the desk of those who look at answers: what ends reviews whose
+    time is over, and what tells of decisions."""
+    hall.content = keeping(stack, store, peppers, hall.clock, days_max)
+    hall.reviews = desk = Desk(store, hall.clock, hall.content, hall.callers.digest)
     background(stack, "end reviews", deadlines.keep(desk))
     background(stack, "tell decisions", telling.Caller(store, peppers[0], hall.clock).run())
-    return desk
 
 
 # --- The end --------------------------------------------------------------------------------------

@@ -165,8 +165,10 @@ async def _released(desk: Desk, item: Item) -> Completion | None:
     if answer is None:
         return None
     now_us = desk.clock.now_us()
-    async with desk.store.writing() as connection:
-        await items.delivered(connection, item.request_id, now_us)
+    if item.delivered_at_us is None:
+        async with desk.store.writing() as connection:
+            await items.delivered(connection, item.request_id, now_us)
+    async with desk.store.reading() as connection:
         reviews = await items.of_item(connection, item.request_id)
     if item.outcome == "refused":
         why = released.EXPIRED if item.state == "expired" else released.REFUSED

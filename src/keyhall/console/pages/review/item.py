@@ -23,6 +23,7 @@ from keyhall.policy.review import judging, states
 from keyhall.policy.review.differences import Piece, difference
 from keyhall.policy.review.judging import DECISIONS, Decision
 from keyhall.policy.review.marked import marked
+from keyhall.ports.content import Unreadable
 from keyhall.ports.review import Item
 from keyhall.stores.content.sealing import Vault
 from keyhall.stores.operate import acts
@@ -110,7 +111,10 @@ async def _page(
 ) -> Response:
     desk, who = desk_of(ask), who_of(ask)
     vault = Vault(ask.console.peppers)
-    view = await looking.look(desk, vault, item, **ask.by)
+    try:
+        view = await looking.look(desk, vault, item, **ask.by)
+    except Unreadable as unreadable:
+        raise Refused(str(unreadable)) from None
     is_mine = judging.bars_review(item.claim, who, ask.now_us) is None
     async with ask.store.reading() as connection:
         made = [each.review for each in await items.of_item(connection, item.request_id)]
