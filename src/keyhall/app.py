@@ -10,18 +10,7 @@ from typing import Any
 
 from keyhall import tokenizers
 from keyhall.api.health import Health
-<<<<<<< HEAD
-from keyhall.chores import (
-    anchoring,
-    background,
-    keeping,
-    note_last_use,
-    reviewing,
-    roll_up,
-)
-=======
-from keyhall.chores import anchoring, background, close_ledger, keep_words, note_last_use, roll_up
->>>>>>> 7fa532fce1428ee7551d404f8045d4a526964afb
+from keyhall.chores import anchoring, background, keep_words, note_last_use, roll_up
 from keyhall.clock import AdjustableClock, Clock, SystemClock
 from keyhall.config import Config
 from keyhall.engines.upstream.address import Endpoint
@@ -180,15 +169,9 @@ async def _open(
     notes = engines.told(catalogue, clock.now_us()) + offered.notes + shared_notes(config)
     house = House(hall, store, engines, LaneState(url), health, first, recovered, peppers, notes)
     keep_up(stack, house, seen, config, anchors)
-<<<<<<< HEAD
     offer_later(stack, config, house, offered, clock)
     house.lane_state.start()
     stack.callback(house.lane_state.stop)
-=======
-    if given is not None and not offered.is_complete:
-        later = use_upstream.keep_offering(store, engines, given, wanted, clock.now_us)
-        background(stack, "offer models", later)
->>>>>>> 7fa532fce1428ee7551d404f8045d4a526964afb
     return house
 
 
