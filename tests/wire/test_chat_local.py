@@ -129,3 +129,8 @@ def test_the_count_is_of_what_the_prompt_is_made_of() -> None:
 def test_functions_of_the_old_form_are_refused() -> None:
     with pytest.raises(ApiError, match="send them as 'tools'"):
         told(request(functions=[{"name": "f"}]))
+
+
+def test_looking_back_at_all_is_said_in_a_number_that_the_engine_takes() -> None:
+    body = told(request(), Sampling(repeat_last_n=-1, dry_penalty_last_n=-1))
+    assert body["repeat_last_n"] == body["dry_penalty_last_n"] == 1_000_000

@@ -28,6 +28,7 @@ from keyhall.wire.chat import (
 TEMPERATURE = 1.0
 TOP_P = 1.0
 LOOKED_BACK = 64  # tokens that penalties look at, the prompt's too
+ALL = 1_000_000  # tokens: more than any context
 SEEDS = 2**32 - 1  # The engine's seeds have 32 bits; the last of them means "draw one".
 
 _encode = msgspec.json.Encoder().encode
@@ -77,6 +78,12 @@ class _Body(_Prompt, kw_only=True):
     logit_bias: Any = None
 
 
+def _last(tokens: int) -> int:
+    """How far is looked back. llama.cpp's server takes no -1 for all any more: its command line
+    does."""
+    return ALL if tokens == -1 else tokens
+
+
 def encode_prompt(request: ChatRequest) -> bytes:
     """The body that is counted. Raises ApiError for what no template can say."""
     return _encode(_Prompt(**_prompt(request)))
@@ -89,7 +96,7 @@ def encode_call(
     leaves, and only there each choice is counted."""
     temperature, top_p = request.temperature, request.top_p
     frequency, presence = request.frequency_penalty, request.presence_penalty
-    back = sampling.repeat_last_n
+    back, dry_back = sampling.repeat_last_n, sampling.dry_penalty_last_n
     if temperature is None:
         temperature = sampling.temperature
     if top_p is None:
@@ -104,12 +111,12 @@ def encode_call(
             presence_penalty=sampling.presence_penalty if presence is None else presence,
             top_k=sampling.top_k or 0,
             min_p=sampling.min_p or 0,
-            repeat_last_n=LOOKED_BACK if back is None else back,
+            repeat_last_n=_last(LOOKED_BACK if back is None else back),
             repeat_penalty=sampling.repetition_penalty,
             dry_multiplier=sampling.dry_multiplier,
             dry_base=sampling.dry_base,
             dry_allowed_length=sampling.dry_allowed_length,
-            dry_penalty_last_n=sampling.dry_penalty_last_n,
+            dry_penalty_last_n=None if dry_back is None else _last(dry_back),
             cache_prompt=caches_prompt,
             stream=True,
             stream_options=_INCLUDE_USAGE,
