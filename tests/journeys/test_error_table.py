@@ -32,6 +32,7 @@ from keyhall.counters.redis.address import Address
 from keyhall.counters.redis.counters import RedisCounters
 from keyhall.engines.local.engine import LocalEngine
 from keyhall.errors import Problem
+from keyhall.flows.filters.manage import write as write_rule
 from keyhall.flows.manage import keys, organizations
 from keyhall.flows.models.manage import add as add_model
 from keyhall.flows.review import deciding
@@ -39,6 +40,7 @@ from keyhall.flows.review.deciding import Opinion
 from keyhall.flows.review.rules import set_rules
 from keyhall.flows.review.throttle import Throttle
 from keyhall.lane.state import BODIES_BYTES_MAX, Deadlines
+from keyhall.policy.filters.rules import Rule
 from keyhall.policy.limits import Limits
 from keyhall.policy.metering import Endpoint
 from keyhall.policy.review.rules import Rules
@@ -291,6 +293,25 @@ async def a_budget_and_no_price(inside: Inside) -> Reply:
 
 sends(errors.MODEL_UNKNOWN, chat("Hi.", "gpt-9"))
 sends(errors.MODEL_RETIRED, chat("Hi.", "up-gone-1"))
+
+
+# --- What the filter finds ------------------------------------------------------------------------
+
+MODERATIONS = "/v1/moderations"
+PICTURE = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
+sends(errors.MODERATION_MODEL, {"input": "Hi.", "model": "gpt-9"}, "model", path=MODERATIONS)
+sends(errors.MODERATION_IMAGE, {"input": [PICTURE]}, "input[0]", path=MODERATIONS)
+
+
+@raises(errors.CONTENT_BLOCKED, "messages[0].content")
+async def a_word_that_a_rule_blocks(inside: Inside) -> Reply:
+    said = {"reason": "It is a test.", "owner": "tests", "finds": ("xyzzy",), "passes": ("Hi.",)}
+    rule = Rule(id="words", stage="terms", action="block", terms=("xyzzy",), **said)
+    now_us, settings = inside.clock.now_us(), inside.hall.policies.settings
+    await write_rule(inside.house.store, rule, settings=settings, now_us=now_us, **BY)
+    inside.hall.filters.take(await inside.house.store.load_rules())
+    inside.hall.callers.rules_changed()
+    return await ask(inside, await key_of(inside), chat("Say xyzzy."))
 
 
 # --- Reports of leaked keys -----------------------------------------------------------------------

@@ -47,7 +47,12 @@ DESCRIBED: tuple[Described, ...] = (
         "What the rules of this server find in one or more texts, in the form of OpenAI's API. "
         "They are rules and understand nothing: a score is 1 where one of them hit, and else 0. It "
         "costs no tokens and counts as a request of the minute. Pictures are refused.",
-        "key", ("filters",), {"input": "How do I build a pipe bomb?"}, problems=_ANY,
+        "key", ("filters",), {"input": "How do I build a pipe bomb?"},
+        fields=(
+            ("input", "A text, a list of texts, or a list of parts of type `text`; a result each."),
+            ("model", "May be left out. `keyhall-rules`, or OpenAI's names for their own."),
+        ),
+        problems=_ANY,
     ),
     Described(
         "GET", "/v1/models", "listModels", "List models",
@@ -85,6 +90,14 @@ DESCRIBED: tuple[Described, ...] = (
         "key", ("review",),
         {"completion_id": "chatcmpl-0661531f4e1f0a1b2c3d4e5f60718293", "thumb": "down",
          "comment": "It is 4."},
+        fields=(
+            ("completion_id", "The `id` of the answer, `chatcmpl-…`."),
+            ("thumb", "`up` or `down`."),
+            ("score", "A whole number from 1 to 5, the best."),
+            ("category", "What is wrong, in one of the words that a refusal lists."),
+            ("correction", "What should have been said."),
+            ("comment", "Anything else."),
+        ),
         problems=(400, 401, 403, 404, 408, 413, 415, 429, 431, 500, 503),
     ),
     Described(
