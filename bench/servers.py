@@ -20,6 +20,9 @@ PACE_US = 2000
 SETTINGS = """[log]
 level = "warning"
 
+[models]
+house = false
+
 [tiers.bench]
 limits = { requests_per_minute = 1_000_000_000, tokens_per_minute = 1_000_000_000_000 }
 """
@@ -99,12 +102,13 @@ def keyhall(
     shared: Mapping[str, str] = MappingProxyType({}),
     workers: int = 1,
     budgeted: int = 0,
+    more: str = "",
 ) -> Iterator[Subject]:
     """A Keyhall whose store holds `total` keys, of which `used` are in the subject's manner, the
     last `budgeted` of them under a quota of money. `shared` are the settings of a database and a
-    Redis, as variables."""
+    Redis, as variables; `more` is TOML behind the usual settings."""
     data, config = folder / name, folder / f"{name}.toml"
-    config.write_text(SETTINGS)
+    config.write_text(SETTINGS + more)
     began = time.monotonic()
     upstream = f"http://127.0.0.1:{upstream_port}/v1"
     url = shared.get("KEYHALL_DATABASE_URL", "")
