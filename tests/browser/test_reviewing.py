@@ -127,7 +127,7 @@ def test_by_keys_alone_an_answer_is_corrected_and_its_caller_gets_it(
         keys(reviewer, "?")
         assert reviewer.page.locator("#shortcuts").get_by_text("Release as it is").is_visible()
         keys(reviewer, "Escape", "4", "e")
-        assert reviewer.page.evaluate("document.activeElement.id") == "f-text"
+        reviewer.page.wait_for_function("document.activeElement.id == 'f-text'")
         keys(reviewer, "Control+Home")
         reviewer.page.keyboard.type("Corrected: ")
         reviewer.page.locator("#changes ins").wait_for()

@@ -1,6 +1,13 @@
 """`keyhall config list`: every setting, its value and where it came from."""
 
+import pytest
+
 from keyhall.config import SECTIONS
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_set(monkeypatch):
+    monkeypatch.delenv("KEYHALL_MODELS_HOUSE")  # It is off for all tests.
 
 
 def test_every_setting_is_listed_with_its_meaning(call, tmp_path):

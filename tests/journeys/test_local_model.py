@@ -150,8 +150,8 @@ def test_r9_without_a_key_and_a_model_v1_1_knows_how_many_requests_a_free_trial_
     premises: Premises, started: Callable[..., Process]
 ) -> None:
     process = started(environ={"KEYHALL_MODELS_HOUSE": "true"})
-    told = process.log.read_text()
-    assert "v1 answers from v1-house-1: the house model, small, and about Keyhall only." in told
+    says = "v1 answers from v1-house-1: the house model, small, and about Keyhall only."
+    wait_for(lambda: says in process.log.read_text())
     key = premises.make_key("journey", "--tier", "roomy")["key"]
     question = "How many requests per minute may a free trial send?"
     asked: Any = {"model": "v1.1", "messages": [{"role": "user", "content": question}], "seed": 1}
