@@ -127,6 +127,13 @@ def test_i11_what_waits_is_bounded_for_each_key_and_for_all() -> None:
     assert not fair.leave("c", "unknown")
 
 
+def test_who_leaves_takes_nobody_of_the_same_key_along() -> None:
+    fair = queue(1)
+    assert [fair.enter("a", number) for number in range(3)] == ["goes", "waits", "waits"]
+    assert fair.leave("a", 1)
+    assert fair.count == 1
+
+
 def test_while_it_is_closed_nobody_goes_and_one_that_comes_back_is_first() -> None:
     fair = queue(2)
     assert fair.enter("a", "a0") == "goes"

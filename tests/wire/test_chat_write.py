@@ -299,6 +299,12 @@ def test_choices_are_put_in_order_and_no_more_than_were_asked_for():
     assert [(c.index, c.message.content) for c in answer.choices] == [(0, "0"), (1, "1"), (2, "2")]
 
 
+def test_a_single_choice_is_the_first_however_it_was_numbered():
+    answer = completion(Choice(5, AnswerMessage(content="a")))
+    chat_write.normalize_completion(answer, 1)
+    assert [(c.index, c.message.content) for c in answer.choices] == [(0, "a")]
+
+
 def test_choices_that_an_engine_numbered_alike_are_numbered_again():
     answer = completion(*(Choice(0, AnswerMessage(content=text)) for text in "ab"))
     chat_write.normalize_completion(answer, 2)

@@ -61,3 +61,9 @@ def test_two_texts_without_a_word_in_common_are_told_apart_quickly():
     assert [kind for kind, _ in difference(before, after)] == ["out", "in"]
     assert CHANGES_MAX < 50_000
     assert time.perf_counter() - began < 5
+
+
+def test_texts_that_differ_in_more_words_than_anybody_reads_are_told_whole():
+    before = " ".join(f"a{number}" for number in range(CHANGES_MAX))
+    after = " ".join(f"b{number}" for number in range(CHANGES_MAX))
+    assert [kind for kind, _ in difference(before, after)] == ["out", "in"]
