@@ -74,7 +74,10 @@ async def client(way: Way, heard: Heard, until: float) -> None:
         body = json.dumps(way.body | {"messages": messages}).encode()
         began = time.perf_counter()
         writer.write(b"%bContent-Length: %d\r\n\r\n%b" % (way.head, len(body), body))
-        status = await reader.readline()
+        try:
+            status = await reader.readline()
+        except ConnectionResetError:  # Through the relay that is how it looks.
+            status = b""
         if not status:  # A kept connection was closed: llama.cpp does so after a while.
             writer.close()
             reader, writer = await way.open()
