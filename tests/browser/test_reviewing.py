@@ -102,6 +102,8 @@ def until_queued(window: Window, count: int = 1) -> None:
 
 
 def keys(window: Window, *pressed: str) -> None:
+    """Once the page listens to them."""
+    window.page.wait_for_load_state("load")
     for each in pressed:
         window.page.keyboard.press(each)
 
@@ -118,15 +120,19 @@ def test_by_keys_alone_an_answer_is_corrected_and_its_caller_gets_it(
         picture(reviewer, "review-queue")
         keys(reviewer, "j")
         focused = "document.activeElement.matches('[data-row]')"
-        assert reviewer.page.evaluate(focused)
+        reviewer.page.wait_for_function(focused)
         keys(reviewer, "Enter")
         reviewer.page.wait_for_url("**/reviews/rev_*")
         assert "Say hello" not in reviewer.page.locator("main").inner_text()
         keys(reviewer, "n")
         reviewer.page.get_by_text("Your review").wait_for()
         keys(reviewer, "?")
-        assert reviewer.page.locator("#shortcuts").get_by_text("Release as it is").is_visible()
-        keys(reviewer, "Escape", "4", "e")
+        reviewer.page.locator("#shortcuts").get_by_text("Release as it is").wait_for()
+        keys(reviewer, "Escape")
+        reviewer.page.locator("#shortcuts").wait_for(state="hidden")
+        keys(reviewer, "4")
+        reviewer.page.wait_for_function("document.querySelector('[name=score]:checked')")
+        keys(reviewer, "e")
         reviewer.page.wait_for_function("document.activeElement.id == 'f-text'")
         keys(reviewer, "Control+Home")
         reviewer.page.keyboard.type("Corrected: ")
@@ -226,7 +232,7 @@ def test_pages_of_a_review_are_sound(
         reviewer.page.get_by_role("button", name="Review the next").click()
         reviewer.page.get_by_text("Your review").wait_for()
         assert reviewer.page.locator("article.part b").count() == 0
-        assert reviewer.page.get_by_text("U+202E RIGHT-TO-LEFT OVERRIDE").first.is_visible()
+        reviewer.page.get_by_text("U+202E RIGHT-TO-LEFT OVERRIDE").first.wait_for()
         keys(reviewer, "2", "e")
         keys(reviewer, "Control+End")
         reviewer.page.keyboard.type(" More.")

@@ -48,6 +48,7 @@ class Keeper:
         self._queue: deque[Kept] = deque()
         self._bytes = 0
         self._arrived = asyncio.Event()
+        self._writing = asyncio.Lock()
         self._told_at: float | None = None
         self._is_bound = False
 
@@ -97,6 +98,10 @@ class Keeper:
 
     async def flush(self) -> bool:
         """Write what waits. False: the store does not answer, and what waits goes on waiting."""
+        async with self._writing:  # What one has written is not another's to take out again.
+            return await self._flush()
+
+    async def _flush(self) -> bool:
         self._arrived.clear()
         while self._queue:
             batch = self._next_batch()
