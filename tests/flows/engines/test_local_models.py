@@ -51,7 +51,7 @@ class Hall:
 def story(tmp_path, model_path):
     def run(work, **changes):
         async def whole():
-            async with asyncio.timeout(30), open_inside(tmp_path / "data", ManualClock()) as inside:
+            async with asyncio.timeout(60), open_inside(tmp_path / "data", ManualClock()) as inside:
                 record = record_of(model_path, **changes)
                 await manage.add(inside.house.store, record, actor=TESTER, now_us=0)
                 while "tiny" not in inside.hall.engines or not inside.hall.catalogue.find("tiny"):
