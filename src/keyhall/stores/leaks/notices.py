@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from keyhall.ports.notices import Notice, NoticeKind
 from keyhall.ports.people import Sight
 from keyhall.ports.records import Key
+from keyhall.stores import telling
 from keyhall.stores.holders.keys import seen
 from keyhall.stores.keys import QUERY, key_of
 from keyhall.stores.leaks.tables import notices
@@ -142,28 +143,13 @@ async def forget(connection: AsyncConnection, account_id: str) -> None:
 
 async def due(connection: AsyncConnection, now_us: int, limit: int) -> list[Notice]:
     """What somebody is to be told now, in the order in which it waits."""
-    query = (
-        select(notices)
-        .where(notices.c.told_at_us.is_(None), notices.c.next_try_us <= now_us)
-        .order_by(notices.c.next_try_us, notices.c.number)
-        .limit(limit)
-    )
+    query = telling.due(notices, now_us, limit)
     return [_notice(row) for row in (await connection.execute(query)).mappings()]
 
 
 async def claim(connection: AsyncConnection, notice: Notice, until_us: int) -> bool:
     """Take one try of a notice; False if another process has taken it."""
-    took = await connection.execute(
-        update(notices)
-        .where(
-            notices.c.number == notice.number,
-            notices.c.told_at_us.is_(None),
-            notices.c.attempts == notice.attempts,
-            notices.c.next_try_us == notice.next_try_us,
-        )
-        .values(attempts=notice.attempts + 1, next_try_us=until_us)
-    )
-    return took.rowcount == 1
+    return await telling.claim(connection, notices, notice, until_us)
 
 
 async def note(
@@ -176,11 +162,8 @@ async def note(
 ) -> None:
     """How a claimed try ended; nothing if its lease ended first and another process has it."""
     said = None if trouble is None else msgspec.json.encode(trouble).decode()
-    values: dict[str, Any] = {"told_at_us": told_at_us, "trouble": said}
-    await connection.execute(
-        update(notices)
-        .where(notices.c.number == notice.number, notices.c.attempts == notice.attempts + 1)
-        .values(next_try_us=next_try_us, **values)
+    await telling.note(
+        connection, notices, notice, told_at_us=told_at_us, next_try_us=next_try_us, trouble=said
     )
 
 

@@ -3,10 +3,11 @@ processes one claims a row and the other none."""
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyhall.ports.review import Call
+from keyhall.stores import telling
 from keyhall.stores.review.tables import webhook_calls as calls
 
 
@@ -33,28 +34,13 @@ async def withdraw(connection: AsyncConnection, request_id: str) -> None:
 
 
 async def due(connection: AsyncConnection, now_us: int, limit: int) -> list[Call]:
-    query = (
-        select(calls)
-        .where(calls.c.told_at_us.is_(None), calls.c.next_try_us <= now_us)
-        .order_by(calls.c.next_try_us, calls.c.number)
-        .limit(limit)
-    )
+    query = telling.due(calls, now_us, limit)
     return [Call(**row) for row in (await connection.execute(query)).mappings()]
 
 
 async def claim(connection: AsyncConnection, call: Call, until_us: int) -> bool:
     """Take one try; False if another process has taken it."""
-    took = await connection.execute(
-        update(calls)
-        .where(
-            calls.c.number == call.number,
-            calls.c.told_at_us.is_(None),
-            calls.c.attempts == call.attempts,
-            calls.c.next_try_us == call.next_try_us,
-        )
-        .values(attempts=call.attempts + 1, next_try_us=until_us)
-    )
-    return took.rowcount == 1
+    return await telling.claim(connection, calls, call, until_us)
 
 
 async def note(
@@ -66,10 +52,8 @@ async def note(
     trouble: str | None,
 ) -> None:
     """How a claimed try ended."""
-    await connection.execute(
-        update(calls)
-        .where(calls.c.number == call.number, calls.c.attempts == call.attempts + 1)
-        .values(told_at_us=told_at_us, next_try_us=next_try_us, trouble=trouble)
+    await telling.note(
+        connection, calls, call, told_at_us=told_at_us, next_try_us=next_try_us, trouble=trouble
     )
 
 

@@ -1,12 +1,6 @@
-"""Alerts: thresholds that were reached, and who has been told. One function per query.
-
-A row is sent by whoever moved its next try forward: the update names the try that was read, so of
-two processes one changes a row and the other none. A process that dies before it notes the end has
-its row sent again when the lease is over.
-"""
+"""Alerts: thresholds that were reached, and who has been told. One function per query."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 from sqlalchemy import RowMapping, select, update
@@ -15,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyhall.policy.quotas import FOREVER_US, Quota
 from keyhall.ports.records import Alert
+from keyhall.stores import telling
 from keyhall.stores.spending.tables import alerts
 
 PERCENT_MOST = 1_000_000_000  # beyond every threshold, and small enough for any column
@@ -78,28 +73,13 @@ async def retire(connection: AsyncConnection, quota: Quota, begins_us: int, used
 
 async def due(connection: AsyncConnection, now_us: int, limit: int) -> list[Alert]:
     """What somebody is to be told now, in the order in which it waits."""
-    query = (
-        select(alerts)
-        .where(alerts.c.told_at_us.is_(None), alerts.c.next_try_us <= now_us)
-        .order_by(alerts.c.next_try_us, alerts.c.number)
-        .limit(limit)
-    )
+    query = telling.due(alerts, now_us, limit)
     return [_alert(row) for row in (await connection.execute(query)).mappings()]
 
 
 async def claim(connection: AsyncConnection, alert: Alert, until_us: int) -> bool:
     """Take one try of an alert; False if another process has taken it."""
-    took = await connection.execute(
-        update(alerts)
-        .where(
-            alerts.c.number == alert.number,
-            alerts.c.told_at_us.is_(None),
-            alerts.c.attempts == alert.attempts,
-            alerts.c.next_try_us == alert.next_try_us,
-        )
-        .values(attempts=alert.attempts + 1, next_try_us=until_us)
-    )
-    return took.rowcount == 1
+    return await telling.claim(connection, alerts, alert, until_us)
 
 
 async def note(
@@ -112,11 +92,8 @@ async def note(
 ) -> None:
     """How a claimed try ended; nothing if its lease ended first and another process has it."""
     said = None if trouble is None else msgspec.json.encode(trouble).decode()
-    values: dict[str, Any] = {"told_at_us": told_at_us, "trouble": said}
-    await connection.execute(
-        update(alerts)
-        .where(alerts.c.number == alert.number, alerts.c.attempts == alert.attempts + 1)
-        .values(next_try_us=next_try_us, **values)
+    await telling.note(
+        connection, alerts, alert, told_at_us=told_at_us, next_try_us=next_try_us, trouble=said
     )
 
 
