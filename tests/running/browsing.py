@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx2
 from bs4 import BeautifulSoup, Tag
+from patience import PATIENCE_SECONDS
 
 PASSWORD = "correct horse battery"
 
@@ -22,7 +23,7 @@ class Browser:
             base_url=url,
             headers={"accept": "text/html", "user-agent": "Browser of the tests", **headers},
             follow_redirects=False,
-            timeout=10,
+            timeout=PATIENCE_SECONDS,
         )
         self.response: httpx2.Response | None = None
         self.page = BeautifulSoup("", "html.parser")
