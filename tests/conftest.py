@@ -115,12 +115,14 @@ def postgres_prepared(postgres: PostgresServer, prepared_once: Path) -> str:
 
 @pytest.fixture
 def patient_store(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A request waits for PostgreSQL for a second or two. A test that asks about something else
+    """Whoever asks PostgreSQL waits for a second or some. A test that asks about something else
     waits for as long as a busy machine needs."""
     monkeypatch.setattr(connecting, "CONNECT_SECONDS", PATIENCE_SECONDS)
     monkeypatch.setattr(watch, "ANSWER_SECONDS", PATIENCE_SECONDS)
     monkeypatch.setattr(postgres_store, "LOOKUP_SECONDS", PATIENCE_SECONDS)
     monkeypatch.setattr(postgres_store, "HOLD_SECONDS", PATIENCE_SECONDS)
+    for each in postgres_store._SECONDS:
+        monkeypatch.setitem(postgres_store._SECONDS, each, PATIENCE_SECONDS)
 
 
 @pytest.fixture
