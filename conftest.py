@@ -8,6 +8,7 @@
   an environment where `OpenAI()` finds that server.
 """
 
+import gc
 import json
 import os
 import subprocess
@@ -185,6 +186,14 @@ pytest_collect_file = Sybil(
     patterns=["README.md", "src/keyhall/docs/*.md"],
     fixtures=["documented_server"],
 ).pytest()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """What ten thousand tests are made of stays: no collection of garbage goes through it again,
+    neither those that tests ask for nor those that happen."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(trylast=True)
