@@ -321,3 +321,87 @@ def test_many_notes_crowd_out_no_block():
     assert len(stream.hits) == HITS_MAX + 1
     assert stream.cut == stream.hits[-1]
     assert stream.cut.rule_id == "block"
+
+
+# --- Many texts at once, and long ones ------------------------------------------------------------
+
+
+def test_a_mask_ends_with_its_match_in_any_script():
+    policy = Policy([Rule(id="p", stage="pattern", action="mask", pattern="[а-яё]{2}|é㎏?")])
+    assert Scanner(policy).whole("да, x да y").text == "[MASKED_1], x [MASKED_1] y"
+    assert Scanner(policy).whole("a é㎏b").text == "a [MASKED_1]b"
+
+
+TEXT_LISTS = st.lists(TEXTS, max_size=4)
+
+
+@settings(max_examples=300)
+@given(TEXT_LISTS)
+def test_texts_that_pass_together_have_no_hit_alone(texts):
+    scanner = Scanner(POLICY, "out")
+    if POLICY.stages["out"].pass_all(texts):
+        assert all(not scanner.whole(text).hits for text in texts)
+
+
+@pytest.mark.parametrize(
+    "anchored", ["^b", "b$", r"\Ab", r"b\z", "(?:^|x)b", "[^ ]{0,2}(?:b$)?c?b"]
+)
+def test_what_asks_for_the_ends_of_a_text_is_asked_of_each(anchored):
+    policy = Policy([Rule(id="p", stage="pattern", action="flag", pattern=anchored)])
+    assert not policy.stages["in"].pass_all(["a", "b", "a"])
+    assert not policy.stages["in"].pass_all(["b"])
+    assert policy.stages["in"].pass_all(["a", "a"])
+
+
+@pytest.mark.parametrize(
+    ("rule", "texts", "passes"),
+    [
+        (Rule(id="r", stage="size", action="flag", characters=3), ["ab", "abc"], False),  # perhaps
+        (Rule(id="r", stage="size", action="flag", characters=3), ["abc"], True),
+        (Rule(id="r", stage="encoding", action="mask", signs=("bidi",)), ["a\u202e"], False),
+        (Rule(id="r", stage="terms", action="flag", terms=("dog",)), ["a dog"], False),
+        (Rule(id="r", stage="terms", action="flag", terms=("dog",)), ["dog " * 999], False),
+        (Rule(id="r", stage="terms", action="flag", terms=("dog",)), ["a " * 999 + "dog"], False),
+        (Rule(id="r", stage="terms", action="flag", terms=("dog",)), ["dоg"], False),
+        (Rule(id="r", stage="terms", action="flag", terms=("dog",)), ["犬", "пёс"], True),
+        (Rule(id="r", stage="pattern", action="mask", pattern="[0-9]{3}"), ["12", "a"], True),
+        (Rule(id="r", stage="pattern", action="mask", pattern="[0-9]{3}"), ["１２３"], False),
+        (
+            Rule(id="r", stage="phrases", action="flag", phrases=("buy lamps",)),
+            ["Buy LAMPS"],
+            False,
+        ),
+        (Rule(id="r", stage="phrases", action="flag", phrases=("buy lamps",)), ["Buy a"], True),
+    ],
+)
+def test_texts_pass_together_where_surely_nothing_hits(rule, texts, passes):
+    assert Policy([rule]).stages["in"].pass_all(texts) is passes
+
+
+def test_a_long_text_is_cut_where_the_same_one_in_pieces_is():
+    policy = Policy(RULES[1:])
+    for text in ("x " * 40_000 + "zzz dog", "犬 a@b.co" * 10_000 + " zzz " + "dog " * 20_000):
+        whole = Scanner(policy, "out").whole(text)
+        stream = Scanner(policy, "out").stream()
+        sent = "".join(stream.feed(text[at : at + 999]) for at in range(0, len(text), 999))
+        assert stream.verdict(sent + stream.finish()) == whole
+        assert whole.block is not None
+
+
+@pytest.mark.parametrize("end", ["word", "пёс", "dog", "12", "a@b.co", "\u202e", "red\ndog", "犬"])
+def test_the_end_of_a_stream_is_looked_at_like_the_rest(end):
+    rules_of = (
+        *rules(["email"]),
+        _terms("dog"),
+        Rule(id="signs", stage="encoding", action="mask", signs=("bidi",)),
+        Rule(id="long", stage="size", action="block", characters=12),
+    )
+    noting = Rule(id="size", stage="size", action="flag", characters=5)
+    phrases = Rule(id="phrases", stage="phrases", action="block", phrases=("buy lamps",))
+    for more in ((), (noting,), (phrases,)):
+        policy = Policy((*rules_of, *more))
+        for before in ("", "so ", "so very long "):
+            whole = Scanner(policy, "out").whole(before + end)
+            stream = Scanner(policy, "out").stream()
+            sent = stream.feed(before + end) + stream.finish()
+            assert stream.verdict(sent) == whole

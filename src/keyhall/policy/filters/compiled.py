@@ -16,6 +16,7 @@ from keyhall.policy.filters.written.phrases import pattern
 RULES_MAX = 2_000
 PATTERNS_MAX = 200
 SIZE_MAX = 1 << 62  # no text is so long
+FIRST_CHARACTERS = 1_024  # of a text: where many terms stand, one stands there
 
 SIGNS: dict[Sign, str] = {
     "control": r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f",
@@ -115,8 +116,12 @@ class Stages:
         """Whether surely no rule hits: the text, and its two foldings, are looked at once."""
         if len(text) > self.size_max:
             return False
-        if self.terms is not None and self.terms.finder(broad.replace("\n", " ")):
-            return False
+        if self.terms is not None:
+            spaced = broad.replace("\n", " ")
+            if len(spaced) > FIRST_CHARACTERS and self.terms.finder(spaced[:FIRST_CHARACTERS]):
+                return False
+            if self.terms.finder(spaced):
+                return False
         if self.signs is not None and self.signs.search(text) is not None:
             return False
         for used in self.sides:
@@ -158,8 +163,8 @@ class OneWay:
             plain, broad = text, text.lower()
         else:
             letters = set(text)
-            plain = fold.plain().fold(text, letters)[0]
-            broad = fold.broad().fold(text, letters)[0]
+            plain = fold.plain().text(text, letters)
+            broad = fold.broad().text(text, letters)
         return all(stages.passes(text, plain, broad) for stages in self._both())
 
     def _both(self) -> tuple[Stages, ...]:

@@ -24,6 +24,7 @@ from keyhall.policy.filters.terms import Matches, is_word
 
 HITS_MAX = 1_000  # that a verdict names; more are acted upon all the same
 NOTED_CHARACTERS = 4_096  # of what went out, looked at together
+SLICE_CHARACTERS = 32_768  # of a long text
 # Where it begins in the text at hand, the rule's rank, where it ends, both below 0 so that what
 # weighs more is first, and the rule's number.
 _Found = tuple[int, int, int, int]
@@ -65,8 +66,14 @@ class Scanner:
     def whole(self, text: str) -> Verdict:
         if self._rules.pass_all((text,)):
             return Verdict("allow", (), text)
+        slices, size = [text], len(text)
+        if size > SLICE_CHARACTERS and self._rules.acting.in_pieces:
+            # Behind a cut, nothing more is looked for.
+            slices = [text[at : at + SLICE_CHARACTERS] for at in range(0, size, SLICE_CHARACTERS)]
         stream = self.stream()
-        return stream.verdict(stream.feed(text, last=True))
+        sent = [stream.feed(each) for each in slices[:-1]]
+        sent.append(stream.feed(slices[-1], last=True))
+        return stream.verdict("".join(sent))
 
     def stream(self) -> "Stream":
         return Stream(self._rules, self._bucket, self._masks)
@@ -77,7 +84,7 @@ class Stream:
 
     __slots__ = (
         "_at", "_before", "_bucket", "_held", "_later", "_masks", "_out", "_rules", "_sides",
-        "_stages", "action", "cut", "hits", "masked", "passed", "scanned",
+        "_skimmed", "_stages", "action", "cut", "hits", "masked", "passed", "scanned",
     )  # fmt: skip
 
     def __init__(
@@ -95,6 +102,7 @@ class Stream:
         self._at = 0
         self._out = 0  # up to here the text went out or was masked
         self._before = ""  # the character before what waits, folded for terms
+        self._skimmed = 0  # characters that its sides do not know of yet
         self._sides = [Side(self._stages, used) for used in self._stages.sides]
         self.action: Action = "allow"
         self.hits: list[Hit] = []
@@ -128,7 +136,7 @@ class Stream:
             if self._out <= self._at and self._at + len(text) <= stages.size_max:
                 hold = stages.skimming.hold(text)
             if hold >= 0:
-                return self._skimmed(text, hold, len(piece))
+                return self._skim(text, hold, len(piece))
         elif not stages.looks:
             return self._unlooked(piece, last)
         elif last and self._out <= self._at and stages.is_quiet(text, self._at + len(text)):
@@ -140,7 +148,7 @@ class Stream:
             return text
         return self._scan(text, piece, last)
 
-    def _skimmed(self, text: str, hold: int, size: int) -> str:
+    def _skim(self, text: str, hold: int, size: int) -> str:
         self.scanned += size
         self._held = text[hold:]
         if not hold:
@@ -149,7 +157,7 @@ class Stream:
         self._at += hold
         self.passed += hold
         self._before = gone[-1]  # No letter, so it has no case.
-        self._sides[0].keep_ascii(gone)
+        self._skimmed += hold
         if self._later is not None:
             self._later.take(gone)
         return gone
@@ -165,6 +173,9 @@ class Stream:
 
     def _scan(self, text: str, piece: str, last: bool) -> str:
         stages = self._stages
+        if self._skimmed:
+            self._sides[0].keep_ascii(self._before, self._skimmed)
+            self._skimmed = 0
         hold = size = len(text)
         is_ascii = text.isascii()
         starts: Starts = None
