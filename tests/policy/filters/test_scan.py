@@ -327,7 +327,7 @@ def test_many_notes_crowd_out_no_block():
 
 
 def test_a_mask_ends_with_its_match_in_any_script():
-    policy = Policy([Rule(id="p", stage="pattern", action="mask", pattern="[а-яё]{2}|é㎏?")])
+    policy = Policy([Rule(id="p", stage="pattern", action="mask", pattern="[а-яё]{2}|é(?:kg)?")])
     assert Scanner(policy).whole("да, x да y").text == "[MASKED_1], x [MASKED_1] y"
     assert Scanner(policy).whole("a é㎏b").text == "a [MASKED_1]b"
 
@@ -405,3 +405,9 @@ def test_the_end_of_a_stream_is_looked_at_like_the_rest(end):
             stream = Scanner(policy, "out").stream()
             sent = stream.feed(before + end) + stream.finish()
             assert stream.verdict(sent) == whole
+
+
+def test_without_rules_everything_passes_at_once():
+    stream = Scanner(Policy([]), "out").stream()
+    assert stream.feed("犬a") + stream.finish() == "犬a"
+    assert (stream.scanned, stream.passed, stream.hits) == (4, 4, [])
