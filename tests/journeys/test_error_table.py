@@ -23,6 +23,7 @@ from hall_process import free_port
 from local_models import record_of
 from made_quotas import make_quota
 from model_files import make_model
+from patience import PATIENCE_SECONDS
 from plain_http import Reply, chat, encode
 
 from keyhall import errors
@@ -602,7 +603,7 @@ def test_a_row_is_what_the_official_client_understands(
     async def story() -> Reply:
         upstream = Upstream(first_byte_seconds=0.2)
         async with (
-            asyncio.timeout(20),
+            asyncio.timeout(PATIENCE_SECONDS),
             OddUpstream(port),
             open_inside(data, ManualClock(), upstream=upstream) as inside,
         ):
