@@ -46,6 +46,7 @@ from keyhall.policy.metering import Endpoint
 from keyhall.policy.review.rules import Rules
 from keyhall.ports.exchange import Stopped
 from keyhall.ports.ledger import Opening
+from keyhall.stores.content.sealing import Vault
 from keyhall.stores.organizations import default_project
 
 HELLO = chat("Hi.", max_tokens=5)
@@ -173,6 +174,17 @@ async def an_answer_that_is_not_kept_any_longer(inside: Inside) -> Reply:
     await deciding.claim(inside.hall.reviews, None, item, **now)
     await deciding.review(inside.hall.reviews, None, item, Opinion("release", 5), **now)
     inside.clock.advance(seconds=2 * 24 * 3_600)
+    return await ask(inside, key, None, path=f"/v1/keyhall/reviews/{item}", method="GET")
+
+
+@raises(errors.CONTENT_UNREADABLE)
+async def an_answer_whose_pepper_is_missing(inside: Inside) -> Reply:
+    key, told = await held(inside)
+    item = told.json["id"]
+    now = {"actor": TESTER, "now_us": inside.clock.now_us()}
+    await deciding.claim(inside.hall.reviews, None, item, **now)
+    await deciding.review(inside.hall.reviews, None, item, Opinion("release", 5), **now)
+    inside.hall.reviews.content._vault = Vault([bytes(32)])
     return await ask(inside, key, None, path=f"/v1/keyhall/reviews/{item}", method="GET")
 
 

@@ -18,6 +18,7 @@ from keyhall.policy.review import judging, states
 from keyhall.policy.review.judging import OUTCOME, SCORE_MAX, SCORE_MIN, Bar, Decision, Outcome
 from keyhall.policy.review.rules import CLAIM_US, UNDO_US
 from keyhall.policy.review.states import Move, State, undo_of
+from keyhall.ports.content import Unreadable
 from keyhall.ports.records import Actor
 from keyhall.ports.review import Item, Made
 from keyhall.stores import notes, organizations
@@ -147,7 +148,10 @@ async def review(
     opinion = checked(opinion, item)
     if opinion.text is not None or opinion.note:
         written = Written(actor.who, now_us, opinion.text, opinion.note)
-        await desk.texts.write_review(item, written)
+        try:
+            await desk.texts.write_review(item, written)
+        except Unreadable as error:
+            raise Invalid(str(error)) from None
     async with desk.store.writing() as connection:
         item = await find(connection, organization_id, wanted)
         await _claimed(connection, item, actor, now_us)
