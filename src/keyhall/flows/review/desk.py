@@ -1,27 +1,33 @@
 """The desk: what reviews need of the hall, and who waits for a decision."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from keyhall.clock import Clock
+from keyhall.flows.filters.table import Filters
 from keyhall.flows.review.texts import Texts
 from keyhall.flows.review.throttle import Throttle
+from keyhall.policy.filters.rules import Rule
 from keyhall.ports.content import Content
 from keyhall.stores.sql import SqlStore
 
+Judge = Callable[[Sequence[Rule], str], Awaitable[Rule | None]]
 WAITING_MAX = 1_000  # callers of one process that wait for a person: each holds a connection
 
 
 @dataclass(slots=True)
 class Desk:
-    """Made once, in app.py; commands make one of their own. `digest` is keyed with the pepper:
-    it tells whether two texts are the same, and nothing of them."""
+    """Made once, at the start; commands make one of their own. `digest` is keyed with the pepper:
+    it tells whether two texts are the same, and nothing of them. `filters` is what corrections have
+    to pass; `judge` asks the models that stand in it, which only a server can."""
 
     store: SqlStore
     clock: Clock
     content: Content
     digest: Callable[[bytes], bytes]
+    filters: Filters | None = None
+    judge: Judge | None = None
     throttle: Throttle = field(default_factory=Throttle)
     _waiting: dict[str, set[asyncio.Event]] = field(default_factory=dict)
 
