@@ -347,7 +347,7 @@ async def reports_of_leaks_are_off(inside: Inside) -> Reply:
 @raises(errors.LEAK_REPORTS_MANY)
 async def a_crowd_of_reporters(inside: Inside) -> Reply:
     assert inside.hall.leaks is not None
-    inside.hall.leaks.throttle.in_all = 0
+    inside.hall.leaks.slowing._throttle.in_all = 0
     return await (await inside.line()).ask(None, {"keys": ["sk-kh"]}, LEAKS)
 
 
