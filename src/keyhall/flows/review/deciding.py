@@ -231,6 +231,7 @@ async def _end(
 
 async def _over(desk: Desk, item: Item) -> None:
     """Content is kept no longer than somebody needs it."""
+    desk.count(item)
     desk.changed(item.request_id)
     at_us = item.decided_at_us or 0
     until_us = at_us + UNDO_US + GONE_US
