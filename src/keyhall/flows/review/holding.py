@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 
 FLAGS_MAX = 20  # that an item names
+NOT_HELD = "The answer was to wait for a person, and cannot be kept for them"
 
 
 class StandIn:
@@ -186,7 +187,7 @@ class Watch:
             days = 0
         answer = Answer(completion, tab.admitted_at_us + days * DAY_US if days else 0)
         said = conversation.encode(self.request, completion.choices)
-        await apart(_kept(desk, item, answer, said))
+        await apart(_kept(desk, item, answer, said), NOT_HELD)
         await fetching.deliver(
             self._client,
             self._hall,
