@@ -18,6 +18,7 @@ from keyhall.policy.filters.rules import Rule, Way
 from keyhall.policy.filters.scan import Hit, Scanner, Stream
 from keyhall.wire.chat import ChatRequest, Chunk, Completion
 from keyhall.wire.chat_texts import change_texts, texts
+from keyhall.wire.chat_write import Stamp
 
 if TYPE_CHECKING:
     from keyhall.flows.filters.table import Filter
@@ -134,6 +135,13 @@ class Screen:
             await self._output.completion(completion)
             self.close()
         return self.lines()
+
+    def told(self, completion: Completion) -> Completion:
+        """Nothing more is told of it."""
+        return completion
+
+    def ending(self, stamp: Stamp) -> bytes:
+        return b""
 
     # --- What it found --------------------------------------------------------------------------
 
