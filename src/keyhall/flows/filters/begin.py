@@ -28,7 +28,7 @@ async def begin(
     ApiError."""
     rules = caller.filter
     assert rules is not None
-    screen = Screen(await rules.compiled(), rules, caller.grant.key_id, hall)
+    screen = Screen(await rules.compiled(), rules, caller.grant, hall)
     blocked: Blocked | None = None
     try:
         await screen.input(request)

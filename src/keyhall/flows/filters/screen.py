@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from keyhall.flows.filters import judges
 from keyhall.flows.filters.output import Output, escaped
+from keyhall.policy.access import Grant
 from keyhall.policy.filters.compiled import Policy
 from keyhall.policy.filters.escapes import Unescape
 from keyhall.policy.filters.masks import Masks, Undo
@@ -48,11 +49,12 @@ class Blocked(Exception):
 class Screen:
     """Of one request, from its reading to the end of its answer."""
 
-    def __init__(self, policy: Policy, filter: "Filter", key_id: str, hall: "Hall") -> None:
+    def __init__(self, policy: Policy, filter: "Filter", grant: Grant, hall: "Hall") -> None:
         self._policy = policy
         self._filter = filter
         self._hall = hall
-        self._key_id = key_id
+        self._key_id = grant.key_id
+        self._project_id = grant.project_id
         self._bucket = 0  # under every rule, unless some are rolled out to a part of requests
         self._masks = _NO_MASKS
         self._back: dict[str, str] = {}
@@ -158,7 +160,7 @@ class Screen:
         """Count what was hit. Repeatable."""
         counted, self._counted = self._counted, {}
         if counted:
-            self._hall.filters.count(counted, self._filter.operators)
+            self._hall.filters.count(self._project_id, counted, self._filter.operators)
 
     def rule(self, rule_id: str) -> Rule:
         return self._filter.by_id[rule_id]
