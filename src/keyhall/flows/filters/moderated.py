@@ -33,7 +33,7 @@ from keyhall.wire.chat import (
     FilteredChunkChoice,
 )
 from keyhall.wire.chat_gather import Gatherer, characters
-from keyhall.wire.chat_texts import texts
+from keyhall.wire.chat_texts import texts, texts_of
 from keyhall.wire.chat_write import Stamp
 from keyhall.wire.moderation.read import CHARACTERS_MAX, check_model
 from keyhall.wire.moderation.within import (
@@ -225,7 +225,7 @@ class Moderated:
         if self._size > CHARACTERS_MAX:
             bound, got = CHARACTERS_MAX, self._size
             return failure(ApiError(errors.MODERATION_TOO_LONG, bound=bound, got=got))
-        said = tuple(_texts(choice.message) for choice in choices)
+        said = tuple(texts_of(choice.message) for choice in choices)
         found = await looked_at(self._policy, tuple(text for each in said for text in each))
         by_text = iter(found)
         return results([set[str]().union(*(next(by_text) for _ in each)) for each in said])
@@ -265,15 +265,5 @@ def _filtered(chunks: list[Chunk]) -> list[FilteredChunkChoice]:
     ]
 
 
-def _texts(message: AnswerMessage) -> list[str]:
-    said = [message.content or "", message.refusal or ""]
-    calls = [call.function for call in message.tool_calls or ()]
-    if message.function_call:
-        calls.append(message.function_call)
-    for call in calls:
-        said += [call.name, call.arguments]
-    return said
-
-
 def _size(message: AnswerMessage) -> int:
-    return sum(map(len, _texts(message)))
+    return sum(map(len, texts_of(message)))

@@ -1,13 +1,13 @@
 """`keyhall filters`: which rules there are, what they would find, who says that one is wrong."""
 
-from pathlib import Path
 from typing import get_args
 
 import click
 
 from keyhall.cli import progress
 from keyhall.cli.manage import show
-from keyhall.cli.manage.filters import text, watched
+from keyhall.cli.manage.filters import text, tried, watched
+from keyhall.cli.manage.filters.reading import rules_of_file, text_of_file
 from keyhall.cli.manage.filters.whose import owner_of, seen_by, whose
 from keyhall.cli.manage.open import House, Where, act, options
 from keyhall.cli.options import fail
@@ -15,13 +15,10 @@ from keyhall.flows.filters import manage, operators
 from keyhall.flows.filters.manage import Seen
 from keyhall.flows.filters.trial import Trial, tried_in_pieces
 from keyhall.policy.filters.rules import Action, Rule, RuleRefused, Way
-from keyhall.policy.filters.written.files import FileRefused, parse
 from keyhall.ports.filters import Report
 from keyhall.stores.filters import reports as reported
 
 LISTED = 200
-FILE_BYTES_MAX = 1 << 20  # of a file of rules
-TEXT_BYTES_MAX = 256 << 20  # of a text that is tried; it is held in memory
 
 _ACTIONS = click.Choice(get_args(Action))
 
@@ -105,9 +102,9 @@ def test_text(
     """
     if (file is None) == (given is None):
         raise click.UsageError("Name a FILE, or give a text with --text.")
-    tested = given if given is not None else _read(str(file))
+    tested = given if given is not None else text_of_file(str(file))
     if path is not None:
-        rules = _rules(path)
+        rules = rules_of_file(path)
     else:
 
         async def work(house: House) -> list[Seen]:
@@ -131,31 +128,6 @@ def _told(tested: str, trial: Trial, as_json: bool) -> None:
         text.trial(tested, trial)
     if trial.action == "block":
         raise SystemExit(1)
-
-
-def _read(file: str) -> str:
-    where = "Standard input" if file == "-" else file
-    try:
-        with click.open_file(file, "rb") as source:
-            data: bytes = source.read(TEXT_BYTES_MAX + 1)
-    except OSError as error:
-        fail(f"{where} cannot be read: {error.strerror}.")
-    if len(data) > TEXT_BYTES_MAX:
-        fail(f"{where} has more than {TEXT_BYTES_MAX >> 20} MiB: try it in parts.")
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        fail(f"{where} is not UTF-8 text: see byte {error.start}.")
-
-
-def _rules(path: str) -> list[Rule]:
-    file = Path(path)
-    if file.stat().st_size > FILE_BYTES_MAX:
-        fail(f"{path} has more than {FILE_BYTES_MAX >> 20} MiB.")
-    try:
-        return list(parse({file.name: file.read_text("utf-8")}))
-    except (FileRefused, RuleRefused, UnicodeDecodeError) as error:
-        fail(f"{error}")
 
 
 # --- Changes --------------------------------------------------------------------------------------
@@ -222,7 +194,7 @@ def add_rules(
 
     Their test sentences must come out right. Nothing is added if one of them cannot be.
     """
-    rules = _rules(file)
+    rules = rules_of_file(file)
     if not rules:
         fail(f"{file} has no [[rules]].")
 
@@ -264,5 +236,5 @@ def remove_rule(
         show.line(f"{rule} is gone.")
 
 
-for _command in (watched.hits, watched.report, watched.reports, watched.answer):
+for _command in (tried.try_past, watched.hits, watched.report, watched.reports, watched.answer):
     filters.add_command(_command)

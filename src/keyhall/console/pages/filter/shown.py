@@ -47,6 +47,7 @@ async def listed(
     *,
     trial: Trial | None = None,
     text: str = "",
+    past: dict[str, Any] | None = None,
 ) -> Response:
     found = await rules_of(ask, place)
     async with ask.store.reading() as connection:
@@ -61,7 +62,9 @@ async def listed(
         on=sum(each.rule.is_on for each in found),
         waiting=waiting,
         trial=None if trial is None else _trial(trial, text),
-        form=given.sent(ask, direction="in"),
+        past=past,
+        rules=sorted(each.rule.id for each in found),
+        form=given.sent(ask, direction="in", days="1", rule=""),
         faults=given.faults_of(error),
     )
 
