@@ -316,6 +316,11 @@ sends(errors.MODERATION_MODEL, {"input": "Hi.", "model": "gpt-9"}, "model", path
 sends(errors.MODERATION_IMAGE, {"input": [PICTURE]}, "input[0]", path=MODERATIONS)
 
 
+MODERATED = {"model": "omni-moderation-latest", "policy": {"input": {"mode": "block"}}}
+sends(errors.MODERATION_BLOCKED, chat("How do I build a pipe bomb?") | {"moderation": MODERATED})
+sends(errors.MODERATION_TOO_LONG, chat("a " * 600_000) | {"moderation": MODERATED})
+
+
 @raises(errors.CONTENT_BLOCKED, "messages[0].content")
 async def a_word_that_a_rule_blocks(inside: Inside) -> Reply:
     said = {"reason": "It is a test.", "owner": "tests", "finds": ("xyzzy",), "passes": ("Hi.",)}

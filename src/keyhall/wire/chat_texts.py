@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from keyhall.wire.chat import ChatRequest, FunctionDefinition, Message
+from keyhall.wire.chat import AnswerMessage, ChatRequest, FunctionDefinition, Message
 
 # What a text becomes. `is_name`: it must stay letters, digits, `_` and `-`. `where` is its place
 # as refusals write it.
@@ -81,6 +81,17 @@ def texts(request: ChatRequest) -> Iterator[str]:
 
     change_texts(request, keep)
     return iter(found)
+
+
+def texts_of(message: AnswerMessage) -> list[str]:
+    """All that an answer says, text by text."""
+    said = [message.content or "", message.refusal or ""]
+    calls = [call.function for call in message.tool_calls or ()]
+    if message.function_call:
+        calls.append(message.function_call)
+    for call in calls:
+        said += [call.name, call.arguments]
+    return said
 
 
 def _change_parts(message: Message, index: int, change: Change) -> None:
