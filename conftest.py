@@ -47,6 +47,10 @@ for name in [*os.environ]:
     if name.startswith(("OPENAI_", "KEYHALL_")) and name != "KEYHALL_CORPORA":
         del os.environ[name]
 os.environ["KEYHALL_MODELS_HOUSE"] = "false"  # Hundreds of halls are started; one test has it on.
+# No test speaks TLS with anybody but itself. Reading the system's certificates takes each of
+# thousands of clients and servers longer than starting: here is one, and nobody has its key.
+os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "tests" / "running" / "nobody.pem")
+os.environ.pop("SSL_CERT_DIR", None)
 
 
 @dataclass(frozen=True, slots=True)
