@@ -23,6 +23,7 @@ from hall_process import free_port
 from local_models import record_of
 from made_quotas import make_quota
 from model_files import make_model
+from patience import PATIENCE_SECONDS
 from plain_http import Reply, chat, encode
 
 from keyhall import errors
@@ -313,6 +314,11 @@ MODERATIONS = "/v1/moderations"
 PICTURE = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
 sends(errors.MODERATION_MODEL, {"input": "Hi.", "model": "gpt-9"}, "model", path=MODERATIONS)
 sends(errors.MODERATION_IMAGE, {"input": [PICTURE]}, "input[0]", path=MODERATIONS)
+
+
+MODERATED = {"model": "omni-moderation-latest", "policy": {"input": {"mode": "block"}}}
+sends(errors.MODERATION_BLOCKED, chat("How do I build a pipe bomb?") | {"moderation": MODERATED})
+sends(errors.MODERATION_TOO_LONG, chat("a " * 600_000) | {"moderation": MODERATED})
 
 
 @raises(errors.CONTENT_BLOCKED, "messages[0].content")
@@ -614,7 +620,7 @@ def test_a_row_is_what_the_official_client_understands(
     async def story() -> Reply:
         upstream = Upstream(first_byte_seconds=0.2)
         async with (
-            asyncio.timeout(20),
+            asyncio.timeout(PATIENCE_SECONDS),
             OddUpstream(port),
             open_inside(data, ManualClock(), upstream=upstream) as inside,
         ):

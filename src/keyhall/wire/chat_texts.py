@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from keyhall.wire.chat import ChatRequest, FunctionDefinition, Message
+from keyhall.wire.chat import AnswerMessage, ChatRequest, FunctionDefinition, Message
 
 # What a text becomes. `is_name`: it must stay letters, digits, `_` and `-`. `where` is its place
 # as refusals write it.
@@ -47,6 +47,30 @@ def change_texts(request: ChatRequest, change: Change) -> None:
         schema.schema = _changed(schema.schema, f"{where}.schema", change)
 
 
+def plain_texts(request: ChatRequest) -> list[str] | None:
+    """All of them, if they are nothing but contents of messages: most requests are that simple, and
+    this is quick. Else None."""
+    if (
+        request.tools is not None
+        or request.functions is not None
+        or request.response_format is not None
+    ):
+        return None
+    found: list[str] = []
+    for message in request.messages:
+        content = message.content
+        if (
+            content.__class__ is not str
+            or message.name is not None
+            or message.refusal is not None
+            or message.tool_calls is not None
+            or message.function_call is not None
+        ):
+            return None
+        found.append(content)
+    return found
+
+
 def texts(request: ChatRequest) -> Iterator[str]:
     """All of them."""
     found: list[str] = []
@@ -57,6 +81,17 @@ def texts(request: ChatRequest) -> Iterator[str]:
 
     change_texts(request, keep)
     return iter(found)
+
+
+def texts_of(message: AnswerMessage) -> list[str]:
+    """All that an answer says, text by text."""
+    said = [message.content or "", message.refusal or ""]
+    calls = [call.function for call in message.tool_calls or ()]
+    if message.function_call:
+        calls.append(message.function_call)
+    for call in calls:
+        said += [call.name, call.arguments]
+    return said
 
 
 def _change_parts(message: Message, index: int, change: Change) -> None:

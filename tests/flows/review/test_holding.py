@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from patience import PATIENCE_SECONDS
 from reviewing import (
     ANN,
     BOB,
@@ -58,7 +59,7 @@ def flagging(stage, word):
 
 
 async def until_waiting(stage, count=1):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while stage.hall.reviews.waiting != count:
             await asyncio.sleep(0.005)
 
