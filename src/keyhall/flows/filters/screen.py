@@ -6,16 +6,20 @@ A blocking hit ends its choice: what passed before it was sent, then comes `cont
 """
 
 import asyncio
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
-from keyhall.flows.filters import judges
+from keyhall.flows.filters import judges, sights
 from keyhall.flows.filters.output import Output, escaped
+from keyhall.flows.filters.sights import Sights
 from keyhall.policy.filters.compiled import Policy
 from keyhall.policy.filters.escapes import Unescape
 from keyhall.policy.filters.masks import Masks, Undo
 from keyhall.policy.filters.rollout import bucket
 from keyhall.policy.filters.rules import Rule, Way
 from keyhall.policy.filters.scan import Hit, Scanner, Stream
+from keyhall.policy.filters.views import look
+from keyhall.policy.filters.views.look import Sight
 from keyhall.wire.chat import ChatRequest, Chunk, Completion
 from keyhall.wire.chat_texts import change_texts, texts
 
@@ -28,20 +32,26 @@ SHOWN_MAX = 8  # rules that a header names
 
 
 class Flag(NamedTuple):
-    """A rule that hit in a request, and in which direction."""
+    """A rule that hit in a request, in which direction, and how that was written if not plainly."""
 
     rule_id: str
     action: str
     way: Way
+    view: str = ""
+
+    @property
+    def told(self) -> str:
+        return f"{self.rule_id}, {self.view}" if self.view else self.rule_id
 
 
 class Blocked(Exception):
     """A text of the request is refused."""
 
-    def __init__(self, rule: Rule, where: str) -> None:
+    def __init__(self, rule: Rule, where: str, view: str = "") -> None:
         super().__init__(rule.id)
         self.rule = rule
         self.where = where
+        self.view = view  # how it was written, if not plainly
 
 
 class Screen:
@@ -83,21 +93,26 @@ class Screen:
         self._back = self._masks.back()
 
     def _scan_input(self, request: ChatRequest) -> None:
-        scanner = Scanner(self._policy, "in", bucket=self._bucket, masks=self._masks)
+        scanner = self._scanner("in")
+        views = Sights(self, scanner, self._masks)
 
         def scanned(text: str, is_name: bool, where: str) -> str:
             if "\\u" in text and where.endswith(".arguments"):
                 text = Unescape().feed(text, last=True)
             verdict = scanner.whole(text)
-            if not verdict.hits:
+            if verdict.hits:
+                self._note(verdict.hits, "in")
+                if verdict.block is not None:
+                    raise Blocked(self._filter.by_id[verdict.block.rule_id], where)
+                text = verdict.text
+                if is_name:  # A place in brackets is none.
+                    return text.translate(_UNBRACKETED)
+            if is_name or not look.may_hide(text):
                 return text
-            self._note(verdict.hits, "in")
-            if verdict.block is not None:
-                raise Blocked(self._filter.by_id[verdict.block.rule_id], where)
-            # A place in brackets is no name.
-            return verdict.text.translate(_UNBRACKETED) if is_name else verdict.text
+            return views.text(text, where, {hit.rule_id for hit in verdict.hits})
 
         change_texts(request, scanned)
+        views.across(request)
 
     # --- Out ------------------------------------------------------------------------------------
 
@@ -131,7 +146,11 @@ class Screen:
         """Scan a whole answer, in place. Returns response headers."""
         if self.of_answer() is not None:
             assert self._output is not None
+            cuts = {}
+            if self._policy.stages["out"].rules:
+                cuts = Sights(self, self._scanner("out"), self._masks).completion(completion)
             await self._output.completion(completion)
+            sights.filtered(completion, cuts)
             self.close()
         return self.lines()
 
@@ -143,7 +162,7 @@ class Screen:
         told = [flag for flag in self.flags if flag.action in ("mask", "block")][:SHOWN_MAX]
         if not told:
             return b""
-        shown = ", ".join(f"{flag.action}={flag.rule_id}" for flag in told)
+        shown = ", ".join(header(flag.action, flag.rule_id, flag.view) for flag in told)
         return b"x-keyhall-filter: %b\r\n" % shown.encode()
 
     def close(self) -> None:
@@ -156,7 +175,7 @@ class Screen:
         return self._filter.by_id[rule_id]
 
     def stream(self) -> Stream:
-        return Scanner(self._policy, "out", bucket=self._bucket, masks=self._masks).stream()
+        return self._scanner("out").stream()
 
     def undo(self, *, is_json: bool) -> Undo | None:
         """What puts the caller's own values back; None if there are none."""
@@ -186,16 +205,35 @@ class Screen:
         counted["passed"] += stream.passed
         counted["masked"] += stream.masked
 
+    def saw(self, seen: Iterable[Sight], way: Way) -> None:
+        """Rules hit what is not written plainly."""
+        for each in seen:
+            self._count(each.rule.id, each.rule.action, way, each.kind)
+
+    def blocked(self, sight: Sight, where: str) -> Blocked:
+        return Blocked(self._filter.by_id[sight.rule.id], where, sight.kind)
+
+    def _scanner(self, way: Way) -> Scanner:
+        return Scanner(self._policy, way, bucket=self._bucket, masks=self._masks)
+
     def _under(self, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
         return tuple(rule for rule in rules if rule.percent > self._bucket) if rules else ()
 
     def _note(self, hits: "list[Hit] | tuple[Hit, ...]", way: Way) -> None:
         for hit in hits:
-            by = (hit.rule_id, hit.action)
-            self._counted[by] = self._counted.get(by, 0) + 1
-            flag = Flag(hit.rule_id, hit.action, way)
-            if hit.action != "allow" and flag not in self.flags:
-                self.flags.append(flag)
+            self._count(hit.rule_id, hit.action, way)
+
+    def _count(self, rule_id: str, action: str, way: Way, view: str = "") -> None:
+        by = (rule_id, action)
+        self._counted[by] = self._counted.get(by, 0) + 1
+        flag = Flag(rule_id, action, way, view)
+        if action != "allow" and flag not in self.flags:
+            self.flags.append(flag)
+
+
+def header(action: str, rule_id: str, view: str) -> str:
+    """One rule in `x-keyhall-filter`."""
+    return f"{action}={rule_id};view={view.replace(' ', '-')}" if view else f"{action}={rule_id}"
 
 
 _NO_MASKS = Masks()  # until its input is looked at; nothing is ever put into it

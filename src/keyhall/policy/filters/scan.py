@@ -62,6 +62,13 @@ class Scanner:
         stream = self.stream()
         return stream.verdict(stream.feed(text, last=True))
 
+    def found(self, text: str) -> "list[tuple[Rule, int, int]]":
+        """All that rules find in a whole text, with where it begins and ends, also behind what
+        blocks: nothing is done about it. Size and encoding are not looked at."""
+        looking = _Looking(self._stages, self._bucket, self._masks)
+        looking.feed(text, last=True)
+        return looking.found
+
     def stream(self) -> "Stream":
         return Stream(self._stages, self._bucket, self._masks)
 
@@ -284,6 +291,24 @@ class Stream:
         self.hits.append(hit)
         if rule.action == "block" and self.cut is None:
             self.cut = hit
+
+
+class _Looking(Stream):
+    """A text that only is looked at."""
+
+    __slots__ = ("found",)
+
+    def __init__(self, stages: Stages, bucket: int, masks: Masks) -> None:
+        super().__init__(stages, bucket, masks)
+        self.found: list[tuple[Rule, int, int]] = []
+
+    def _decide(self, text: str, hold: int, found: list[_Found]) -> str:
+        rules = self._stages.rules
+        for start, _, negative_end, number in sorted(found):
+            rule = rules[number]
+            if rule.percent > self._bucket and rule.stage not in ("size", "encoding"):
+                self.found.append((rule, start, -negative_end))
+        return ""
 
 
 def _bytes(text: str) -> int:
