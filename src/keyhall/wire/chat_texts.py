@@ -47,6 +47,30 @@ def change_texts(request: ChatRequest, change: Change) -> None:
         schema.schema = _changed(schema.schema, f"{where}.schema", change)
 
 
+def plain_texts(request: ChatRequest) -> list[str] | None:
+    """All of them, if they are nothing but contents of messages: most requests are that simple, and
+    this is quick. Else None."""
+    if (
+        request.tools is not None
+        or request.functions is not None
+        or request.response_format is not None
+    ):
+        return None
+    found: list[str] = []
+    for message in request.messages:
+        content = message.content
+        if (
+            content.__class__ is not str
+            or message.name is not None
+            or message.refusal is not None
+            or message.tool_calls is not None
+            or message.function_call is not None
+        ):
+            return None
+        found.append(content)
+    return found
+
+
 def texts(request: ChatRequest) -> Iterator[str]:
     """All of them."""
     found: list[str] = []

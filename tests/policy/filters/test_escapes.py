@@ -33,3 +33,7 @@ def test_letters_are_letters():
 def test_text_that_is_no_json_passes():
     for text in ("\\", "a\\", "\\u", "\\u12", "\\ud835", "\\ud835\\u12", "\\x"):
         assert Unescape().feed(text, last=True) == text
+
+
+def test_half_a_pair_behind_a_letter_stays_as_it_is_written():
+    assert Unescape().feed(r"\u0062\udc1a", last=True) == r"b\udc1a"

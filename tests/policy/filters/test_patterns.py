@@ -44,14 +44,14 @@ def test_patterns_that_are_too_large_together_are_joined_in_parts(monkeypatch):
         for n in range(20)
     )
     policy = Policy(many)
-    assert len(policy.stages["in"].sides[0].patterns.any) > 1
+    assert len(policy.stages["in"].noting.sides[0].patterns.any) > 1
     found = Scanner(policy).whole("ab_17; b_3;").hits
     assert [hit.rule_id for hit in found] == ["p17", "p3"]
 
 
 def test_where_no_character_is_needed_every_text_is_searched():
     policy = Policy([Rule(id="p", stage="pattern", action="flag", pattern=r"\w\W|.{3}")])
-    assert policy.stages["in"].sides[0].patterns.gate is None
+    assert policy.stages["in"].noting.sides[0].patterns.gate is None
     assert Scanner(policy).whole("a-").hits
 
 

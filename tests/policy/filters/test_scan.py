@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from keyhall.policy.filters.built_in import GROUPS, rules
 from keyhall.policy.filters.compiled import Policy
@@ -79,6 +80,18 @@ def test_any_split_into_pieces_gives_the_verdict_on_the_whole_for_ten_thousand_t
 @given(TEXTS)
 def test_one_character_at_a_time_is_a_split_too(text):
     check(text, list(range(len(text))), 0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(TEXTS, BUCKETS)
+def test_what_is_found_is_what_hits_where_nothing_is_done_about_it(text, bucket):
+    """`found` hides nothing behind a block or a mask; size and signs are left out."""
+    counting = Policy([replace(rule, action="allow", label="") for rule in RULES])
+    hits = Scanner(counting, "in", bucket=bucket).whole(text).hits
+    found = Scanner(POLICY, "in", bucket=bucket).found(text)
+    assert {(rule.id, start, end) for rule, start, end in found} == {
+        (hit.rule_id, hit.start, hit.end) for hit in hits if hit.rule_id not in ("size", "signs")
+    }
 
 
 # --- What waits in a stream -----------------------------------------------------------------------
@@ -180,48 +193,234 @@ def test_terms_and_patterns_know_their_own_way():
 # --- Words that are skimmed -----------------------------------------------------------------------
 
 
+def _pattern(pattern: str) -> Rule:
+    return Rule(id="p", stage="pattern", action="mask", pattern=pattern)
+
+
+def _terms(*terms: str) -> Rule:
+    return Rule(id="t", stage="terms", action="block", terms=terms)
+
+
+EMAILS = rules(["email"])
+SKIMMED = [
+    rules(list(GROUPS)),
+    (*rules(list(GROUPS)), _terms("red car", "New York", "token12", "rock-n-roll music", "a b c")),
+    (*EMAILS, _terms("red car", "x,y", "end. of", "c++", "no!")),
+    (*EMAILS, _terms("re*", "a b*")),
+    (*EMAILS, _terms("*ed")),
+    (*EMAILS, _terms("#red", "犬")),
+    (*EMAILS, Rule(id="s", stage="size", action="block", characters=9)),
+    (*EMAILS, _pattern("[^a]b")),
+    (*EMAILS, _pattern("a b_")),
+    (*EMAILS, _pattern("[^a]_")),
+    (*EMAILS, _pattern("(?i)k[0-9]")),
+    (*EMAILS, _pattern("a|b1")),
+    (*EMAILS, _pattern("A[0-9]")),
+    (*EMAILS, _pattern(" [0-9]{2}")),
+    (*EMAILS, _pattern("[0-9]{2} ")),
+    (*EMAILS, _pattern("[.,]? ?[A-Z]{1,3}_?[0-9]")),
+    (*EMAILS, _pattern("[A-Z0-9]{1,9} [A-Z0-9]{1,9}!")),
+    (_pattern("[A-Za-z0-9]{1,8}_"),),
+    (_pattern("[A-Za-z0-9 ]{1,8}_"),),
+    (_pattern("[A-Za-z]{1,8}_"),),
+    (_pattern("(?:[A-Za-z0-9]{1,8}){1,2}_"),),
+]
+TOKENS = st.lists(
+    st.one_of(
+        st.sampled_from([
+            " red", " car", " Cars", ",", ".", " x", ",y", " a", " b", " c", " b_", "@b.co", "_",
+            " k1", "\n", ".\n\n", " ", "  ", " ed", " Ab", " aB", "é", " A1", " DE89", " 3704",
+            " 0044 0532 0130 00", " 4111", " 1111 1111 1111", " +49", " 30", " 901820", " token12",
+            "12", " end", " of", " don't", " rock-n", "-roll", " music", " New", " York", "!",
+            " (212)", " 555-0142", " \u043f\u0451\u0441", " sk-kh_", "abcdefghijabcdefghij", ":",
+            '"', "*", "犬", "\u200b", " C", "++", "#", "A 1_",
+        ]),
+        st.text("aZ0 .@_-+\n", max_size=3),
+    ),
+    max_size=14,
+)  # fmt: skip
+
+
+def _both_ways(compiled: tuple[Policy, Policy], pieces: list[str]) -> None:
+    short, full = (Scanner(policy, "out").stream() for policy in compiled)
+    for piece in pieces:
+        assert short.feed(piece) == full.feed(piece), pieces
+    assert short.finish() == full.finish(), pieces
+    assert short.verdict("") == full.verdict("")
+    assert (short.scanned, short.passed) == (full.scanned, full.passed)
+
+
+@pytest.mark.parametrize("number", range(len(SKIMMED)))
+def test_plain_words_go_the_short_way_to_the_same_end(number):
+    """Skimming is a shortcut, never another answer: piece by piece, the same comes out."""
+    compiled = Policy(SKIMMED[number]), Policy(SKIMMED[number])
+    compiled[1].stages["out"].acting.skimming = None
+
+    @settings(max_examples=150)
+    @given(TOKENS)
+    def check(pieces):
+        _both_ways(compiled, pieces)
+
+    check()
+    for first in (" red", " New", ".", " 2024", "\n", " end."):
+        for second in (" car", " York", ",", "\n", " 4111", " The"):
+            _both_ways(compiled, ["The", first, second, " red", " car"])
+
+
+def test_most_words_of_prose_go_the_short_way():
+    stream = Scanner(Policy((*rules(list(GROUPS)), _terms("red car"))), "out").stream()
+    pieces = [
+        "The",
+        " price",
+        ",",
+        " token12",
+        " was",
+        " 42",
+        " euros",
+        ".",
+        "\n\n",
+        "It",
+        "'s",
+        " so",
+    ]
+    short = 0
+    for piece in pieces:
+        hold = stream._stages.skimming.hold(stream.held + piece)
+        short += hold >= 0
+        stream.feed(piece)
+    assert short >= len(pieces) - 2
+
+
+# --- Rules that only note -------------------------------------------------------------------------
+
+
+def test_what_only_notes_holds_nothing_back_and_is_named_in_order():
+    policy = Policy([
+        Rule(id="flag", stage="terms", action="flag", terms=("red car",)),
+        Rule(id="count", stage="pattern", action="allow", pattern="[a-z]{3,60}"),
+        Rule(id="mask", stage="terms", action="mask", terms=("blue",)),
+    ])  # fmt: skip
+    stream = Scanner(policy, "out").stream()
+    assert stream.feed("a red ") == "a red "
+    sent = stream.feed("car is ") + stream.feed("blue ") + stream.finish()
+    assert sent == "car is [MASKED_1] "
+    assert [(hit.rule_id, hit.start) for hit in stream.hits] == [
+        ("flag", 2), ("count", 2), ("count", 6), ("mask", 13), ("count", 13),
+    ]  # fmt: skip
+    assert stream.action == "mask"
+
+
+def test_what_only_notes_sees_what_went_out_before_a_cut_and_nothing_else():
+    policy = Policy([
+        Rule(id="flag", stage="terms", action="flag", terms=("red", "car stop")),
+        Rule(id="block", stage="terms", action="block", terms=("stop",)),
+    ])  # fmt: skip
+    for pieces in (["a red car stop red"], [*"a red car stop red"]):
+        stream = Scanner(policy, "out").stream()
+        assert "".join(map(stream.feed, pieces)) + stream.finish() == "a red car "
+        assert [hit.rule_id for hit in stream.hits] == ["flag", "block"]
+
+
+def test_many_notes_crowd_out_no_block():
+    policy = Policy([
+        Rule(id="flag", stage="pattern", action="flag", pattern="a"),
+        Rule(id="block", stage="terms", action="block", terms=("stop",)),
+    ])  # fmt: skip
+    stream = Scanner(policy, "out").stream()
+    for _ in range(100):
+        stream.feed("a" * 99 + " ")
+    stream.feed("stop")
+    stream.finish()
+    assert len(stream.hits) == HITS_MAX + 1
+    assert stream.cut == stream.hits[-1]
+    assert stream.cut.rule_id == "block"
+
+
+# --- Many texts at once, and long ones ------------------------------------------------------------
+
+
+def test_a_mask_ends_with_its_match_in_any_script():
+    policy = Policy([Rule(id="p", stage="pattern", action="mask", pattern="[а-яё]{2}|é(?:kg)?")])
+    assert Scanner(policy).whole("да, x да y").text == "[MASKED_1], x [MASKED_1] y"
+    assert Scanner(policy).whole("a é㎏b").text == "a [MASKED_1]b"
+
+
+TEXT_LISTS = st.lists(TEXTS, max_size=4)
+
+
+@settings(max_examples=300)
+@given(TEXT_LISTS)
+def test_texts_that_pass_together_have_no_hit_alone(texts):
+    scanner = Scanner(POLICY, "out")
+    if POLICY.stages["out"].pass_all(texts):
+        assert all(not scanner.whole(text).hits for text in texts)
+
+
 @pytest.mark.parametrize(
-    "rules_of",
+    "anchored", ["^b", "b$", r"\Ab", r"b\z", "(?:^|x)b", "[^ ]{0,2}(?:b$)?c?b"]
+)
+def test_what_asks_for_the_ends_of_a_text_is_asked_of_each(anchored):
+    policy = Policy([Rule(id="p", stage="pattern", action="flag", pattern=anchored)])
+    assert not policy.stages["in"].pass_all(["a", "b", "a"])
+    assert not policy.stages["in"].pass_all(["b"])
+    assert policy.stages["in"].pass_all(["a", "a"])
+
+
+@pytest.mark.parametrize(
+    ("rule", "texts", "passes"),
     [
-        rules(["email", "secrets"]),
-        (*rules(["email"]), Rule(id="t", stage="terms", action="block", terms=("red car", "x,y"))),
-        (*rules(["email"]), Rule(id="t", stage="terms", action="block", terms=("*ed",))),
-        (*rules(["email"]), Rule(id="s", stage="size", action="block", characters=9)),
-        (*rules(["email"]), Rule(id="p", stage="pattern", action="flag", pattern="[^a]b")),
-        (*rules(["email"]), Rule(id="p", stage="pattern", action="flag", pattern="a b_")),
-        (*rules(["email"]), Rule(id="p", stage="pattern", action="flag", pattern="[^a]_")),
-        (*rules(["email"]), Rule(id="p", stage="pattern", action="flag", pattern="(?i)k[0-9]")),
-        (*rules(["email"]), Rule(id="p", stage="pattern", action="flag", pattern="a|b1")),
-        (*rules(["email"]), Rule(id="p", stage="pattern", action="flag", pattern="A[0-9]")),
+        (Rule(id="r", stage="size", action="flag", characters=3), ["ab", "abc"], False),  # perhaps
+        (Rule(id="r", stage="size", action="flag", characters=3), ["abc"], True),
+        (Rule(id="r", stage="encoding", action="mask", signs=("bidi",)), ["a\u202e"], False),
+        (Rule(id="r", stage="terms", action="flag", terms=("dog",)), ["a dog"], False),
+        (Rule(id="r", stage="terms", action="flag", terms=("dog",)), ["dog " * 999], False),
+        (Rule(id="r", stage="terms", action="flag", terms=("dog",)), ["a " * 999 + "dog"], False),
+        (Rule(id="r", stage="terms", action="flag", terms=("dog",)), ["dоg"], False),
+        (Rule(id="r", stage="terms", action="flag", terms=("dog",)), ["犬", "пёс"], True),
+        (Rule(id="r", stage="pattern", action="mask", pattern="[0-9]{3}"), ["12", "a"], True),
+        (Rule(id="r", stage="pattern", action="mask", pattern="[0-9]{3}"), ["１２３"], False),
+        (
+            Rule(id="r", stage="phrases", action="flag", phrases=("buy lamps",)),
+            ["Buy LAMPS"],
+            False,
+        ),
+        (Rule(id="r", stage="phrases", action="flag", phrases=("buy lamps",)), ["Buy a"], True),
     ],
 )
-def test_plain_words_go_the_short_way_to_the_same_end(rules_of):
-    """Skimming is a shortcut, never another answer."""
-    policy = Policy(rules_of)
-    words = [
-        "red",
-        " car",
-        " Cars",
-        ",",
-        " x",
-        ",y",
-        " a",
-        " b_",
-        "@b.co",
-        ".",
-        " k1",
-        "\n",
-        " ed",
-        " Ab",
-        " aB",
-        "é",
-        " A1",
-    ]
-    for first in words:
-        for second in words:
-            for third in ("", " red", "@b.co"):
-                text = f"The {first}{second}{third} end"
-                stream = Scanner(policy).stream()
-                pieces = ["The ", first, second, third, " end"]
-                sent = "".join(map(stream.feed, pieces)) + stream.finish()
-                assert stream.verdict(sent) == Scanner(policy).whole(text), text
+def test_texts_pass_together_where_surely_nothing_hits(rule, texts, passes):
+    assert Policy([rule]).stages["in"].pass_all(texts) is passes
+
+
+def test_a_long_text_is_cut_where_the_same_one_in_pieces_is():
+    policy = Policy(RULES[1:])
+    for text in ("x " * 40_000 + "zzz dog", "犬 a@b.co" * 10_000 + " zzz " + "dog " * 20_000):
+        whole = Scanner(policy, "out").whole(text)
+        stream = Scanner(policy, "out").stream()
+        sent = "".join(stream.feed(text[at : at + 999]) for at in range(0, len(text), 999))
+        assert stream.verdict(sent + stream.finish()) == whole
+        assert whole.block is not None
+
+
+@pytest.mark.parametrize("end", ["word", "пёс", "dog", "12", "a@b.co", "\u202e", "red\ndog", "犬"])
+def test_the_end_of_a_stream_is_looked_at_like_the_rest(end):
+    rules_of = (
+        *rules(["email"]),
+        _terms("dog"),
+        Rule(id="signs", stage="encoding", action="mask", signs=("bidi",)),
+        Rule(id="long", stage="size", action="block", characters=12),
+    )
+    noting = Rule(id="size", stage="size", action="flag", characters=5)
+    phrases = Rule(id="phrases", stage="phrases", action="block", phrases=("buy lamps",))
+    for more in ((), (noting,), (phrases,)):
+        policy = Policy((*rules_of, *more))
+        for before in ("", "so ", "so very long "):
+            whole = Scanner(policy, "out").whole(before + end)
+            stream = Scanner(policy, "out").stream()
+            sent = stream.feed(before + end) + stream.finish()
+            assert stream.verdict(sent) == whole
+
+
+def test_without_rules_everything_passes_at_once():
+    stream = Scanner(Policy([]), "out").stream()
+    assert stream.feed("犬a") + stream.finish() == "犬a"
+    assert (stream.scanned, stream.passed, stream.hits) == (4, 4, [])

@@ -28,7 +28,8 @@ async def begin(
     ApiError."""
     rules = caller.filter
     assert rules is not None
-    screen = Screen(await rules.compiled(), rules, caller.grant.key_id, hall)
+    policy = rules.ready() or await rules.compiled()
+    screen = Screen(policy, rules, caller.grant.key_id, hall)
     blocked: Blocked | None = None
     try:
         await screen.input(request)

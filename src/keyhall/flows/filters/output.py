@@ -70,39 +70,58 @@ class Output:
 
     def chunks(self, chunks: list[Chunk]) -> list[Chunk]:
         out: list[Chunk] = []
+        run: list[Chunk] = []  # of one choice's content: what came together is scanned together
         for chunk in chunks:
-            if len(chunk.choices) == 1 and self._pass_plain(chunk, out):
+            if self._is_plain(chunk):
+                if run and run[0].choices[0].index != chunk.choices[0].index:
+                    self._pass_run(run, out)
+                    run = []
+                run.append(chunk)
                 continue
+            if run:
+                self._pass_run(run, out)
+                run = []
             for choice in chunk.choices:
                 if choice.index not in self._over:
                     self._open.add(choice.index)
                     self._pass(choice, out)
+        if run:
+            self._pass_run(run, out)
         if not self._waits:
             return out
         self._waiting += out
         return []
 
-    def _pass_plain(self, chunk: Chunk, out: list[Chunk]) -> bool:
-        """Nearly all chunks are a word of one choice's content. False: this one is not."""
-        choice = chunk.choices[0]
+    def _is_plain(self, chunk: Chunk) -> bool:
+        """Nearly all chunks are a word of one choice's content."""
+        choices = chunk.choices
+        if len(choices) != 1:
+            return False
+        choice = choices[0]
+        delta = choice.delta
+        return (
+            choice.index in self._contents
+            and bool(delta.content)
+            and choice.finish_reason is None
+            and delta.tool_calls is UNSET
+            and delta.function_call is UNSET
+            and not delta.refusal
+        )
+
+    def _pass_run(self, run: list[Chunk], out: list[Chunk]) -> None:
+        choice = run[0].choices[0]
         delta = choice.delta
         stream = self._contents.get(choice.index)
-        if (
-            stream is None
-            or not delta.content
-            or choice.finish_reason is not None
-            or delta.tool_calls is not UNSET
-            or delta.function_call is not UNSET
-            or delta.refusal
-        ):
-            return False
+        if stream is None:
+            return  # It was cut in this very turn.
+        said = delta.content if len(run) == 1 else "".join(_content(chunk) for chunk in run)
+        assert said
         choice.logprobs = None
-        delta.content = gone = stream.feed(delta.content)
+        delta.content = gone = stream.feed(said)
         if gone:
-            out.append(chunk)
+            out.append(run[0])
         if stream.cut is not None:
             self._cut(choice.index, self._screen.rule(stream.cut.rule_id), out)
-        return True
 
     async def last(self, chunks: list[Chunk]) -> list[Chunk]:
         """With the rest of the stream, which has the finish of every choice."""
@@ -263,6 +282,10 @@ class Output:
         self._screen.took(text.stream)
         cut = text.stream.cut
         return gone, None if cut is None else self._screen.rule(cut.rule_id)
+
+
+def _content(chunk: Chunk) -> str:
+    return chunk.choices[0].delta.content or ""
 
 
 def _cut(index: int, rule: Rule) -> FilteredChunkChoice:

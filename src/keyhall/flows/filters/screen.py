@@ -9,19 +9,22 @@ import asyncio
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec import UNSET
+
 from keyhall.flows.filters import judges, sights
 from keyhall.flows.filters.output import Output, escaped
 from keyhall.flows.filters.sights import Sights
 from keyhall.policy.filters.compiled import Policy
 from keyhall.policy.filters.escapes import Unescape
 from keyhall.policy.filters.masks import Masks, Undo
+from keyhall.policy.filters.matching import utf8
 from keyhall.policy.filters.rollout import bucket
 from keyhall.policy.filters.rules import Rule, Way
 from keyhall.policy.filters.scan import Hit, Scanner, Stream
 from keyhall.policy.filters.views import look
 from keyhall.policy.filters.views.look import Sight
 from keyhall.wire.chat import ChatRequest, Chunk, Completion
-from keyhall.wire.chat_texts import change_texts, texts
+from keyhall.wire.chat_texts import change_texts, plain_texts, texts
 
 if TYPE_CHECKING:
     from keyhall.flows.filters.table import Filter
@@ -63,7 +66,8 @@ class Screen:
         self._hall = hall
         self._key_id = key_id
         self._bucket = 0  # under every rule, unless some are rolled out to a part of requests
-        self._masks = _NO_MASKS
+        self._request: ChatRequest | None = None
+        self._masks: Masks | None = None
         self._back: dict[str, str] = {}
         self._counted: dict[tuple[str, str], int] = {}
         self.flags: list[Flag] = []  # each rule once a direction
@@ -75,13 +79,16 @@ class Screen:
         """Mask what is to be masked, in place. Raises Blocked."""
         if self._filter.is_partial:
             self._bucket = bucket(self._key_id, texts(request))
-        self._masks = Masks(lambda: texts(request))
+        self._request = request
         if self._policy.stages["in"].rules:
-            if _is_long(request):
+            plain = plain_texts(request)
+            if (plain is None and _is_long(request)) or sum(
+                map(len, plain or ())
+            ) > LONG_CHARACTERS:
                 loop = asyncio.get_running_loop()
-                await loop.run_in_executor(None, self._scan_input, request)
+                await loop.run_in_executor(None, self._scan_input, request, plain)
             else:
-                self._scan_input(request)
+                self._scan_input(request, plain)
         rules = self._under(self._policy.models["in"])
         if rules:
             whole = "\n".join(texts(request))
@@ -90,11 +97,20 @@ class Screen:
                 self._note([Hit(rule.id, rule.category, 0, len(whole), rule.action)], "in")
                 if rule.action == "block":
                     raise Blocked(rule, "messages")
-        self._back = self._masks.back()
+        if self._masks is not None:
+            self._back = self._masks.back()
 
-    def _scan_input(self, request: ChatRequest) -> None:
+    def _scan_input(self, request: ChatRequest, plain: list[str] | None) -> None:
+        if (
+            plain is not None
+            and self._policy.stages["in"].pass_all(plain)
+            and not look.may_hide(plain[0] if len(plain) == 1 else "\n".join(plain))
+        ):  # As nearly all do.
+            if len(plain) > 1:
+                Sights(self, self._scanner("in"), self._places()).across(request)
+            return
         scanner = self._scanner("in")
-        views = Sights(self, scanner, self._masks)
+        views = Sights(self, scanner, self._places())
 
         def scanned(text: str, is_name: bool, where: str) -> str:
             if "\\u" in text and where.endswith(".arguments"):
@@ -144,21 +160,48 @@ class Screen:
 
     async def answer(self, completion: Completion) -> bytes:
         """Scan a whole answer, in place. Returns response headers."""
+        if self._passes(completion):
+            return self.lines()
         if self.of_answer() is not None:
             assert self._output is not None
             cuts = {}
             if self._policy.stages["out"].rules:
-                cuts = Sights(self, self._scanner("out"), self._masks).completion(completion)
+                cuts = Sights(self, self._scanner("out"), self._places()).completion(completion)
             await self._output.completion(completion)
             sights.filtered(completion, cuts)
             self.close()
         return self.lines()
+
+    def _passes(self, completion: Completion) -> bool:
+        """Whether nothing is found in it, as in nearly all."""
+        if self._back or self._policy.models["out"]:
+            return False
+        said: list[str] = []
+        for choice in completion.choices:
+            message = choice.message
+            if (
+                message.refusal
+                or message.tool_calls is not UNSET
+                or message.function_call is not UNSET
+                or choice.logprobs is not None
+            ):
+                return False
+            said.append(message.content or "")
+        if not self._policy.stages["out"].pass_all(said) or any(map(look.may_hide, said)):
+            return False
+        size = sum(len(text) if text.isascii() else len(utf8(text)) for text in said)
+        counted = self._hall.filters.bytes
+        counted["scanned"] += size
+        counted["passed"] += size
+        return True
 
     # --- What it found --------------------------------------------------------------------------
 
     def lines(self) -> bytes:
         """The response header that names the rules which changed something. Rules that only flag
         are for reviewers, not for callers."""
+        if not self.flags:
+            return b""
         told = [flag for flag in self.flags if flag.action in ("mask", "block")][:SHOWN_MAX]
         if not told:
             return b""
@@ -176,6 +219,13 @@ class Screen:
 
     def stream(self) -> Stream:
         return self._scanner("out").stream()
+
+    def _places(self) -> Masks:
+        """What the request's values are masked by, the same on both ways."""
+        if self._masks is None:
+            request = self._request
+            self._masks = Masks() if request is None else Masks(lambda: texts(request))
+        return self._masks
 
     def undo(self, *, is_json: bool) -> Undo | None:
         """What puts the caller's own values back; None if there are none."""
@@ -214,7 +264,7 @@ class Screen:
         return Blocked(self._filter.by_id[sight.rule.id], where, sight.kind)
 
     def _scanner(self, way: Way) -> Scanner:
-        return Scanner(self._policy, way, bucket=self._bucket, masks=self._masks)
+        return Scanner(self._policy, way, bucket=self._bucket, masks=self._places())
 
     def _under(self, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
         return tuple(rule for rule in rules if rule.percent > self._bucket) if rules else ()
@@ -236,7 +286,6 @@ def header(action: str, rule_id: str, view: str) -> str:
     return f"{action}={rule_id};view={view.replace(' ', '-')}" if view else f"{action}={rule_id}"
 
 
-_NO_MASKS = Masks()  # until its input is looked at; nothing is ever put into it
 _UNBRACKETED = str.maketrans("", "", "[]")
 
 

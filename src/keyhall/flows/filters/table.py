@@ -39,12 +39,16 @@ class Filter:
         self.policy: Policy | None = None
         self._compiling: asyncio.Future[Policy] | None = None
 
+    def ready(self) -> Policy | None:
+        """The policy, if it is compiled."""
+        if self.policy is not None and len(self._kept) > 1:
+            self._kept[self] = self._kept.pop(self, None)
+        return self.policy
+
     async def compiled(self) -> Policy:
         """The policy; whoever comes while it is compiled waits for the same."""
-        policy = self.policy
+        policy = self.ready()
         if policy is not None:
-            if len(self._kept) > 1:
-                self._kept[self] = self._kept.pop(self, None)
             return policy
         if self._compiling is None:
             loop = asyncio.get_running_loop()

@@ -36,6 +36,8 @@ def luhn(text: bytes) -> Span | None:
 
 def _end_of(text: bytes, start: int, size: int) -> int:
     """Where so many digits end, if that is the end of a group; else 0."""
+    if text[start:].isdigit():
+        return start + size if start + size == len(text) else 0
     digits = [at for at in range(start, len(text)) if text[at] in b"0123456789"]
     end = digits[size - 1] + 1
     return 0 if text[end : end + 1].isdigit() else end
@@ -70,6 +72,8 @@ def iban(text: bytes) -> Span | None:
         return None
     if int((bare[4:length] + bare[:4]).translate(_NUMBERS)) % 97 != 1:
         return None
+    if len(bare) == length:
+        return 0, len(text)  # A match ends in no space.
     places = [at for at, each in enumerate(text) if each != 0x20]
     return 0, places[length - 1] + 1
 

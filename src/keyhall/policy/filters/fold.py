@@ -57,7 +57,10 @@ class Folding:
         lengths = map(self._lengths.get, text, repeat(1))
         return folded, list(accumulate(lengths, initial=0))
 
-    def text(self, text: str) -> str:
+    def text(self, text: str, letters: set[str] | None = None) -> str:
+        """It alone; `letters` as in `fold`."""
+        if letters is not None and self._changed.isdisjoint(letters):
+            return text
         return text.translate(self._table)
 
 

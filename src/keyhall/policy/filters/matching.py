@@ -8,7 +8,8 @@ from keyhall.policy.filters import fold
 from keyhall.policy.filters.checks import CHECKS
 from keyhall.policy.filters.compiled import Stages, Used
 from keyhall.policy.filters.fold import Starts
-from keyhall.policy.filters.rules import Rule
+
+_CONTINUING = bytes(range(0x80, 0xC0))  # bytes of UTF-8 that begin no character
 
 # Of one match: where what counts of it starts, where it begins, where what counts ends (0: nothing
 # counts), which pattern's it is, and where to go on in bytes of the whole folded text.
@@ -81,25 +82,28 @@ class Side:
         first, rule = self._patterns.each[which].first, self._patterns.rules[which]
         shift = self._at - places.skip  # between bytes at hand and bytes of the whole text
         at = max(self._begins, self._cursors.get(which, 0) - shift)
+        check = CHECKS[rule.check] if rule.check else None
+        data, of = places.data, places.of
         while True:
-            at, end = first(places.data, at)
-            begins = places.of(at) if at >= 0 else hold
+            at, end = first(data, at)
+            begins = of(at) if at >= 0 else hold
             if begins >= hold:
                 return
-            span = _checked(rule, places.data[at:end])
-            start = stop = 0
-            if span is not None:
-                end = at + span[1]
-                start = places.of(at + span[0])
-                stop = places.of(end - 1) + 1
-            matches.append((start, begins, stop, which, end + shift))
+            start, stop = begins, 0
+            if check is None:
+                stop = places.end(end)
+            else:
+                span = check(data[at:end])
+                if span is not None:
+                    start, end = of(at + span[0]), at + span[1]
+                    stop = places.end(end)
+            matches.append((start if stop else 0, begins, stop, which, end + shift))
             at = end
 
-    def keep_ascii(self, gone: str) -> None:
-        """A piece of ASCII is over, in which nothing was looked for."""
-        before = gone[-1]
-        self._before = b" " if before == " " else before.encode()
-        self._at += len(gone)
+    def keep_ascii(self, before: str, size: int) -> None:
+        """So many characters of ASCII are over in which nothing was looked for, with their last."""
+        self._before = before.encode()
+        self._at += size
 
     def keep(self, folded: str, end: int) -> None:
         """So many characters of the folded text are over."""
@@ -126,17 +130,19 @@ class _Places:
     def of(self, at: int) -> int:
         if self._is_ascii:
             return at - self.skip
-        piece = self.data[self._bytes : at]
-        self._characters += sum(byte & 0xC0 != 0x80 for byte in piece)
+        return fold.first(self._starts, self._until(at))
+
+    def end(self, at: int) -> int:
+        """Behind the character of the text that the last one before there comes of."""
+        if self._is_ascii:
+            return at - self.skip
+        return fold.first(self._starts, self._until(at) - 1) + 1
+
+    def _until(self, at: int) -> int:
+        """Characters of the folded text."""
+        self._characters += len(self.data[self._bytes : at].translate(None, _CONTINUING))
         self._bytes = at
-        return fold.first(self._starts, self._characters)
-
-
-def _checked(rule: Rule, data: bytes) -> tuple[int, int] | None:
-    """What of a match counts, in its bytes."""
-    if not rule.check:
-        return 0, len(data)
-    return CHECKS[rule.check](data)
+        return self._characters
 
 
 def utf8(text: str) -> bytes:

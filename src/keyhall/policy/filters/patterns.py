@@ -26,7 +26,11 @@ _ANYWHERE = re2._re2.RE2.Anchor.UNANCHORED
 _WHOLE = re2._re2.RE2.Anchor.ANCHOR_BOTH
 _OPEN = re.compile(r"\\[DSWpPx]")  # has, or may have, characters beyond ASCII
 _SMALL = "abcdefghijklmnopqrstuvwxyz"
+_LETTERS = frozenset(_SMALL + _SMALL.upper() + "0123456789")
 _ASCII = [chr(code) for code in range(128)]
+GATES = 16  # sizes of short texts that are told apart
+
+Gate = Callable[[str], object]
 
 
 class Finder:
@@ -56,7 +60,7 @@ class Patterns:
     """Those of some rules. `ends` find the longest end of a text that could become a match of any;
     `any` find the first match of any. (Lists, because one of them can be too large.)"""
 
-    __slots__ = ("_groups", "any", "each", "ends", "gate", "quiet", "rules")
+    __slots__ = ("_groups", "any", "each", "ends", "gate", "knows_ends", "quiet", "rules")
 
     def __init__(self, rules: tuple[Rule, ...], *, in_pieces: bool = True) -> None:
         """Raises RuleRefused."""
@@ -72,7 +76,8 @@ class Patterns:
         self.ends = _joined(begun, r"\z")
         letters_of = _Letters()
         self.gate = _gate(trees, letters_of)
-        self.quiet = _quiet(trees, self.gate, letters_of)
+        self.knows_ends = any(map(syntax.knows_ends, trees))
+        self.quiet = _quiet(trees, letters_of)
 
     def matching(self, data: bytes, begin: int) -> list[int]:
         """Which patterns may match from there on. (RE2's own sets would tell; but they follow every
@@ -148,20 +153,21 @@ def _gate(trees: list[syntax.Node], letters_of: _Letters) -> re.Pattern[str] | N
 
 
 class Quiet(NamedTuple):
-    """What is known of small words without a search (see `skim.py`). No pattern matches in words of
-    small letters that may begin with one of `capitals`, nor in what is between them; none has
-    both a space and small letters, so that none goes on from word to word; and a match may begin
-    with any such word of up to `letters` letters. `dead`: characters of no pattern."""
+    """What is known of words without a search (see `skim.py`). None of the patterns needs nothing
+    but small letters, spaces and stops. None that has a space has small letters or begins with a
+    space or a stop: so none goes on over a space that has a small letter before it, but for stops,
+    or behind it. A match may begin with up to `longest` of the characters that `run` takes, letters
+    and digits among them. `gates[size]`: finds one of the characters that a match in so many
+    characters needs; the last is for all that is longer. `dead`: characters of no pattern."""
 
-    gate: Callable[[str], object]
-    capitals: str
-    letters: int
+    gates: tuple[Gate, ...]
+    run: Gate
+    longest: int
     dead: frozenset[str]
 
 
-def _quiet(
-    trees: list[syntax.Node], gate: re.Pattern[str] | None, letters_of: _Letters
-) -> Quiet | None:
+def _quiet(trees: list[syntax.Node], letters_of: _Letters) -> Quiet | None:
+    gate = _gate(trees, letters_of)
     if gate is None or gate.search(_SMALL + " " + STOPS):
         return None
     dead = frozenset(_ASCII)
@@ -170,16 +176,38 @@ def _quiet(
             if letters_of(atom, flags) is None:
                 return None
         has = frozenset().union(*(letters_of(*each) or () for each in syntax.atoms(tree)))
-        if " " in has and not has.isdisjoint(_SMALL):
+        if " " in has and (not has.isdisjoint(_SMALL) or _begins_between_words(tree)):
             return None
         dead -= has
-    capitals = "".join(each for each in _SMALL.upper() if not gate.search(each))
-    letters = max((_opening_run(tree, letters_of) for tree in trees), default=0)
-    return Quiet(gate.search, capitals, letters, dead) if letters > 1 else None
+    longest, run = max((_opening_run(tree, letters_of) for tree in trees), default=(0, ""))
+    if longest < 2:
+        return None
+    takes = re.compile(f"[{re.escape(run)}]*").fullmatch
+    return Quiet(_gates(trees, letters_of), takes, longest, dead)
 
 
-def _opening_run(tree: syntax.Node, letters_of: _Letters) -> int:
-    """How many letters of any kind a match may begin with."""
+def _begins_between_words(tree: syntax.Node) -> bool:
+    begun = Finder(syntax.beginnings(tree))
+    return any(begun.is_all(each) for each in " " + STOPS)
+
+
+def _gates(trees: list[syntax.Node], letters_of: _Letters) -> tuple[Gate, ...]:
+    """By how long a text is; short ones have no room for most patterns."""
+    gates: list[Gate] = []
+    for size in range(GATES + 1):
+        fit = [tree for tree in trees if size == GATES or syntax.shortest(tree) <= size]
+        gate = _gate(fit, letters_of)
+        gates.append(_never if gate is None else gate.search)
+    return tuple(gates)
+
+
+def _never(text: str) -> None:
+    return None
+
+
+def _opening_run(tree: syntax.Node, letters_of: _Letters) -> tuple[int, str]:
+    """How many characters a match may begin with of a class with all letters and digits, and that
+    class."""
     match tree:
         case syntax.Group("", inner):
             return _opening_run(inner, letters_of)
@@ -187,8 +215,9 @@ def _opening_run(tree: syntax.Node, letters_of: _Letters) -> int:
             return _opening_run(first, letters_of)
         case syntax.Repeat(syntax.Atom(text), least, most) if least <= 1:
             has = letters_of(text, "") or frozenset()
-            return most if has >= set(_SMALL + _SMALL.upper()) else 0
-    return 0
+            if has >= _LETTERS and " " not in has:
+                return most, "".join(sorted(has))
+    return 0, ""
 
 
 def _letters_of(atom: str, flags: str) -> frozenset[str] | None:

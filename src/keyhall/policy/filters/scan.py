@@ -6,12 +6,15 @@ and the one before and behind. So everything that begins before the *hold* is fi
 place from which the end of the text could still become a hit. Text before the hold goes out, text
 behind it waits for more. Hits are taken in the order of where they begin, so that any split into
 pieces gives the same hits, the same masks and the same cut.
+
+Rules that only note something (`flag`, `allow`) change nothing of what is sent, so they hold
+nothing back: they are looked for in what went out, in longer pieces, up to the cut if there is one.
 """
 
 import msgspec
 
 from keyhall.policy.filters import fold
-from keyhall.policy.filters.compiled import Policy, Stages
+from keyhall.policy.filters.compiled import OneWay, Policy, Stages
 from keyhall.policy.filters.fold import Starts
 from keyhall.policy.filters.masks import Masks
 from keyhall.policy.filters.matching import Side, utf8
@@ -20,6 +23,8 @@ from keyhall.policy.filters.skim import CHARACTERS_MAX
 from keyhall.policy.filters.terms import Matches, is_word
 
 HITS_MAX = 1_000  # that a verdict names; more are acted upon all the same
+NOTED_CHARACTERS = 4_096  # of what went out, looked at together
+SLICE_CHARACTERS = 32_768  # of a long text
 # Where it begins in the text at hand, the rule's rank, where it ends, both below 0 so that what
 # weighs more is first, and the rule's number.
 _Found = tuple[int, int, int, int]
@@ -49,47 +54,69 @@ class Scanner:
     """A policy towards one way of one request. `bucket` (0 to 99) decides which rules it is under
     that are rolled out to a part of all requests."""
 
-    __slots__ = ("_bucket", "_masks", "_stages")
+    __slots__ = ("_bucket", "_masks", "_rules")
 
     def __init__(
         self, policy: Policy, way: Way = "in", *, bucket: int = 0, masks: Masks | None = None
     ) -> None:
-        self._stages = policy.stages[way]
+        self._rules = policy.stages[way]
         self._bucket = bucket
         self._masks = masks if masks is not None else Masks()
 
     def whole(self, text: str) -> Verdict:
+        if self._rules.pass_all((text,)):
+            return Verdict("allow", (), text)
+        slices, size = [text], len(text)
+        if size > SLICE_CHARACTERS and self._rules.acting.in_pieces:
+            # Behind a cut, nothing more is looked for.
+            slices = [text[at : at + SLICE_CHARACTERS] for at in range(0, size, SLICE_CHARACTERS)]
         stream = self.stream()
-        return stream.verdict(stream.feed(text, last=True))
+        sent = [stream.feed(each) for each in slices[:-1]]
+        sent.append(stream.feed(slices[-1], last=True))
+        return stream.verdict("".join(sent))
 
     def found(self, text: str) -> "list[tuple[Rule, int, int]]":
         """All that rules find in a whole text, with where it begins and ends, also behind what
         blocks: nothing is done about it. Size and encoding are not looked at."""
-        looking = _Looking(self._stages, self._bucket, self._masks)
-        looking.feed(text, last=True)
-        return looking.found
+        rules = self._rules
+        found: list[tuple[Rule, int, int]] = []
+        if not rules.pass_all((text,)):
+            for stages in (rules.acting, rules.noting):
+                if stages is not None:
+                    looking = _Looking(rules, self._bucket, self._masks, stages)
+                    looking.feed(text, last=True)
+                    found += looking.found
+        return found
 
     def stream(self) -> "Stream":
-        return Stream(self._stages, self._bucket, self._masks)
+        return Stream(self._rules, self._bucket, self._masks)
 
 
 class Stream:
     """A text that comes in pieces. After a cut nothing more comes out."""
 
     __slots__ = (
-        "_at", "_before", "_bucket", "_held", "_masks", "_out", "_sides", "_stages", "action",
-        "cut", "hits", "masked", "passed", "scanned",
+        "_at", "_before", "_bucket", "_held", "_later", "_masks", "_out", "_rules", "_sides",
+        "_skimmed", "_stages", "action", "cut", "hits", "masked", "passed", "scanned",
     )  # fmt: skip
 
-    def __init__(self, stages: Stages, bucket: int, masks: Masks) -> None:
-        self._stages = stages
+    def __init__(
+        self, rules: OneWay, bucket: int, masks: Masks, stages: Stages | None = None
+    ) -> None:
+        """With `stages`, only these are looked for."""
+        self._rules = rules.rules
+        self._stages = rules.acting if stages is None else stages
+        self._later: _Later | None = None
+        if stages is None and rules.noting is not None:
+            self._later = _Later(Stream(rules, bucket, masks, rules.noting))
         self._bucket = bucket
         self._masks = masks
         self._held = ""  # what waits: from character `_at` of the text on
         self._at = 0
         self._out = 0  # up to here the text went out or was masked
         self._before = ""  # the character before what waits, folded for terms
-        self._sides = [Side(stages, used) for used in stages.sides]
+        self._skimmed = 0  # characters that its sides do not know of yet
+        self._sides = [Side(self._stages, used) for used in self._stages.sides]
         self.action: Action = "allow"
         self.hits: list[Hit] = []
         self.cut: Hit | None = None
@@ -117,26 +144,51 @@ class Stream:
         text = self._held + piece
         stages = self._stages
         assert last or stages.in_pieces, "This policy was compiled for whole texts."
-        skimming = stages.skimming
-        if (
-            skimming is not None
-            and len(text) <= CHARACTERS_MAX
-            and not last
-            and self._out <= self._at
-            and self._at + len(text) <= stages.size_max
-        ):
-            hold = skimming.hold(text)
+        if stages.skimming is not None and not last and len(text) <= CHARACTERS_MAX:
+            hold = -1
+            if self._out <= self._at and self._at + len(text) <= stages.size_max:
+                hold = stages.skimming.hold(text)
             if hold >= 0:
-                self.scanned += len(piece)
-                self._held = text[hold:]
-                if not hold:
-                    return ""
-                gone = text[:hold]
-                self._at += hold
-                self.passed += hold
-                self._before = gone[-1]  # No letter, so it has no case.
-                self._sides[0].keep_ascii(gone)
-                return gone
+                return self._skim(text, hold, len(piece))
+        elif not stages.looks:
+            return self._unlooked(piece, last)
+        elif last and self._out <= self._at and stages.is_quiet(text, self._at + len(text)):
+            self.scanned += len(piece)
+            self.passed += len(text)
+            self._held = ""
+            if self._later is not None:
+                self._note_later(text, last)
+            return text
+        return self._scan(text, piece, last)
+
+    def _skim(self, text: str, hold: int, size: int) -> str:
+        self.scanned += size
+        self._held = text[hold:]
+        if not hold:
+            return ""
+        gone = text[:hold]
+        self._at += hold
+        self.passed += hold
+        self._before = gone[-1]  # No letter, so it has no case.
+        self._skimmed += hold
+        if self._later is not None:
+            self._later.take(gone)
+        return gone
+
+    def _unlooked(self, piece: str, last: bool) -> str:
+        """No rule would change anything."""
+        size = len(piece) if piece.isascii() else _bytes(piece)
+        self.scanned += size
+        self.passed += size
+        if self._later is not None:
+            self._note_later(piece, last)
+        return piece
+
+    def _scan(self, text: str, piece: str, last: bool) -> str:
+        stages = self._stages
+        if self._skimmed:
+            self._sides[0].keep_ascii(self._before, self._skimmed)
+            self._skimmed = 0
         hold = size = len(text)
         is_ascii = text.isascii()
         starts: Starts = None
@@ -158,6 +210,8 @@ class Stream:
         if stages.has_others:
             self._in_others(text, found)
         gone = self._decide(text, hold, found) if found else self._pass(text, hold, is_ascii)
+        if self._later is not None:
+            self._note_later(text[:hold], last)
         if not hold:
             self._held = text
             return gone
@@ -286,6 +340,29 @@ class Stream:
         self.passed += len(sent) if sent.isascii() else _bytes(sent)  # Places are ASCII, and off.
         return sent
 
+    def _note_later(self, text: str, last: bool) -> None:
+        """Look for the rules that only note in what is decided, which ends at the cut."""
+        later = self._later
+        assert later is not None
+        if self.cut is not None:
+            text = text[: self.cut.start - self._at]
+        elif not last:
+            later.take(text)
+            return
+        self._later = None
+        noted = later.finish(text)
+        if noted:
+            self._merge(noted)
+
+    def _merge(self, noted: list[Hit]) -> None:
+        order = {rule.id: number for number, rule in enumerate(self._rules)}
+        self.hits += noted
+        self.hits.sort(key=lambda hit: (hit.start, -RANK[hit.action], -hit.end, order[hit.rule_id]))
+        if len(self.hits) > HITS_MAX:
+            kept = [hit for hit in self.hits[HITS_MAX:] if hit.action == "block"]
+            self.hits = self.hits[:HITS_MAX] + kept
+        self.action = max(self.action, *(hit.action for hit in noted), key=RANK.__getitem__)
+
     def _note(self, rule: Rule, start: int, end: int) -> None:
         hit = Hit(rule.id, rule.category, self._at + start, self._at + end, rule.action)
         self.hits.append(hit)
@@ -298,17 +375,40 @@ class _Looking(Stream):
 
     __slots__ = ("found",)
 
-    def __init__(self, stages: Stages, bucket: int, masks: Masks) -> None:
-        super().__init__(stages, bucket, masks)
+    def __init__(self, rules: OneWay, bucket: int, masks: Masks, stages: Stages) -> None:
+        super().__init__(rules, bucket, masks, stages)
         self.found: list[tuple[Rule, int, int]] = []
 
     def _decide(self, text: str, hold: int, found: list[_Found]) -> str:
-        rules = self._stages.rules
         for start, _, negative_end, number in sorted(found):
-            rule = rules[number]
+            rule = self._rules[number]
             if rule.percent > self._bucket and rule.stage not in ("size", "encoding"):
                 self.found.append((rule, start, -negative_end))
         return ""
+
+
+class _Later:
+    """What went out of a text, gathered for the rules that only note."""
+
+    __slots__ = ("_parts", "_size", "_stream")
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._parts: list[str] = []
+        self._size = 0
+
+    def take(self, text: str) -> None:
+        self._parts.append(text)
+        self._size += len(text)
+        if self._size >= NOTED_CHARACTERS:
+            self._stream.feed("".join(self._parts))
+            self._parts.clear()
+            self._size = 0
+
+    def finish(self, text: str) -> list[Hit]:
+        """With the last of it."""
+        self._stream.feed("".join((*self._parts, text)), last=True)
+        return self._stream.hits
 
 
 def _bytes(text: str) -> int:

@@ -39,7 +39,9 @@ class Atom:
 
 @dataclass(frozen=True, slots=True)
 class Assertion:
-    """Something about the place: takes no character."""
+    """Something about the place, as it is written: takes no character."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ class _Reader:
         found = _ASSERTION.match(text, at)
         if found is not None:
             self._at = found.end()
-            return Assertion()
+            return Assertion(found[0])
         found = (_CLASS if text[at] == "[" else _ATOM).match(text, at)
         if found is None:
             shown = text[at : at + 8]
@@ -299,6 +301,18 @@ def needed(
 def _weight(letters: frozenset[str]) -> int:
     """How often ordinary text has one of them, roughly."""
     return sum(20 if each in " etaoinsrhl" else 8 if each.islower() else 1 for each in letters)
+
+
+def knows_ends(node: Node) -> bool:
+    """Whether it asks where the text or a line begins or ends: not only about its neighbours."""
+    match node:
+        case Atom():
+            return False
+        case Assertion(text):
+            return text not in (r"\b", r"\B")
+        case Sequence(parts) | Choice(parts):
+            return any(map(knows_ends, parts))
+    return knows_ends(node.part)
 
 
 def atoms(node: Node, flags: str = "") -> Iterator[tuple[str, str]]:

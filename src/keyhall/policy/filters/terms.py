@@ -47,9 +47,10 @@ class Terms:
         "_texts",
         "begin_words",
         "finder",
+        "goes_on",
         "letters",
-        "openings",
         "uses",
+        "watched",
     )
 
     def __init__(self, rules: Iterable[tuple[int, Rule]]) -> None:
@@ -73,11 +74,15 @@ class Terms:
             for end in range(1, len(text) + 1):
                 begun[text[:end] + END] = begun.get(text[:end] + END, False) or anywhere
         self._begun = list(begun.values())
-        # Whether each begins where a word does; what stands before the spaces in any; its letters.
-        # (A line feed counts as a space.)
+        # Whether each begins where a word does, whether a word may go on behind any, what stands in
+        # any before a space or its end, and its letters. (A line feed counts as a space.)
         self.begin_words = not any(begun.values()) and all(map(is_word, (t[0] for t in found)))
-        self.openings = frozenset(
-            text[:at].rstrip(STOPS) for text in found for at in range(len(text)) if text[at] == " "
+        self.goes_on = any(is_word(t[-1]) and not all(e for *_, e in u) for t, u in found.items())
+        self.watched = frozenset(
+            text[:at].rstrip(STOPS)
+            for text in found
+            for at in range(1, len(text) + 1)
+            if at == len(text) or text[at] == " "
         )
         self.letters = frozenset("".join(found)) | {"\n"}
         self.finder: Callable[..., Matches] = AhoCorasick(

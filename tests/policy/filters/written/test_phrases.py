@@ -125,7 +125,7 @@ def test_long_rules_are_compiled_in_parts_and_all_of_them_are_found(monkeypatch)
         Rule(id=f"p{n}", stage="phrases", action="flag", phrases=(each,), words=WORDS)
         for n, each in enumerate(phrases)
     )
-    assert len(policy.stages["out"].sides[0].patterns.ends) > 1
+    assert len(policy.stages["out"].noting.sides[0].patterns.ends) > 1
     stream = Scanner(policy, "out").stream()
     for piece in ("buy la", "mps, sell so", "me light. lend me some li", "ght"):
         stream.feed(piece)
