@@ -11,22 +11,22 @@ from disguises import DISGUISES, halves, in_base64, spaced, torn
 
 from keyhall import rules
 from keyhall.policy.filters.compiled import Policy
-from keyhall.policy.filters.scan import Scanner
 from keyhall.policy.filters.views import look
+from keyhall.policy.filters.views.looker import Looker
 
 CHUNK = 3  # characters of a chunk of a stream
 
 
-def scanner() -> Scanner:
+def scanner() -> Looker:
     """All of the starter policy, switched on."""
-    return Scanner(Policy(msgspec.structs.replace(rule, is_on=True) for rule in rules.starter()))
+    return Looker(Policy(msgspec.structs.replace(rule, is_on=True) for rule in rules.starter()))
 
 
 def sentences() -> list[tuple[str, str]]:
     return [(each.id, text) for each in rules.starter() for text in each.finds]
 
 
-def in_chunks(scan: Scanner, text: str) -> set[str]:
+def in_chunks(scan: Looker, text: str) -> set[str]:
     stream = scan.stream()
     for begin in range(0, len(text), CHUNK):
         stream.feed(text[begin : begin + CHUNK])
@@ -34,7 +34,7 @@ def in_chunks(scan: Scanner, text: str) -> set[str]:
     return {hit.rule_id for hit in stream.hits}
 
 
-def in_texts(scan: Scanner, *texts: str) -> set[str]:
+def in_texts(scan: Looker, *texts: str) -> set[str]:
     """What is found in texts of what is asked, each a message of the same role."""
     found = {hit.rule_id for text in texts for hit in scan.whole(text).hits}
     sights = [sight for text in texts if look.may_hide(text) for sight in look.hidden(scan, text)]

@@ -9,6 +9,7 @@ from keyhall.policy.filters.built_in import GROUPS, rules
 from keyhall.policy.filters.compiled import Policy
 from keyhall.policy.filters.rules import Rule
 from keyhall.policy.filters.scan import HITS_MAX, Scanner, Verdict
+from keyhall.policy.filters.views.looker import Looker
 
 # Rules that meet, overlap, and have everything that could depend on where a piece ends.
 RULES = (
@@ -88,7 +89,7 @@ def test_what_is_found_is_what_hits_where_nothing_is_done_about_it(text, bucket)
     """`found` hides nothing behind a block or a mask; size and signs are left out."""
     counting = Policy([replace(rule, action="allow", label="") for rule in RULES])
     hits = Scanner(counting, "in", bucket=bucket).whole(text).hits
-    found = Scanner(POLICY, "in", bucket=bucket).found(text)
+    found = Looker(POLICY, "in", bucket=bucket).found(text)
     assert {(rule.id, start, end) for rule, start, end in found} == {
         (hit.rule_id, hit.start, hit.end) for hit in hits if hit.rule_id not in ("size", "signs")
     }

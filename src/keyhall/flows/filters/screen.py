@@ -20,9 +20,10 @@ from keyhall.policy.filters.masks import Masks, Undo
 from keyhall.policy.filters.matching import utf8
 from keyhall.policy.filters.rollout import bucket
 from keyhall.policy.filters.rules import Rule, Way
-from keyhall.policy.filters.scan import Hit, Scanner, Stream
+from keyhall.policy.filters.scan import Hit, Stream
 from keyhall.policy.filters.views import look
 from keyhall.policy.filters.views.look import Sight
+from keyhall.policy.filters.views.looker import Looker
 from keyhall.wire.chat import ChatRequest, Chunk, Completion
 from keyhall.wire.chat_texts import change_texts, plain_texts, texts
 
@@ -107,15 +108,15 @@ class Screen:
             and not look.may_hide(plain[0] if len(plain) == 1 else "\n".join(plain))
         ):  # As nearly all do.
             if len(plain) > 1:
-                Sights(self, self._scanner("in"), self._places()).across(request)
+                Sights(self, self._looker("in"), self._places()).across(request)
             return
-        scanner = self._scanner("in")
-        views = Sights(self, scanner, self._places())
+        looker = self._looker("in")
+        views = Sights(self, looker, self._places())
 
         def scanned(text: str, is_name: bool, where: str) -> str:
             if "\\u" in text and where.endswith(".arguments"):
                 text = Unescape().feed(text, last=True)
-            verdict = scanner.whole(text)
+            verdict = looker.whole(text)
             if verdict.hits:
                 self._note(verdict.hits, "in")
                 if verdict.block is not None:
@@ -166,7 +167,7 @@ class Screen:
             assert self._output is not None
             cuts = {}
             if self._policy.stages["out"].rules:
-                cuts = Sights(self, self._scanner("out"), self._places()).completion(completion)
+                cuts = Sights(self, self._looker("out"), self._places()).completion(completion)
             await self._output.completion(completion)
             sights.filtered(completion, cuts)
             self.close()
@@ -218,7 +219,7 @@ class Screen:
         return self._filter.by_id[rule_id]
 
     def stream(self) -> Stream:
-        return self._scanner("out").stream()
+        return self._looker("out").stream()
 
     def _places(self) -> Masks:
         """What the request's values are masked by, the same on both ways."""
@@ -263,8 +264,8 @@ class Screen:
     def blocked(self, sight: Sight, where: str) -> Blocked:
         return Blocked(self._filter.by_id[sight.rule.id], where, sight.kind)
 
-    def _scanner(self, way: Way) -> Scanner:
-        return Scanner(self._policy, way, bucket=self._bucket, masks=self._places())
+    def _looker(self, way: Way) -> Looker:
+        return Looker(self._policy, way, bucket=self._bucket, masks=self._places())
 
     def _under(self, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
         return tuple(rule for rule in rules if rule.percent > self._bucket) if rules else ()

@@ -11,9 +11,9 @@ from msgspec import UNSET
 
 from keyhall.flows.filters.output import note
 from keyhall.policy.filters.masks import Masks
-from keyhall.policy.filters.scan import Scanner
 from keyhall.policy.filters.views import look
 from keyhall.policy.filters.views.look import Sight
+from keyhall.policy.filters.views.looker import Looker
 from keyhall.wire.chat import (
     AnswerFunction,
     AnswerMessage,
@@ -31,18 +31,18 @@ if TYPE_CHECKING:
 class Sights:
     """Of one way of one request."""
 
-    __slots__ = ("_masks", "_scanner", "_screen")
+    __slots__ = ("_looker", "_masks", "_screen")
 
-    def __init__(self, screen: "Screen", scanner: Scanner, masks: Masks) -> None:
+    def __init__(self, screen: "Screen", looker: Looker, masks: Masks) -> None:
         self._screen = screen
-        self._scanner = scanner
+        self._looker = looker
         self._masks = masks
 
     def text(self, text: str, where: str, known: Collection[str]) -> str:
         """A text of what is asked, with its masks. `known`: rules that hit it already. Raises
         Blocked."""
         is_json = where.endswith(".arguments")
-        sights = look.new(look.hidden(self._scanner, text, is_json=is_json), known)
+        sights = look.new(look.hidden(self._looker, text, is_json=is_json), known)
         if not sights:
             return text
         self._took(sights, where)
@@ -54,7 +54,7 @@ class Sights:
             return
         for said in contents(request):
             texts = [each.text for each in said]
-            sights = look.split(self._scanner, texts) if len(texts) > 1 else []
+            sights = look.split(self._looker, texts) if len(texts) > 1 else []
             if sights:
                 self._took(sights, said[(look.blocking(sights) or sights[0]).places[-1][0]].where)
                 for each, text in zip(said, look.masked(texts, sights, self._masks), strict=True):
@@ -106,7 +106,7 @@ class Sights:
     def _answer(self, text: str, *, is_json: bool = False) -> tuple[str, Sight | None]:
         if not look.may_hide(text):
             return text, None
-        sights = sorted(look.hidden(self._scanner, text, is_json=is_json), key=_start)
+        sights = sorted(look.hidden(self._looker, text, is_json=is_json), key=_start)
         cut = look.blocking(sights)
         if cut is not None:
             end = _start(cut)

@@ -75,19 +75,6 @@ class Scanner:
         sent.append(stream.feed(slices[-1], last=True))
         return stream.verdict("".join(sent))
 
-    def found(self, text: str) -> "list[tuple[Rule, int, int]]":
-        """All that rules find in a whole text, with where it begins and ends, also behind what
-        blocks: nothing is done about it. Size and encoding are not looked at."""
-        rules = self._rules
-        found: list[tuple[Rule, int, int]] = []
-        if not rules.pass_all((text,)):
-            for stages in (rules.acting, rules.noting):
-                if stages is not None:
-                    looking = _Looking(rules, self._bucket, self._masks, stages)
-                    looking.feed(text, last=True)
-                    found += looking.found
-        return found
-
     def stream(self) -> "Stream":
         return Stream(self._rules, self._bucket, self._masks)
 
@@ -368,23 +355,6 @@ class Stream:
         self.hits.append(hit)
         if rule.action == "block" and self.cut is None:
             self.cut = hit
-
-
-class _Looking(Stream):
-    """A text that only is looked at."""
-
-    __slots__ = ("found",)
-
-    def __init__(self, rules: OneWay, bucket: int, masks: Masks, stages: Stages) -> None:
-        super().__init__(rules, bucket, masks, stages)
-        self.found: list[tuple[Rule, int, int]] = []
-
-    def _decide(self, text: str, hold: int, found: list[_Found]) -> str:
-        for start, _, negative_end, number in sorted(found):
-            rule = self._rules[number]
-            if rule.percent > self._bucket and rule.stage not in ("size", "encoding"):
-                self.found.append((rule, start, -negative_end))
-        return ""
 
 
 class _Later:

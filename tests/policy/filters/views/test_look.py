@@ -14,14 +14,14 @@ from keyhall.policy.filters import built_in
 from keyhall.policy.filters.compiled import Policy
 from keyhall.policy.filters.masks import Masks
 from keyhall.policy.filters.rules import Rule
-from keyhall.policy.filters.scan import Scanner
 from keyhall.policy.filters.views import apart, encoded, joints, look
+from keyhall.policy.filters.views.looker import Looker
 from keyhall.policy.filters.views.view import AROUND, Edit, View
 from keyhall.rules import starter
 
 BOMB = Rule(id="bomb", stage="terms", action="mask", label="BOMB", terms=("pipe bomb",))
 POLICY = Policy([BOMB, *built_in.rules(["email", "cards", "phone"])])
-SCANNER = Scanner(POLICY)
+LOOKER = Looker(POLICY)
 WRITTEN = "pipe bomb"
 
 
@@ -33,10 +33,10 @@ def base64_of(text, times=1):
 
 def found(text, **how):
     """How, and as what, the bomb stands in a text."""
-    assert look.may_hide(text) or not look.hidden(SCANNER, text, **how)
+    assert look.may_hide(text) or not look.hidden(LOOKER, text, **how)
     return [
         (sight.kind, sight.value)
-        for sight in look.hidden(SCANNER, text, **how)
+        for sight in look.hidden(LOOKER, text, **how)
         if sight.rule.id == "bomb"
     ]
 
@@ -88,10 +88,10 @@ def test_digits_are_read_as_letters(text):
 
 
 def test_words_are_put_together_whatever_stands_between_their_letters():
-    scanner = Scanner(Policy([Rule(id="t", stage="terms", action="flag", terms=("bomb",))]))
-    assert [each.value for each in look.hidden(scanner, "a b .o- m b!")] == []
-    assert [each.value for each in look.hidden(scanner, "one: b .o- m *b!")] == ["b .o- m *b"]
-    assert look.hidden(scanner, "b=o(m)b") == []
+    looker = Looker(Policy([Rule(id="t", stage="terms", action="flag", terms=("bomb",))]))
+    assert [each.value for each in look.hidden(looker, "a b .o- m b!")] == []
+    assert [each.value for each in look.hidden(looker, "one: b .o- m *b!")] == ["b .o- m *b"]
+    assert look.hidden(looker, "b=o(m)b") == []
 
 
 def test_apostrophes_stay_between_letters_that_stand_apart():
@@ -119,7 +119,7 @@ def test_disguises_stand_on_each_other_and_amid_plain_words():
 )
 def test_what_stands_there_plainly_is_no_sight(text):
     """It was found in the text itself: nothing counts twice."""
-    assert look.hidden(SCANNER, text) == []
+    assert look.hidden(LOOKER, text) == []
 
 
 def test_a_picture_is_passed_over_and_what_stands_around_it_is_not():
@@ -157,7 +157,7 @@ TEXTS = st.lists(PIECES, max_size=8).map(" ".join)
 @settings(max_examples=150, deadline=None)
 @given(TEXTS)
 def test_whatever_is_found_can_be_masked_and_is_gone(text):
-    sights = look.hidden(SCANNER, text)
+    sights = look.hidden(LOOKER, text)
     for sight in sights:
         ((_, start, end),) = sight.places
         assert text[start:end] == sight.value != ""
@@ -172,7 +172,7 @@ def test_whatever_is_found_can_be_masked_and_is_gone(text):
 def test_a_disguise_is_found_wherever_it_stands_and_masked_as_a_whole(text, before, behind):
     assume(not before[-1:].isalnum() and not behind[:1].isalnum())
     whole = f"{before}\n.,;| {text} |;,.\n{behind}"
-    sights = [each for each in look.hidden(SCANNER, whole) if each.rule.id == "bomb"]
+    sights = [each for each in look.hidden(LOOKER, whole) if each.rule.id == "bomb"]
     assert look.may_hide(whole)
     assert sights
     (masked,) = look.masked([whole], sights, Masks())
@@ -224,7 +224,7 @@ def test_a_term_is_found_however_it_is_torn_over_messages(cuts, behind):
     places = [0, *sorted(cuts), len(WRITTEN)]
     texts = [WRITTEN[a:b] for a, b in pairwise(places)]
     texts[-1] += f" {behind}"
-    sights = look.split(SCANNER, texts)
+    sights = look.split(LOOKER, texts)
     assert {(sight.rule.id, sight.kind) for sight in sights} == {("bomb", joints.ACROSS)}
     masked = look.masked(texts, sights, Masks())
     assert masked[0] == "[BOMB_1]"
@@ -250,12 +250,12 @@ def test_a_term_is_found_however_it_is_torn_over_messages(cuts, behind):
     ],
 )
 def test_what_goes_over_a_joint_is_found_unless_a_sentence_ended_or_a_number_did(texts, is_found):
-    sights = [each for each in look.split(SCANNER, texts) if each.rule.id != "personal/email"]
+    sights = [each for each in look.split(LOOKER, texts) if each.rule.id != "personal/email"]
     assert bool(sights) is is_found
 
 
 def test_shapes_are_found_over_joints_too():
-    (sight,) = look.split(SCANNER, ["Mail to ada@exam", "ple.org"])
+    (sight,) = look.split(LOOKER, ["Mail to ada@exam", "ple.org"])
     assert (sight.rule.id, sight.value) == ("personal/email", "ada@example.org")
 
 
@@ -269,9 +269,9 @@ def test_only_what_is_around_joints_is_looked_at():
 
 def test_a_rule_that_was_found_plainly_is_not_told_again_but_masks_all_the_same():
     flag = Rule(id="f", stage="terms", action="flag", terms=("bomb",))
-    scanner = Scanner(Policy([flag, *built_in.rules(["email"])]))
+    looker = Looker(Policy([flag, *built_in.rules(["email"])]))
     text = f"bomb {base64_of('bomb ada@example.org')}"
-    sights = look.hidden(scanner, text)
+    sights = look.hidden(looker, text)
     assert {sight.rule.id for sight in sights} == {"f", "personal/email"}
     left = look.new(sights, {"f", "personal/email"})
     assert [sight.rule.id for sight in left] == ["personal/email"]
@@ -282,7 +282,7 @@ def test_a_rule_that_was_found_plainly_is_not_told_again_but_masks_all_the_same(
 
 def test_the_first_that_blocks_is_told():
     block = Rule(id="b", stage="terms", action="block", terms=("bomb",))
-    (sight,) = look.hidden(Scanner(Policy([block])), "b.o.m.b")
+    (sight,) = look.hidden(Looker(Policy([block])), "b.o.m.b")
     assert look.blocking([sight]) is sight
 
 
@@ -293,8 +293,8 @@ def test_size_and_encoding_are_rules_on_the_text_itself_and_a_roll_out_holds():
         Rule(id="trial", stage="terms", action="block", terms=("bomb",), percent=10),
     ])  # fmt: skip
     text = "b.o.m.b " + base64_of("a\x01 bomb and more of it")
-    assert look.hidden(Scanner(policy, bucket=50), text) == []
-    assert {each.rule.id for each in look.hidden(Scanner(policy), text)} == {"trial"}
+    assert look.hidden(Looker(policy, bucket=50), text) == []
+    assert {each.rule.id for each in look.hidden(Looker(policy), text)} == {"trial"}
 
 
 # --- What is ordinary -----------------------------------------------------------------------------
@@ -325,7 +325,7 @@ def strict():
     from msgspec.structs import replace
 
     on = [replace(rule, is_on=True) for rule in starter()]
-    return Scanner(Policy([*on, *built_in.rules(list(built_in.GROUPS)), STRONG], in_pieces=False))
+    return Looker(Policy([*on, *built_in.rules(list(built_in.GROUPS)), STRONG], in_pieces=False))
 
 
 @pytest.mark.parametrize("kind", ORDINARY)
@@ -388,7 +388,7 @@ HOSTILE = {
 def seconds(text):
     before = time.process_time()
     if look.may_hide(text):
-        look.hidden(SCANNER, text)
+        look.hidden(LOOKER, text)
     return time.process_time() - before
 
 
@@ -407,5 +407,5 @@ def test_f20_views_of_a_hostile_text_are_looked_at_quickly(shape):
 def test_f20_many_short_messages_are_joined_quickly():
     texts = ["ab"] * (SIZE // 32)
     before = time.process_time()
-    assert look.split(SCANNER, texts) == []
+    assert look.split(LOOKER, texts) == []
     assert time.process_time() - before < 0.5

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 from keyhall.policy.filters.masks import Masks
 from keyhall.policy.filters.rules import Rule
-from keyhall.policy.filters.scan import Scanner
 from keyhall.policy.filters.views import apart, encoded
 from keyhall.policy.filters.views.apart import Reading
 from keyhall.policy.filters.views.joints import ACROSS, joined
+from keyhall.policy.filters.views.looker import Looker
 from keyhall.policy.filters.views.view import View, finder, utf8
 
 # Most texts have none of this, and one search tells.
@@ -33,14 +33,14 @@ def may_hide(text: str) -> bool:
     return encoded.may_be(text) or _GATE.first(utf8(text), 0)[0] >= 0
 
 
-def hidden(scanner: Scanner, text: str, *, is_json: bool = False) -> list[Sight]:
+def hidden(looker: Looker, text: str, *, is_json: bool = False) -> list[Sight]:
     """What is found in a text's views. In JSON letters are not put together: what stands between
     them is not the writer's."""
     found: dict[tuple[str, _Places], Sight] = {}
     for view in _views(text, is_json):
         whole = view.text
         for low, high in view.windows():
-            for rule, start, end in scanner.found(whole[low:high]):
+            for rule, start, end in looker.found(whole[low:high]):
                 kind = view.kind(low + start, low + end)
                 if kind is None or (kind == apart.DIGITS and rule.stage == "pattern"):
                     continue  # A shape made of digits says something else with letters.
@@ -71,12 +71,12 @@ def _views(text: str, is_json: bool) -> Iterator[View | Reading]:
     yield from apart.readings(text, under)
 
 
-def split(scanner: Scanner, texts: Sequence[str]) -> list[Sight]:
+def split(looker: Looker, texts: Sequence[str]) -> list[Sight]:
     """What is found that begins in one of some texts, none of them empty, and ends in another."""
     found: dict[tuple[str, _Places], Sight] = {}
     for view in joined(texts):
         for low, high in view.windows():
-            for rule, start, end in scanner.found(view.text[low:high]):
+            for rule, start, end in looker.found(view.text[low:high]):
                 if view.crosses(low + start, low + end, is_shape=rule.stage == "pattern"):
                     places = tuple(view.places(low + start, low + end))
                     value = view.text[low + start : low + end]
