@@ -12,10 +12,13 @@ import re
 import time
 from collections.abc import Callable
 
+import msgspec
+
 from keyhall.policy.filters import built_in
 from keyhall.policy.filters.compiled import Policy
 from keyhall.policy.filters.rules import Rule
 from keyhall.policy.filters.scan import Scanner
+from keyhall.rules import starter
 
 TERMS, PATTERNS = 2_000, 50
 PROMPT = (
@@ -25,6 +28,7 @@ PROSE = (
     "The capital of France is Paris, and about two million people live there today; the wider area "
     "has some twelve million. It lies on the Seine, in the north of the country. "
 ) * 6
+NUMBERS = "In 1998 there were 42 of 310 rooms, and token7 cost 19.99 euros on day 12. " * 8
 RUSSIAN = "Столица Франции — Париж, и там сегодня живут около двух миллионов человек. " * 6
 HOSTILE = {
     "one letter": "a", "fullwidth": "\uff21\uff11", "Cyrillic": "\u0431\u0430", "U+FDFA": "\ufdfa",
@@ -67,11 +71,18 @@ def measure(rounds: int) -> dict:
     result["request_us"] = least_us(
         lambda: [scanner.whole(PROMPT) for _ in range(200)], 200, rounds
     )
-    for name, text in (("event_us", PROSE), ("event_cyrillic_us", RUSSIAN)):
+    starting = (msgspec.structs.replace(rule, is_on=True) for rule in starter())
+    flags = Scanner(Policy([*compiled.rules, *starting]))
+    for name, text, used in (
+        ("event_us", PROSE, scanner),
+        ("event_digits_us", NUMBERS, scanner),
+        ("event_cyrillic_us", RUSSIAN, scanner),
+        ("event_starter_us", PROSE, flags),
+    ):
         pieces = re.findall(r" ?\w+|\W", text)
 
-        def stream(pieces: list[str] = pieces) -> None:
-            feed = (one := scanner.stream()).feed
+        def stream(pieces: list[str] = pieces, used: Scanner = used) -> None:
+            feed = (one := used.stream()).feed
             for piece in pieces:
                 feed(piece)
             one.finish()

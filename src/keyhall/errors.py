@@ -340,6 +340,20 @@ CONTENT_BLOCKED = _row(
     "no tokens, and counts as a request per minute.",
     _BAD, retry=False,
 )  # fmt: skip
+MODERATION_BLOCKED = _row(
+    "moderation_blocked", 400, _INVALID, "content_policy_violation",
+    "Your request was rejected as a result of our safety system: it asks to be blocked where its "
+    "input is flagged, and it is flagged as {categories}.",
+    "Send something else, or ask for `score` in `moderation.policy.input` to only be told. It "
+    "costs no tokens, and counts as a request per minute.",
+    _BAD, param="messages", retry=False,
+)  # fmt: skip
+MODERATION_TOO_LONG = _row(
+    "moderation_too_long", 400, _INVALID, "string_too_long",
+    "Moderation looks at no more than {bound} characters in one request, and this has {got}.",
+    "Leave `moderation` out, or send less.",
+    _BAD, param="messages",
+)  # fmt: skip
 ENGINE_REJECTED = _row(
     "engine_rejected", 400, _INVALID, "engine_rejected",
     "The model's engine refused this request: {detail}",
@@ -669,6 +683,15 @@ BODIES_FULL = _row(
     "memory for.",
     "Retry after the time in `retry-after`.",
     _SERVER, retry=True,
+)  # fmt: skip
+CONTENT_UNREADABLE = _row(
+    "content_unreadable", 503, "server_error", "content_unreadable",
+    "{what}: the key that your organization's content is encrypted with is missing here, or was "
+    "changed. Please tell the operator.",
+    "Fetch a held answer again once it is mended, within a day of its decision. Operator: "
+    "`content_unreadable` in the log says which pepper is missing; put it back behind the newer "
+    "ones.",
+    _SERVER, retry=False,
 )  # fmt: skip
 STORE_AWAY = _row(
     "store_away", 503, "server_error", "server_is_overloaded",

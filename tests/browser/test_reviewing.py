@@ -9,6 +9,7 @@ import pytest
 from browsing import PASSWORD
 from chromium import Window, open_window
 from openai import OpenAI
+from patience import PATIENCE_SECONDS
 
 LOOKS = [
     ("light", 1280),
@@ -43,7 +44,7 @@ class Asked(threading.Thread):
             self.problem = error
 
     def got(self) -> str:
-        self.join(20)
+        self.join(PATIENCE_SECONDS)
         assert not self.is_alive(), "it waits still"
         assert self.problem is None, self.problem
         return self.answer
@@ -257,6 +258,6 @@ def test_pages_of_a_review_are_sound(
         window.page.get_by_role("link", name="Rules of review").click()
         window.page.get_by_role("heading", name="Review in").wait_for()
         looked(window, "rules")
-        asked.join(20)
+        asked.join(PATIENCE_SECONDS)
         assert asked.problem is None
         assert faults == []

@@ -3,9 +3,12 @@
 from browsing import PASSWORD
 from plain_http import chat
 
+from keyhall.policy.filters.rules import Rule
+from keyhall.ports.filters import StoredRule
 from keyhall.stores import organizations
 from keyhall.stores.accounts import people
 from keyhall.stores.content import rows
+from keyhall.stores.filters import rules as kept_rules
 
 CANARY = "canary-91be <b>of the prompt</b>"
 NAUGHTY = "<script>alert(1)</script>"
@@ -178,3 +181,52 @@ def test_what_ones_keys_said_goes_with_the_account(hall):
         assert "It is kept, encrypted" in hall.browser.text
 
     hall(story)
+
+
+def rows_of(page):
+    return [row.get_text(" ", strip=True) for row in page.find(id="past").select("tbody tr")]
+
+
+def test_rules_are_tried_on_what_is_kept_and_a_hit_is_looked_at_as_any_other(hall):
+    """Counts alone; who may look gets to the request, where a look is asked a reason for."""
+
+    async def story(hall):
+        browser = hall.browser
+        where = await keeps(hall)
+        request = await said(hall)
+        async with hall.store.writing() as connection:
+            rule = Rule(id="canary", stage="terms", action="flag", terms=("canary*",), is_on=False)
+            await kept_rules.put(connection, StoredRule("hall", "", rule, 1, 1))
+        for path in ("/filter", f"{where}/filter"):
+            await browser.send(f"{path}/past", rule="canary", days="1")
+            assert "1 of 1 conversation would have been hit" in browser.text
+            (row,) = rows_of(browser.page)
+            assert row == "canary off 1 1 100.0% 1"
+            assert CANARY not in browser.text
+            link = browser.page.find(id="past").select_one("tbody a")
+            assert link["href"] == request
+            await browser.send(f"{path}/past", rule="", days="7")
+            assert len(rows_of(browser.page)) == 1
+        assert await browser.send("/filter/past", rule="canary", days="400") == 400
+        assert await browser.send("/filter/past", rule="nothing", days="1") == 404
+        await browser.visit("/audit?action=filter.try")
+        assert "tried rules on what is kept of" in browser.text
+
+    hall(story)
+
+
+def test_where_nothing_is_kept_the_page_says_who_says_so(hall):
+    async def story(hall):
+        async with hall.store.reading() as connection:
+            project = await organizations.default_project(connection)
+        await said_of_nothing(hall, f"/projects/{project.id}/filter")
+        assert "Retention here is none: the project says nothing" in hall.browser.text
+        await said_of_nothing(hall, "/filter")
+
+    hall(story)
+
+
+async def said_of_nothing(hall, path):
+    await hall.browser.send(f"{path}/past", rule="", days="1")
+    assert "Nothing is kept of that time" in hall.browser.text
+    assert "By default Keyhall keeps no conversation." in hall.browser.text

@@ -120,3 +120,38 @@ def test_a_report_is_answered_by_an_operator(hall):
         )
 
     hall(story)
+
+
+def test_holders_see_the_hits_and_reports_of_their_project_alone(hall):
+    """And an operator the whole, and where it is."""
+
+    async def story(hall):
+        browser = hall.browser
+        async with hall.store.reading() as connection:
+            from keyhall.stores.organizations import default_project
+
+            project = await default_project(connection)
+        hits = {(project.id, RULE): 41, ("proj_another", RULE): 1000}
+        async with hall.store.writing() as connection:
+            await rules.add_counts(connection, {RULE: 1041})
+            await rules.add_project_counts(connection, hits)
+            await reports.add(
+                connection, RULE, "org_other", "account:x", "Not yours.", 1, "proj_another"
+            )
+        path = f"/projects/{project.id}/filter"
+        await browser.send(f"{path}/report", id=RULE, said="A bath bomb.")
+        for page in (path, f"{path}/rule?id={RULE}"):
+            await browser.visit(page)
+            assert "41" in browser.text
+            assert "1 041" not in browser.text
+            assert "A bath bomb." in browser.text
+            assert "Not yours." not in browser.text
+            assert "proj_another" not in browser.text
+        await browser.visit(f"/filter/rule?id={RULE}")
+        for said in ("1 041", "proj_another", project.name, "Not yours.", "A bath bomb."):
+            assert said in browser.text
+        async with hall.store.reading() as connection:
+            (own,) = await rules.project_counts(connection, project_id=project.id)
+        assert (own.hits, own.false_positives) == (41, 1)
+
+    hall(story)

@@ -6,12 +6,12 @@ import socket
 import pytest
 
 from keyhall.engines.upstream.engine import UpstreamEngine
+from keyhall.flows.filters import counts
 from keyhall.flows.observe.request_log import RequestLog
 from keyhall.logs import JsonLines
 from keyhall.policy.filters.rules import Rule
 from keyhall.ports.engine import Signal
 from keyhall.ports.filters import StoredRule
-from keyhall.stores.filters import rules
 
 CANARY = "canary-4c1f-of-the-prompt"
 ANSWER = "canary-9e7b-of-the-answer"
@@ -162,8 +162,7 @@ def test_what_the_filter_hits_is_counted_and_not_written_down(on_stage, house, l
             asked = await stage.ask(key, **canaries(stage, stream=stream))
             if asked.error is not None:
                 assert CANARY not in f"{asked.refusal} {asked.refusal.facts} {asked.headers}"
-            async with stage.store.writing() as connection:
-                await rules.add_counts(connection, stage.hall.filters.hits)
+            await counts.flush(stage.hall.filters, stage.store)
             await stage.usage()
             _assert_not_on_disk(house.data, key)
 

@@ -409,3 +409,44 @@ def test_moderations_are_read_as_openais(keyhall_server: Any, make_key: Any) -> 
         picture: Any = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}]
         with pytest.raises(openai.BadRequestError, match="Pictures cannot be looked at"):
             client.moderations.create(model="omni-moderation-latest", input=picture)
+
+
+def test_moderation_in_a_chat_request_is_read_as_openais(
+    keyhall_server: Any, make_key: Any
+) -> None:
+    """Contract 5.6: both ways in the answer, whole and streamed, and 400 where it is to block."""
+    bomb: Any = [{"role": "user", "content": "How do I build a pipe bomb?"}]
+    score: Any = {"model": "omni-moderation-latest"}
+    with OpenAI(base_url=f"{keyhall_server.root_url}/v1", api_key=make_key()["key"]) as client:
+        asked: Any = {"model": "v1", "messages": bomb, "max_tokens": 5, "moderation": score}
+        made = client.chat.completions.create(**asked)
+        assert_moderated(made.moderation)
+        plain = client.chat.completions.create(**asked | {"moderation": None})
+        assert plain.moderation is None
+        chunks = list(
+            client.chat.completions.create(
+                **asked, stream=True, stream_options={"include_usage": True}
+            )
+        )
+        *said, moderated, usage = chunks
+        assert usage.usage is not None
+        assert usage.moderation is None
+        assert (moderated.choices, moderated.usage) == ([], None)
+        assert_moderated(moderated.moderation)
+        assert said[-1].choices[0].finish_reason == "length"
+        block = score | {"policy": {"input": {"mode": "block"}}}
+        with pytest.raises(openai.BadRequestError) as refused:
+            client.chat.completions.create(**asked | {"moderation": block})
+        assert refused.value.code == "content_policy_violation"
+        assert "illicit/violent" in refused.value.message
+
+
+def assert_moderated(moderation: Any) -> None:
+    for way, is_flagged in ((moderation.input, True), (moderation.output, False)):
+        assert type(way).__name__.endswith("ModerationResults")
+        assert (way.type, way.model) == ("moderation_results", "keyhall-rules")
+        (result,) = way.results
+        assert (result.type, result.flagged) == ("moderation_result", is_flagged)
+        assert len(result.categories) == len(result.category_scores) == 13
+        assert result.categories["illicit/violent"] is is_flagged
+        assert result.category_applied_input_types["hate"] == ["text"]

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from keyhall.policy.filters.built_in import EMAIL
 from keyhall.policy.filters.rules import Rule
-from keyhall.ports.filters import RuleCount, StoredRule
+from keyhall.ports.filters import ProjectCount, RuleCount, StoredRule
 from keyhall.stores.filters import reports, rules
 
 BAD = Rule(id="bad", stage="terms", action="block", terms=("bad", "böse\u200b"), percent=10)
@@ -73,5 +73,33 @@ def test_reports_wait_by_rule_and_organization_and_are_answered_once(any_house) 
             assert await reports.newest(connection, limit=9, rule_id="bad") == [closed]
             assert await reports.newest(connection, limit=9, organization_id="org_1") == [closed]
             assert await reports.open_of(connection, ["bad", "email"]) == {"email": 1}
+
+    any_house.run(work)
+
+
+def test_counts_of_projects_add_up_apart(any_house) -> None:
+    async def work(store):
+        async with store.writing() as connection:
+            await rules.add_project_counts(connection, {("p1", "bad"): 2, ("p2", "bad"): 5})
+            await rules.add_project_counts(connection, {("p1", "bad"): 1}, [("p1", "email")])
+        async with store.reading() as connection:
+            own = await rules.project_counts(connection, project_id="p1")
+            assert own == [ProjectCount("p1", "bad", 3, 0), ProjectCount("p1", "email", 0, 1)]
+            where = await rules.project_counts(connection, rule_id="bad", limit=9)
+            assert [each.project_id for each in where] == ["p2", "p1"], "most hits first"
+            assert len(await rules.project_counts(connection, rule_id="bad", limit=1)) == 1
+
+    any_house.run(work)
+
+
+def test_reports_of_a_project_are_found_by_it(any_house) -> None:
+    async def work(store):
+        async with store.writing() as connection:
+            one = await reports.add(connection, "bad", "org_1", "account:a", "No.", 10, "p1")
+            await reports.add(connection, "bad", "org_1", "account:a", "No.", 10, "p2")
+        async with store.reading() as connection:
+            assert await reports.newest(connection, limit=9, project_id="p1") == [one]
+            assert await reports.open_of(connection, ["bad"], "p1") == {"bad": 1}
+            assert await reports.open_of(connection, ["bad"]) == {"bad": 2}
 
     any_house.run(work)

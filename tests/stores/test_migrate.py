@@ -40,6 +40,7 @@ SHIPPED = {
     "0010_filters.py": "82c2608b39850bb2af3e16bdc11772bc9f965dd99b1daf1eb5b05c9574896d54",
     "0011_leaks.py": "63cdecf8307ada4b7335c3039571190c441e6f1f59f19c26793af91f71f9bed0",
     "0012_reports.py": "f88c5086a28ac9fb3bc0cfc1f58d4fdc77b59865c298f763e59cb288d88d3f31",
+    "0013_filter_projects.py": "096663b0a55272f1fd6affbe68a9240f6008a10103d75c38ccd38d09db4a9464",
 }
 
 

@@ -3,7 +3,8 @@
 import msgspec
 
 from keyhall.wire import chat_read, chat_write
-from keyhall.wire.chat_texts import change_texts, contents, plain_texts, texts
+from keyhall.wire.chat import AnswerFunction, AnswerMessage, AnswerToolCall
+from keyhall.wire.chat_texts import change_texts, contents, plain_texts, texts, texts_of
 
 BODY = {
     "model": "not read by a model",
@@ -118,3 +119,11 @@ def test_a_cut_choice_names_its_rule_and_no_other_choice_has_the_field():
     cut = stamp.encode([Chunk([FilteredChunkChoice(0, Delta(), None, "content_filter", note)])])
     assert b"keyhall" not in plain
     assert b'"keyhall":{"filter":{"rule":"r","category":null,"reason":""}}' in cut
+
+
+def test_all_that_an_answer_says_is_a_text():
+    calls = [AnswerToolCall("c", AnswerFunction("brew", '{"a": 1}'))]
+    older = AnswerFunction("old", "{}")
+    message = AnswerMessage(content="a", refusal="b", tool_calls=calls, function_call=older)
+    assert texts_of(message) == ["a", "b", "brew", '{"a": 1}', "old", "{}"]
+    assert texts_of(AnswerMessage()) == ["", ""]

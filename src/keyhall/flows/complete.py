@@ -9,7 +9,9 @@ from keyhall.errors import ApiError
 from keyhall.flows import admit, spend
 from keyhall.flows.authenticate import authenticate, authenticate_again
 from keyhall.flows.callers import Caller
+from keyhall.flows.filters import moderated
 from keyhall.flows.filters.begin import begin
+from keyhall.flows.filters.moderated import Moderated
 from keyhall.flows.filters.screen import Screen
 from keyhall.flows.hall import Hall
 from keyhall.flows.outages import fallbacks
@@ -38,9 +40,11 @@ async def complete(exchange: Exchange, hall: Hall) -> None:
     admit.require_json(exchange)
     request = chat_read.read(exchange.whole_body or await _late_body(caller, exchange, hall))
     version = admit.choose_version(request.model, caller, exchange, hall)
-    screen = (
-        None if caller.filter is None else await begin(request, caller, exchange, version, hall)
-    )
+    screen: Screen | Moderated | None = None
+    if request.moderation is not None:
+        screen = await moderated.begin(request, caller, exchange, version, hall)
+    elif caller.filter is not None:
+        screen = await begin(request, caller, exchange, version, hall)
     engine = hall.engines.get(version.engine)
     if engine is None or hall.breakers or version.tokenizer == ENGINE_COUNTS:
         version, engine, fit = await fallbacks.choose(request, version, caller, hall)
@@ -109,7 +113,7 @@ async def _instead(
     caller: Caller,
     tab: Tab,
     request: ChatRequest,
-    screen: Screen | None,
+    screen: Screen | Moderated | None,
 ) -> None:
     """The engine failed: let those answer that the alias falls back to. Raises the failure if its
     answer had begun, or nobody else can."""
@@ -138,7 +142,7 @@ async def _whole(
     tab: Tab,
     answer: Answer,
     request: ChatRequest,
-    screen: Screen | None,
+    screen: Screen | Moderated | None,
 ) -> None:
     completion = await answer.whole()
     chat_write.normalize_completion(completion, request.choices)
@@ -152,6 +156,7 @@ async def _whole(
     headers = tab.headers()
     if screen is not None:
         headers += await screen.answer(completion)
+        completion = screen.told(completion)
     if request.logprobs:
         pieces = await _in_pieces(completion, hall)
         tab.produced(usage.completion_tokens)
@@ -173,7 +178,11 @@ async def _in_pieces(completion: Completion, hall: Hall) -> list[bytes]:
 
 
 async def _stream(
-    exchange: Exchange, tab: Tab, answer: Answer, request: ChatRequest, screen: Screen | None
+    exchange: Exchange,
+    tab: Tab,
+    answer: Answer,
+    request: ChatRequest,
+    screen: Screen | Moderated | None,
 ) -> None:
     headers = tab.headers()
     if screen is not None:
@@ -210,6 +219,8 @@ async def _stream(
     if screen is not None:
         rest = await screen.last(rest)
     data += stamp.encode(rest)
+    if screen is not None:
+        data += screen.ending(stamp)
     if request.wants_usage:
         data += stamp.encode_usage(tab.usage())
     exchange.write_last(data + chat_write.DONE)

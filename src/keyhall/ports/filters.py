@@ -28,6 +28,16 @@ class RuleCount:
     false_positives: int
 
 
+@dataclass(frozen=True, slots=True)
+class ProjectCount:
+    """The same in one project."""
+
+    project_id: str
+    rule_id: str
+    hits: int
+    false_positives: int
+
+
 ReportState = Literal["open", "changed", "kept"]
 
 
@@ -45,3 +55,4 @@ class Report:
     answered_by: str | None = None
     answer: str | None = None
     answered_at_us: int | None = None
+    project_id: str | None = None  # whose page it was said on

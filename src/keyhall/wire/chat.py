@@ -137,6 +137,33 @@ class StreamOptions(_In):
     include_obfuscation: bool | None = None
 
 
+class ModerationMode(_In):
+    mode: Literal["score", "block"]
+
+
+class ModerationPolicy(_In):
+    input: ModerationMode | None = None
+    output: ModerationMode | None = None
+
+
+class AskedModeration(_In):
+    """Look at what is asked and answered; `score` only tells, and is what holds for a way that is
+    not named."""
+
+    model: Annotated[str, Meta(min_length=1, max_length=MODEL_CHARACTERS_MAX)]
+    policy: ModerationPolicy | None = None
+
+    @property
+    def blocks_input(self) -> bool:
+        mode = None if self.policy is None else self.policy.input
+        return mode is not None and mode.mode == "block"
+
+    @property
+    def blocks_output(self) -> bool:
+        mode = None if self.policy is None else self.policy.output
+        return mode is not None and mode.mode == "block"
+
+
 class ChatRequest(_In):
     """The fields of OpenAI's chat request that Keyhall passes on or acts on, validated.
 
@@ -188,7 +215,7 @@ class ChatRequest(_In):
     audio: None = None
     prediction: None = None
     web_search_options: None = None
-    moderation: None = None
+    moderation: AskedModeration | None = None
 
     @property
     def choices(self) -> int:

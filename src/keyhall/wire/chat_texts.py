@@ -10,7 +10,13 @@ from typing import Any, cast
 
 from msgspec import UNSET
 
-from keyhall.wire.chat import ChatRequest, ContentPart, FunctionDefinition, Message
+from keyhall.wire.chat import (
+    AnswerMessage,
+    ChatRequest,
+    ContentPart,
+    FunctionDefinition,
+    Message,
+)
 
 # What a text becomes. `is_name`: it must stay letters, digits, `_` and `-`. `where` is its place
 # as refusals write it.
@@ -119,6 +125,17 @@ def contents(request: ChatRequest) -> Iterable[list[Said]]:
                 if part.text  # A refusal is no text that goes on.
             )
     return found.values()
+
+
+def texts_of(message: AnswerMessage) -> list[str]:
+    """All that an answer says, text by text."""
+    said = [message.content or "", message.refusal or ""]
+    calls = [call.function for call in message.tool_calls or ()]
+    if message.function_call:
+        calls.append(message.function_call)
+    for call in calls:
+        said += [call.name, call.arguments]
+    return said
 
 
 def _change_parts(message: Message, index: int, change: Change) -> None:

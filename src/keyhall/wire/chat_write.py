@@ -245,6 +245,10 @@ class Stamp:
         lines = _encode_lines([chunk.choices for chunk in chunks])
         return self._first + lines[:-1].replace(b"\n", self._between) + self._last
 
+    def encode_moderation(self, moderation: msgspec.Struct) -> bytes:
+        """The chunk behind the last choice's end, only for callers who asked for it."""
+        return b'%b[],"moderation":%b%b' % (self._first, _encode(moderation), self._last)
+
     def encode_usage(self, usage: TokenUsage) -> bytes:
         """The chunk before `[DONE]`, only for callers who asked for it."""
         _fill_details(usage)

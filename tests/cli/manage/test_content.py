@@ -100,3 +100,33 @@ def test_what_is_kept_is_erased(keyhall, kept, what) -> None:
     assert "Nothing is kept" in keyhall.refused("content", "erase", "request", kept.id)
     (row,) = keyhall.json("audit", "--organization", kept.organization_id, "--action", "content")
     assert row["after"] == {"organization_id": kept.organization_id, "rows": 1}
+
+
+def test_rules_are_tried_on_what_is_kept_and_nothing_of_it_is_shown(
+    keyhall, kept, tmp_path
+) -> None:
+    told = keyhall.json("filters", "try", "--since", "1d")
+    assert (told["kept"], told["looked_at"], told["hit"]) == (1, 1, 0)
+    assert len(told["rules"]) > 20
+    file = tmp_path / "own.toml"
+    file.write_text(
+        '[[rules]]\nid = "canary"\nreason = "r"\nowner = "o"\nterms = ["canary*"]\n'
+        f'finds = ["{CANARY}"]\n'
+    )
+    (rule,) = keyhall.json("filters", "try", "--rules", str(file))["rules"]
+    assert (rule["prompts"], rule["answers"], rule["rate"]) == (1, 0, 1.0)
+    assert rule["examples"] == [f"req_{kept.id}"]
+    shown = keyhall("filters", "try", "--rules", str(file), "--project", "Default project")
+    assert "1 conversation of 1 would have been hit." in shown
+    assert f"req_{kept.id}" in shown
+    assert CANARY not in shown
+    assert "tried rules on what is kept of" in keyhall("audit")
+    named = keyhall.json("filters", "try", "hate.degrading")
+    assert [each["rule"] for each in named["rules"]] == ["hate.degrading"]
+
+
+def test_where_nothing_is_kept_it_says_why(keyhall) -> None:
+    keyhall("keys", "create", "--name", "app")
+    shown = keyhall("filters", "try")
+    assert "by default Keyhall keeps no conversation" in shown
+    assert "keyhall projects retention" in shown

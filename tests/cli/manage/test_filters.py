@@ -1,8 +1,13 @@
 """`keyhall filters`: what is listed, what a dry run says, and what a change leaves behind."""
 
+import asyncio
 import json
 
 import pytest
+
+from keyhall.flows.filters import counts
+from keyhall.flows.filters.table import Filters
+from keyhall.stores.sqlite import open_store
 
 BOMB = "Hello,\nhow do I build a pipe bomb?"
 OWN = """
@@ -144,3 +149,64 @@ def test_a_project_can_only_be_stricter_than_the_hall(filters):
     assert "a project can only be stricter" in refused.error
     on = [rule["id"] for rule in filters("list", "--on", *own)]
     assert on == [rule["id"] for rule in filters("list", "--on")]
+
+
+def test_a_tier_can_be_stricter_too_and_has_its_name_checked(filters):
+    raised = filters("set", "hate.degrading", "--action", "block", "--tier", "free-trial")
+    assert raised[0]["action"] == "block"
+    assert not filters("show", "hate.degrading")["is_on"]
+    assert filters("show", "hate.degrading", "--tier", "free-trial")["is_on"]
+    assert filters("list", "--on", "--tier", "free-trial")[0]["id"] == "hate.degrading"
+    refused = filters("list", "--tier", "free-trail", status=1)
+    assert "Did you mean free-trial?" in refused.error
+    both = filters("list", "--tier", "free-trial", "--project", "x", status=2)
+    assert "Name a project or a tier, not both." in both.error
+    filters("set", "hate.degrading", "--off", "--tier", "free-trial")
+    assert filters("list", "--on", "--tier", "free-trial") == []
+
+
+def test_a_tier_or_project_has_so_many_terms_and_is_told_what_to_do(filters, tmp_path):
+    file = tmp_path / "own.toml"
+    for number in range(2):
+        terms = ", ".join(f'"word{number}x{each}"' for each in range(10_001))
+        file.write_text(
+            f'[[rules]]\nid = "team.many{number}"\nreason = "r"\nowner = "o"\n'
+            f'terms = [{terms}]\nfinds = ["word{number}x1"]\n'
+        )
+        status = 1 if number else 0
+        told = filters("add", str(file), "--tier", "free-trial", status=status)
+    assert "20,000 fit in one tier" in told.error
+    assert "`bomb*` finds `bombs`" in told.error
+    filters("add", str(file))
+
+
+def test_hits_are_told_by_rule_by_project_and_where_a_rule_hit(filters):
+    assert filters("hits") == []
+    assert "No rule has hit yet." in filters("hits", as_json=False).output
+    project = filters.call("projects", "list", "--json", "--data", filters.data).json[0]
+    count(filters.data, {(project["id"], "hate.degrading"): 4, ("gone", "hate.degrading"): 3})
+    filters("report", "hate.degrading", "--why", "A quotation.")
+    (told,) = filters("hits")
+    assert (told["id"], told["hits"], told["reported"]) == ("hate.degrading", 7, 1)
+    (own,) = filters("hits", "--project", project["id"])
+    assert (own["hits"], own["reported"]) == (4, 0)
+    shown = filters("hits", as_json=False).output
+    assert "14.3%" in shown
+    where = filters("hits", "hate.degrading")
+    assert [(each["name"], each["hits"]) for each in where] == [(project["name"], 4), ("gone", 3)]
+    assert project["name"] in filters("hits", "hate.degrading", as_json=False).output
+    assert "no project yet" in filters("hits", "hate.slurs", as_json=False).output
+    filters("hits", "hate.degrading", "--project", project["id"], status=2)
+
+
+def count(data, hits):
+    """As a server that runs there writes them down."""
+
+    async def work():
+        store = await open_store(data / "keyhall.db")
+        table = Filters()
+        table.hits = dict(hits)
+        await counts.flush(table, store)
+        await store.close()
+
+    asyncio.run(work())

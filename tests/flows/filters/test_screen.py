@@ -329,7 +329,7 @@ def test_bytes_of_answers_are_counted_as_scanned_and_as_sent(on_stage):
         masked = len("ada@example.org")
         counts = {"scanned": size, "passed": size - masked, "masked": masked}
         assert stage.hall.filters.bytes == counts
-        assert stage.hall.filters.hits == {"personal/email": 1}
+        assert list(stage.hall.filters.hits.values()) == [1]
         assert stage.hall.filters.counted == {("personal/email", "mask"): 1}
 
     on_stage(main)

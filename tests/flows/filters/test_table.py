@@ -52,7 +52,10 @@ def test_hits_are_written_down_and_wait_while_the_store_is_away(on_stage):
         await counts.flush(filters, stage.store)  # Nothing is counted twice.
         async with stage.store.reading() as connection:
             (count,) = await kept.counts(connection)
+            own = await kept.project_counts(connection, rule_id="bad")
         assert (count.rule_id, count.hits, count.false_positives) == ("bad", 2, 0)
+        project = stage.caller(key).grant.project_id
+        assert [(each.project_id, each.hits) for each in own] == [(project, 2)]
 
     on_stage(main)
 

@@ -1,8 +1,8 @@
 """What a correction changed: both texts can be read from it, whatever they are."""
 
-import time
 from itertools import pairwise
 
+from cpu_time import cpu_seconds
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,10 +57,9 @@ def test_the_difference_is_as_short_as_it_can_be():
 
 def test_two_texts_without_a_word_in_common_are_told_apart_quickly():
     before, after = "a " * 50_000, "b\n" * 50_000
-    began = time.perf_counter()
-    assert [kind for kind, _ in difference(before, after)] == ["out", "in"]
     assert CHANGES_MAX < 50_000
-    assert time.perf_counter() - began < 5
+    assert [kind for kind, _ in difference(before, after)] == ["out", "in"]
+    assert cpu_seconds(lambda: difference(before, after), 5) < 5
 
 
 def test_texts_that_differ_in_more_words_than_anybody_reads_are_told_whole():

@@ -586,7 +586,6 @@ def test_what_the_models_cannot_do_is_refused_and_not_ignored(body, path, got):
         ("audio", {"voice": "alloy", "format": "wav"}),
         ("prediction", {"type": "content", "content": "x"}),
         ("web_search_options", {}),
-        ("moderation", {"model": "omni-moderation-latest"}),
     ],
 )
 def test_a_field_that_cannot_be_honoured_is_refused_unless_it_is_null(name, value):
@@ -599,9 +598,26 @@ def test_a_field_that_cannot_be_honoured_is_refused_unless_it_is_null(name, valu
     assert read(json.dumps(with_field(name, None)).encode()).model == "v1"
 
 
-def test_the_refusal_of_moderation_promises_no_filter():
-    error = refusal(with_field("moderation", {}))
-    assert str(error).endswith("this model. Keyhall does not moderate yet: leave it out.")
+@pytest.mark.parametrize(
+    ("moderation", "row", "path"),
+    [
+        ({}, errors.MISSING_PARAMETER, "moderation.model"),
+        ({"model": "m", "polcy": {}}, errors.UNKNOWN_PARAMETER, "moderation.polcy"),
+        ({"model": "m", "policy": {"input": {}}}, errors.MISSING_PARAMETER,
+         "moderation.policy.input.mode"),
+        ({"model": "m", "policy": {"output": {"mode": "warn"}}}, errors.INVALID_VALUE,
+         "moderation.policy.output.mode"),
+    ],
+)  # fmt: skip
+def test_a_moderation_that_cannot_be_read_names_its_field(moderation, row, path):
+    error = refusal(with_field("moderation", moderation))
+    assert (error.problem, error.param) == (row, path)
+
+
+def test_a_moderation_may_leave_out_its_policy_or_one_way_of_it():
+    for policy in (None, {}, {"input": None, "output": {"mode": "block"}}):
+        given = {"model": "omni-moderation-latest", "policy": policy}
+        assert read(json.dumps(with_field("moderation", given)).encode()).moderation is not None
 
 
 def test_audio_of_an_earlier_answer_is_refused_unless_it_is_null():

@@ -29,7 +29,7 @@ async def begin(
     rules = caller.filter
     assert rules is not None
     policy = rules.ready() or await rules.compiled()
-    screen = Screen(policy, rules, caller.grant.key_id, hall)
+    screen = Screen(policy, rules, caller.grant, hall)
     blocked: Blocked | None = None
     try:
         await screen.input(request)

@@ -1,6 +1,7 @@
 """How often rules hit, written down every few seconds, as numbers."""
 
 import asyncio
+from collections.abc import Mapping
 
 from keyhall.flows.filters.table import Filters
 from keyhall.flows.unbroken import unbroken
@@ -22,13 +23,22 @@ async def keep(filters: Filters, store: SqlStore) -> None:
 
 
 async def flush(filters: Filters, store: SqlStore) -> None:
-    """While the store is away they wait: there is one number for each rule."""
+    """While the store is away they wait: there is one number for each rule and project."""
     hits, filters.hits = filters.hits, {}
     if not hits:
         return
     try:
         async with store.writing() as connection:
-            await rules.add_counts(connection, hits)
+            await rules.add_counts(connection, of_hall(hits))
+            await rules.add_project_counts(connection, hits)
     except StoreAway:
-        for rule_id, number in hits.items():
-            filters.hits[rule_id] = filters.hits.get(rule_id, 0) + number
+        for by, number in hits.items():
+            filters.hits[by] = filters.hits.get(by, 0) + number
+
+
+def of_hall(hits: Mapping[tuple[str, str], int]) -> dict[str, int]:
+    """By rule alone."""
+    found: dict[str, int] = {}
+    for (_, rule_id), number in hits.items():
+        found[rule_id] = found.get(rule_id, 0) + number
+    return found

@@ -1,4 +1,4 @@
-"""What people do to the filter: switch rules, write their own, report a wrong hit, answer that.
+"""What people do to the filter: switch rules, write their own. (Reports: `reporting.py`.)
 
 An owner is the hall, a tier or a project. The rules of tiers and projects come on top of the hall's
 and can only make them stricter.
@@ -7,18 +7,22 @@ and can only make them stricter.
 import asyncio
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from keyhall.flows.manage import checks
 from keyhall.flows.manage.checks import Invalid, NotFound
 from keyhall.flows.manage.organizations import project_by
 from keyhall.policy.filters.compiled import Policy, check_all
 from keyhall.policy.filters.rules import Action, Rule, RuleRefused, stricter
 from keyhall.policy.filters.scan import Scanner
-from keyhall.ports.filters import Report, ReportState, RuleScope, StoredRule
+from keyhall.ports.filters import (
+    ProjectCount,
+    RuleCount,
+    RuleScope,
+    StoredRule,
+)
 from keyhall.ports.records import Actor, Project
 from keyhall.rules import current, shipped
 from keyhall.stores import notes
@@ -26,9 +30,10 @@ from keyhall.stores.filters import reports
 from keyhall.stores.filters import rules as rows
 from keyhall.stores.sql import SqlStore
 
-DAY_US = 86_400_000_000
-REPORTS_OPEN_MAX = 200  # of one organization in a day: somebody reads each of them
 OWN_RULES_MAX = 500  # of one owner
+# Of one tier or project: each of them has a policy of its own in memory, and 20,000 terms take some
+# 20 MB and a second to compile.
+OWN_TERMS_MAX = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +71,6 @@ class Said:
     text: str | None = None  # of a rule that was written here
 
 
-@dataclass(frozen=True, slots=True)
-class Reported:
-    """A report as the audit shows it: without its text."""
-
-    organization_id: str | None
-    number: int
-    rule: str
-
-
 def assembled(
     settings: Sequence[Rule], stored: Sequence[StoredRule], owner: Owner = HALL
 ) -> tuple[Rule, ...]:
@@ -105,14 +101,23 @@ async def stored_for(connection: AsyncConnection, owner: Owner) -> list[StoredRu
 async def seen(
     connection: AsyncConnection, settings: Sequence[Rule], owner: Owner = HALL
 ) -> list[Seen]:
-    """Every rule there is for an owner, in their order. Counts are of the whole hall."""
+    """Every rule there is for an owner, in their order. Counts are those of a project for itself,
+    else of the whole hall."""
     stored = await stored_for(connection, owner)
     rules = assembled(settings, stored, owner)
     own = {each.rule.id: each for each in stored if _is_of(each, owner)}
     of_hall = {each.rule.id for each in stored if each.scope == "hall"}
     with_keyhall, in_settings = _shipped(), {rule.id for rule in settings}
-    counts = {each.rule_id: each for each in await rows.counts(connection)}
-    waiting = await reports.open_of(connection, [rule.id for rule in rules])
+    project_id = owner.id if owner.scope == "project" else None
+    counts: dict[str, RuleCount | ProjectCount] = (
+        {each.rule_id: each for each in await rows.counts(connection)}
+        if project_id is None
+        else {
+            each.rule_id: each
+            for each in await rows.project_counts(connection, project_id=project_id)
+        }
+    )
+    waiting = await reports.open_of(connection, [rule.id for rule in rules], project_id)
 
     def origin(rule_id: str) -> str:
         for name, ids in (("keyhall", with_keyhall), ("settings", in_settings), ("hall", of_hall)):
@@ -206,10 +211,23 @@ async def write(
         own = sum(_is_of(each, owner) and each.rule.id not in _shipped() for each in others)
         if own >= OWN_RULES_MAX:
             raise Invalid(f"There are {own} rules of your own already; {OWN_RULES_MAX} fit.")
+        _check_terms(rule, others, owner)
         new = _stored(owner, rule, old, now_us)
         _fitting(settings, [*others, new], owner)
         await _keep(connection, owner, old, new, "filter.write", actor, now_us)
     return rule
+
+
+def _check_terms(rule: Rule, others: Sequence[StoredRule], owner: Owner) -> None:
+    if owner == HALL:
+        return
+    before = sum(len(each.rule.terms) for each in others if _is_of(each, owner))
+    if before + len(rule.terms) > OWN_TERMS_MAX:
+        raise Invalid(
+            f"{rule.id} has {len(rule.terms):,} terms, and your other rules have {before:,}: "
+            f"{OWN_TERMS_MAX:,} fit in one {owner.scope}. Drop terms that another one begins "
+            "(`bomb*` finds `bombs`), or ask whoever runs this place to add them for all."
+        )
 
 
 async def remove(
@@ -302,72 +320,3 @@ def _said(kept: StoredRule | None, place: Project | None) -> Said | None:
     text = None if rule.id in _shipped() else msgspec.json.encode(rule).decode()
     where = None if place is None else place.organization_id
     return Said(where, rule.id, rule.is_on, rule.action, rule.percent, text)
-
-
-# --- Reports --------------------------------------------------------------------------------------
-
-
-async def report(
-    store: SqlStore,
-    rule_id: str,
-    said: str,
-    *,
-    settings: Sequence[Rule],
-    organization_id: str | None = None,
-    owner: Owner = HALL,
-    actor: Actor,
-    now_us: int,
-) -> Report:
-    """Say that a rule hit what it should not have. What is said is kept as it was written: whoever
-    quotes a conversation decides so."""
-    text = checks.reason(said)
-    if text is None:
-        raise Invalid("Say what was hit wrongly, in a sentence: whoever keeps the rules reads it.")
-    async with store.writing() as connection:
-        named(assembled(settings, await stored_for(connection, owner), owner), rule_id)
-        if organization_id is not None:
-            since_us = now_us - DAY_US
-            waiting = await reports.count_open(connection, organization_id, since_us)
-            if waiting >= REPORTS_OPEN_MAX:
-                raise Invalid("Your organization has many reports open: wait for their answers.")
-        made = await reports.add(connection, rule_id, organization_id, actor.who, text, now_us)
-        await rows.add_counts(connection, {}, [rule_id])
-        await notes.record(
-            connection,
-            actor,
-            now_us,
-            action="filter.report",
-            target=organization_id or rule_id,
-            before=None,
-            after=Reported(organization_id, made.number, rule_id),
-        )
-        return made
-
-
-async def answer(
-    store: SqlStore, number: int, state: ReportState, said: str, *, actor: Actor, now_us: int
-) -> Report:
-    """Close a report: the rule was `changed`, or is `kept` as it is, and why."""
-    text = checks.reason(said)
-    if text is None:
-        raise Invalid("Say what became of it, in a sentence: whoever reported reads it.")
-    async with store.writing() as connection:
-        before = await reports.find(connection, number)
-        if before is None:
-            raise NotFound(f"There is no report number {number}.")
-        if before.state != "open":
-            raise Invalid(f"Number {number} is answered already: {before.state}.")
-        await reports.answer(connection, number, state, actor.who, text, now_us)
-        after = replace(
-            before, state=state, answered_by=actor.who, answer=text, answered_at_us=now_us
-        )
-        await notes.record(
-            connection,
-            actor,
-            now_us,
-            action="filter.answer",
-            target=before.organization_id or before.rule_id,
-            before=before,
-            after=after,
-        )
-        return after

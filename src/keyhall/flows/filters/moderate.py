@@ -32,10 +32,7 @@ async def moderate(exchange: Exchange, hall: Hall) -> None:
     policy = await hall.policies.of(caller.grant.project_id)
     hold = await _hold(caller, hall)
     try:
-        if sum(map(len, asked.texts)) <= INLINE_CHARACTERS_MAX:
-            found = scanned(policy, asked.texts)
-        else:
-            found = await asyncio.to_thread(scanned, policy, asked.texts)
+        found = await looked_at(policy, asked.texts)
     finally:
         hall.counters.settle(hold, 0)
     lines = b"%b%b" % (caller.lines, admit.rate_headers(hold.facts))
@@ -47,6 +44,13 @@ async def _hold(caller: Caller, hall: Hall) -> Hold:
     if isinstance(taken, Refused):
         raise admit.limited(taken, write.MODEL, caller, hall)
     return taken
+
+
+async def looked_at(policy: Policy, texts: tuple[str, ...]) -> list[set[str]]:
+    """As `scanned`; beside the event loop if they are long."""
+    if sum(map(len, texts)) <= INLINE_CHARACTERS_MAX:
+        return scanned(policy, texts)
+    return await asyncio.to_thread(scanned, policy, texts)
 
 
 def scanned(policy: Policy, texts: tuple[str, ...]) -> list[set[str]]:

@@ -1,11 +1,12 @@
 """The answer on its way out: chunk by chunk, or whole."""
 
 import json
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from msgspec import UNSET
 
 from keyhall.policy.filters.escapes import Unescape
+from keyhall.policy.filters.masks import Undo
 from keyhall.policy.filters.rules import Rule
 from keyhall.policy.filters.scan import Stream
 from keyhall.wire.chat import (
@@ -22,12 +23,25 @@ from keyhall.wire.chat import (
     FilterNote,
 )
 
-if TYPE_CHECKING:
-    from keyhall.flows.filters.screen import Screen
-
 _OLD_CALL = -1  # the index of `function_call`, of which there is one
 
 Field = tuple[int, str, int]  # a choice, one of its texts, and which tool call it is
+
+
+class Over(Protocol):
+    """Whose rules an answer passes (`screen.py`)."""
+
+    def stream(self) -> Stream: ...
+
+    def undo(self, *, is_json: bool) -> Undo | None: ...
+
+    def rule(self, rule_id: str) -> Rule: ...
+
+    def took(self, stream: Stream, *, is_whole: bool = True) -> None: ...
+
+    def judges(self) -> tuple[Rule, ...]: ...
+
+    async def judge(self, text: str) -> Rule | None: ...
 
 
 class _Text:
@@ -35,7 +49,7 @@ class _Text:
 
     __slots__ = ("_unescape", "stream", "undo")
 
-    def __init__(self, screen: "Screen", *, is_json: bool) -> None:
+    def __init__(self, screen: Over, *, is_json: bool) -> None:
         self.stream = screen.stream()
         self.undo = screen.undo(is_json=is_json)
         self._unescape = Unescape() if is_json else None
@@ -52,7 +66,7 @@ class _Text:
 class Output:
     """One answer."""
 
-    def __init__(self, screen: "Screen") -> None:
+    def __init__(self, screen: Over) -> None:
         self._screen = screen
         self._texts: dict[Field, _Text] = {}
         self._contents: dict[int, Stream] = {}  # those whose pieces take the short way

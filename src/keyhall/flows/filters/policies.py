@@ -1,5 +1,6 @@
-"""Compiled rules for `/v1/moderations`, one policy per project that has rules of its own and one
-for all others; made when they are first asked for, in a thread, and again after a change.
+"""Compiled rules for `/v1/moderations`, and for `moderation` in chat requests: one policy per
+project that has rules of its own and one for all others; made when they are first asked for, in a
+thread, and again after a change.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ from keyhall import errors
 from keyhall.errors import ApiError
 from keyhall.flows.filters import manage
 from keyhall.policy.filters.compiled import Policy
-from keyhall.policy.filters.rules import Rule
+from keyhall.policy.filters.rules import Action, Rule
 from keyhall.ports.store import StoreAway
 from keyhall.rules import starter
 from keyhall.stores.sql import SqlStore
@@ -26,8 +27,8 @@ class Policies:
     def __init__(self, store: SqlStore, settings: Sequence[Rule] = ()) -> None:
         self._store = store
         self.settings = settings  # the operator's rules, as the settings give them
-        self._of_project: dict[str, Policy] = {}
-        self._compiled: dict[bytes, Policy] = {}  # by their rules as JSON
+        self._of_project: dict[tuple[str, bool], Policy] = {}
+        self._compiled: dict[tuple[bytes, bool], Policy] = {}  # by their rules as JSON
         self._generation = 0
         self._compiling = asyncio.Lock()
 
@@ -36,57 +37,59 @@ class Policies:
         self._generation += 1
         self._of_project.clear()
 
-    async def of(self, project_id: str) -> Policy:
-        """What a project's moderations are answered from. Raises STORE_AWAY."""
-        known = self._of_project.get(project_id)
+    async def of(self, project_id: str, *, blocks: bool = False) -> Policy:
+        """What a project's moderations are answered from; `blocks`: the same to cut streams with.
+        Raises STORE_AWAY."""
+        known = self._of_project.get((project_id, blocks))
         if known is not None:
             return known
         # A task of its own: the store's driver wants one, and a client that leaves must not cancel
         # a query in the middle of its connection.
         loop = asyncio.get_running_loop()
         try:
-            return await asyncio.shield(loop.create_task(self._made(project_id)))
+            return await asyncio.shield(loop.create_task(self._made(project_id, blocks)))
         except StoreAway:
             raise ApiError(errors.STORE_AWAY, headers=((b"retry-after", b"1"),)) from None
 
-    async def _made(self, project_id: str) -> Policy:
+    async def _made(self, project_id: str, blocks: bool) -> Policy:
         generation = self._generation
         async with self._store.reading() as connection:
             owner = manage.Owner("project", project_id)
             stored = await manage.stored_for(connection, owner)
         rules = manage.assembled(self.settings, stored, owner)
-        policy = await self.compiled(moderating(rules))
+        used = moderating(rules, "block" if blocks else "allow")
+        policy = await self.compiled(used, in_pieces=blocks)
         if generation == self._generation:
             if len(self._of_project) >= PROJECTS_MAX:
                 self._of_project.clear()
-            self._of_project[project_id] = policy
+            self._of_project[project_id, blocks] = policy
         return policy
 
-    async def compiled(self, rules: tuple[Rule, ...]) -> Policy:
-        """Of rules for whole texts; the newest are kept. Raises RuleRefused."""
+    async def compiled(self, rules: tuple[Rule, ...], *, in_pieces: bool = False) -> Policy:
+        """Of rules for whole texts, or for streams; the newest are kept. Raises RuleRefused."""
         async with self._compiling:  # One at a time: a hundred first callers want the same one.
-            text = msgspec.json.encode(rules)
-            policy = self._compiled.pop(text, None)
+            which = msgspec.json.encode(rules), in_pieces
+            policy = self._compiled.pop(which, None)
             if policy is None:
-                policy = await asyncio.to_thread(_compiled, rules)
-            self._compiled[text] = policy  # At the end again: the first is the longest unused.
+                policy = await asyncio.to_thread(_compiled, rules, in_pieces)
+            self._compiled[which] = policy  # At the end again: the first is the longest unused.
             if len(self._compiled) > POLICIES_MAX:
                 del self._compiled[next(iter(self._compiled))]
         return policy
 
 
-def moderating(rules: Sequence[Rule]) -> tuple[Rule, ...]:
+def moderating(rules: Sequence[Rule], action: Action = "allow") -> tuple[Rule, ...]:
     """Of the rules in force those with a category, and all of the starter policy, whether or not it
-    is on. Each only counts: none hides what another would find."""
+    is on. Where each only counts (`allow`) none hides what another would find."""
     always = {rule.id for rule in starter()}
     return tuple(
         msgspec.structs.replace(
-            rule, is_on=True, action="allow", direction="both", percent=100, finds=(), passes=()
+            rule, is_on=True, action=action, direction="both", percent=100, finds=(), passes=()
         )
         for rule in rules
         if rule.category is not None and rule.stage != "model" and (rule.is_on or rule.id in always)
     )
 
 
-def _compiled(rules: tuple[Rule, ...]) -> Policy:
-    return Policy(rules, in_pieces=False)
+def _compiled(rules: tuple[Rule, ...], in_pieces: bool) -> Policy:
+    return Policy(rules, in_pieces=in_pieces)

@@ -14,6 +14,7 @@ from msgspec import UNSET
 from keyhall.flows.filters import judges, sights
 from keyhall.flows.filters.output import Output, escaped
 from keyhall.flows.filters.sights import Sights
+from keyhall.policy.access import Grant
 from keyhall.policy.filters.compiled import Policy
 from keyhall.policy.filters.escapes import Unescape
 from keyhall.policy.filters.masks import Masks, Undo
@@ -26,6 +27,7 @@ from keyhall.policy.filters.views.look import Sight
 from keyhall.policy.filters.views.looker import Looker
 from keyhall.wire.chat import ChatRequest, Chunk, Completion
 from keyhall.wire.chat_texts import change_texts, plain_texts, texts
+from keyhall.wire.chat_write import Stamp
 
 if TYPE_CHECKING:
     from keyhall.flows.filters.table import Filter
@@ -61,11 +63,12 @@ class Blocked(Exception):
 class Screen:
     """Of one request, from its reading to the end of its answer."""
 
-    def __init__(self, policy: Policy, filter: "Filter", key_id: str, hall: "Hall") -> None:
+    def __init__(self, policy: Policy, filter: "Filter", grant: Grant, hall: "Hall") -> None:
         self._policy = policy
         self._filter = filter
         self._hall = hall
-        self._key_id = key_id
+        self._key_id = grant.key_id
+        self._project_id = grant.project_id
         self._bucket = 0  # under every rule, unless some are rolled out to a part of requests
         self._request: ChatRequest | None = None
         self._masks: Masks | None = None
@@ -196,6 +199,13 @@ class Screen:
         counted["passed"] += size
         return True
 
+    def told(self, completion: Completion) -> Completion:
+        """Nothing more is told of it."""
+        return completion
+
+    def ending(self, stamp: Stamp) -> bytes:
+        return b""
+
     # --- What it found --------------------------------------------------------------------------
 
     def lines(self) -> bytes:
@@ -213,7 +223,7 @@ class Screen:
         """Count what was hit. Repeatable."""
         counted, self._counted = self._counted, {}
         if counted:
-            self._hall.filters.count(counted, self._filter.operators)
+            self._hall.filters.count(self._project_id, counted, self._filter.operators)
 
     def rule(self, rule_id: str) -> Rule:
         return self._filter.by_id[rule_id]

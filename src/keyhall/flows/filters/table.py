@@ -84,7 +84,8 @@ class Filters:
         self._made: dict[tuple[tuple[str, str], ...], Filter] = {}
         self._kept: dict[Filter, None] = {}
         self.judged = [0, 0]  # texts that a model could not judge, and could
-        self.hits: dict[str, int] = {}  # since they were written down, by rule
+        # Since they were written down, by project and rule.
+        self.hits: dict[tuple[str, str], int] = {}
         self.bytes: dict[str, int] = dict.fromkeys(("scanned", "passed", "masked"), 0)  # of answers
         self.counted: dict[tuple[str, str], int] = {}  # for metrics: by rule and action
         self.take([])
@@ -121,10 +122,13 @@ class Filters:
             found = self._made[theirs] = Filter(used, operators, self._kept)
         return found if found.rules else None
 
-    def count(self, hits: dict[tuple[str, str], int], operators: frozenset[str]) -> None:
+    def count(
+        self, project_id: str, hits: dict[tuple[str, str], int], operators: frozenset[str]
+    ) -> None:
         """What one request hit, by rule and action."""
         for (rule_id, action), number in hits.items():
-            self.hits[rule_id] = self.hits.get(rule_id, 0) + number
+            place = project_id, rule_id
+            self.hits[place] = self.hits.get(place, 0) + number
             # Holders name their rules as they like: they are one in the metrics.
             by = (rule_id if rule_id in operators else "holder", action)
             self.counted[by] = self.counted.get(by, 0) + number

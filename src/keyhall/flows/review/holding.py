@@ -26,16 +26,19 @@ from keyhall.policy.review.rules import Reason, is_sampled
 from keyhall.ports.exchange import Exchange, Stopped
 from keyhall.ports.review import Answered, Item
 from keyhall.stores.review import items
-from keyhall.wire.chat import ChatRequest, Completion
+from keyhall.wire.chat import ChatRequest
+from keyhall.wire.moderation.within import ModeratedCompletion
 
 if TYPE_CHECKING:
     from keyhall.flows.callers import Caller
+    from keyhall.flows.filters.moderated import Moderated
     from keyhall.flows.filters.screen import Screen
     from keyhall.flows.hall import Hall
     from keyhall.flows.tab import Tab
 
 
 FLAGS_MAX = 20  # that an item names
+NOT_HELD = "The answer was to wait for a person, and cannot be kept for them"
 
 
 class StandIn:
@@ -98,7 +101,7 @@ class Watch:
             self._client.begin_stream(tab.headers())
         return self.exchange, self.request
 
-    def answered(self, tab: "Tab", screen: "Screen | None") -> None:
+    def answered(self, tab: "Tab", screen: "Screen | Moderated | None") -> None:
         """All of it is there, with what the filter found; before it is settled. Of an answer that
         is held back no copy is kept where its caller could read it."""
         if screen is not None:
@@ -158,7 +161,7 @@ class Watch:
             return
         if not self._wait_s:
             self._client.begin_stream(taken.headers)
-        completion = msgspec.json.decode(taken.body, type=Completion)
+        completion = msgspec.json.decode(taken.body, type=ModeratedCompletion)
         fetching.write_stream(self._client, completion, self._asked)
 
     def _facts(self, tab: "Tab") -> Answered:
@@ -176,7 +179,7 @@ class Watch:
 
     async def _hold(self, tab: "Tab") -> None:
         desk, taken, grant = self._desk, self.exchange, tab.grant
-        completion = msgspec.json.decode(taken.body, type=Completion)
+        completion = msgspec.json.decode(taken.body, type=ModeratedCompletion)
         item = item_of(
             self._facts(tab), self._rules, self._reasons, desk.clock.now_us(),
             is_held=True, flags=self.flags,
@@ -186,7 +189,7 @@ class Watch:
             days = 0
         answer = Answer(completion, tab.admitted_at_us + days * DAY_US if days else 0)
         said = conversation.encode(self.request, completion.choices)
-        await apart(_kept(desk, item, answer, said))
+        await apart(_kept(desk, item, answer, said), NOT_HELD)
         await fetching.deliver(
             self._client,
             self._hall,

@@ -14,7 +14,7 @@ from keyhall.flows.content import conversation
 from keyhall.policy.content.retention import DAY_US
 from keyhall.ports.content import Content, ContentKind, Kept
 from keyhall.ports.review import Answered, Item, Made
-from keyhall.wire.chat import Completion
+from keyhall.wire.moderation.within import ModeratedCompletion
 
 FEEDBACK_DAYS = 90  # its sender wrote it to be read; somebody may be on holiday
 FETCH_US = DAY_US  # so long after a decision a caller may still fetch the answer
@@ -31,7 +31,7 @@ class Said(msgspec.Struct, omit_defaults=True):
 class Answer(msgspec.Struct):
     """As it will be sent, and until when retention keeps it from then on; 0: not at all."""
 
-    completion: Completion
+    completion: ModeratedCompletion
     keep_until_us: int = 0
 
 

@@ -42,6 +42,7 @@ SAYS: dict[str, str] = {
     "filter.remove": "removed a rule of",
     "filter.report": "reported as wrong the rule",
     "filter.switch": "switched a rule of",
+    "filter.try": "tried rules on what is kept of",
     "filter.write": "wrote a rule of",
     "key.create": "created the key",
     "key.expire": "set the end of the key",

@@ -21,6 +21,7 @@ def _report(row: RowMapping) -> Report:
         answered_by=row["answered_by"],
         answer=row["answer"],
         answered_at_us=row["answered_at_us"],
+        project_id=row["project_id"],
     )
 
 
@@ -31,6 +32,7 @@ async def add(
     said_by: str,
     said: str,
     now_us: int,
+    project_id: str | None = None,
 ) -> Report:
     values = {
         "rule_id": rule_id,
@@ -39,11 +41,12 @@ async def add(
         "said": said,
         "said_at_us": now_us,
         "state": "open",
+        "project_id": project_id,
     }
     added = await connection.execute(insert(filter_reports).values(values))
     assert added.inserted_primary_key is not None
     number = int(added.inserted_primary_key[0])
-    return Report(number, rule_id, organization_id, said_by, said, now_us)
+    return Report(number, rule_id, organization_id, said_by, said, now_us, project_id=project_id)
 
 
 async def newest(
@@ -53,24 +56,30 @@ async def newest(
     state: ReportState | None = None,
     rule_id: str | None = None,
     organization_id: str | None = None,
+    project_id: str | None = None,
 ) -> list[Report]:
     query = select(filter_reports).order_by(filter_reports.c.number.desc()).limit(limit)
     for column, wanted in (
         (filter_reports.c.state, state),
         (filter_reports.c.rule_id, rule_id),
         (filter_reports.c.organization_id, organization_id),
+        (filter_reports.c.project_id, project_id),
     ):
         if wanted is not None:
             query = query.where(column == wanted)
     return [_report(row) for row in (await connection.execute(query)).mappings()]
 
 
-async def open_of(connection: AsyncConnection, rule_ids: Sequence[str]) -> dict[str, int]:
+async def open_of(
+    connection: AsyncConnection, rule_ids: Sequence[str], project_id: str | None = None
+) -> dict[str, int]:
     """Open reports of these rules, by rule; without those that have none."""
     column = filter_reports.c.rule_id
     query = select(column, func.count()).where(
         filter_reports.c.state == "open", column.in_(rule_ids)
     )
+    if project_id is not None:
+        query = query.where(filter_reports.c.project_id == project_id)
     return {
         rule_id: int(count) for rule_id, count in await connection.execute(query.group_by(column))
     }

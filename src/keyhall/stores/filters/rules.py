@@ -7,8 +7,8 @@ from sqlalchemy import ColumnElement, RowMapping, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyhall.policy.filters.rules import Rule
-from keyhall.ports.filters import RuleCount, RuleScope, StoredRule
-from keyhall.stores.filters.tables import filter_counts, filter_rules
+from keyhall.ports.filters import ProjectCount, RuleCount, RuleScope, StoredRule
+from keyhall.stores.filters.tables import filter_counts, filter_project_counts, filter_rules
 
 _read = msgspec.json.Decoder(Rule).decode
 
@@ -86,3 +86,41 @@ async def add_counts(
         if (await connection.execute(one.values(**values))).rowcount == 0:
             first = {"rule_id": rule_id, "hits": more, "false_positives": reports}
             await connection.execute(insert(filter_counts).values(**first))
+
+
+async def project_counts(
+    connection: AsyncConnection,
+    *,
+    project_id: str | None = None,
+    rule_id: str | None = None,
+    limit: int | None = None,
+) -> list[ProjectCount]:
+    """Of one project, or of one rule; most hits first."""
+    columns = filter_project_counts.c
+    order = (columns.hits.desc(), columns.project_id, columns.rule_id)
+    query = select(filter_project_counts).order_by(*order).limit(limit)
+    if project_id is not None:
+        query = query.where(columns.project_id == project_id)
+    if rule_id is not None:
+        query = query.where(columns.rule_id == rule_id)
+    return [ProjectCount(**row) for row in (await connection.execute(query)).mappings()]
+
+
+async def add_project_counts(
+    connection: AsyncConnection,
+    hits: Mapping[tuple[str, str], int],
+    false_positives: Sequence[tuple[str, str]] = (),
+) -> None:
+    """Add hits by project and rule, and one report for each pair that is named."""
+    columns = filter_project_counts.c
+    for project_id, rule_id in sorted({*hits, *false_positives}):
+        by = project_id, rule_id
+        more, reports = hits.get(by, 0), list(false_positives).count(by)
+        values = {"hits": columns.hits + more, "false_positives": columns.false_positives + reports}
+        one = update(filter_project_counts).where(
+            columns.project_id == project_id, columns.rule_id == rule_id
+        )
+        if (await connection.execute(one.values(**values))).rowcount == 0:
+            first = {"project_id": project_id, "rule_id": rule_id}
+            numbers = {"hits": more, "false_positives": reports}
+            await connection.execute(insert(filter_project_counts).values(**first, **numbers))

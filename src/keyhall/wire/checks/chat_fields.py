@@ -137,6 +137,7 @@ _response_format = Typed(
         "json_schema": Fields({"type": _type, "json_schema": _json_schema}, ["json_schema"]),
     }
 )
+_mode = Fields({"mode": OneOf("score", "block")}, ["mode"])
 _cap = Whole(1, chat.INT64_MAX)
 _penalty = Decimal(-2, 2)
 
@@ -161,7 +162,13 @@ _FIELDS: dict[str, Shape] = {
     "top_logprobs": Whole(0, chat.TOP_LOGPROBS_MAX),
     "user": Text(characters_max=chat.USER_CHARACTERS_MAX),
     "seed": Whole(-chat.INT64_MAX - 1, chat.INT64_MAX),
-    "moderation": Absent("Keyhall does not moderate yet: leave it out."),
+    "moderation": Fields(
+        {
+            "model": Text(characters_min=1, characters_max=chat.MODEL_CHARACTERS_MAX),
+            "policy": Fields({"input": _mode, "output": _mode}),
+        },
+        ["model"],
+    ),
     "safety_identifier": Text(characters_max=chat.SAFETY_CHARACTERS_MAX),
     "prompt_cache_key": Text(characters_max=chat.USER_CHARACTERS_MAX),
     "prompt_cache_retention": OneOf("in_memory", "in-memory", "24h"),

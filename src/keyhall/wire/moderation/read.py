@@ -63,8 +63,7 @@ def read(body: bytes) -> Asked:
     if model is None:
         model = DEFAULT_MODEL
     _MODEL.check(model, "model")
-    if not model.startswith(_MODELS):
-        raise ApiError(errors.MODERATION_MODEL, model=shapes.shown(model))
+    check_model(model)
     if value.get("input") is None:
         refuse(errors.MISSING_PARAMETER, "input")
     texts = _texts(value["input"])
@@ -72,6 +71,12 @@ def read(body: bytes) -> Asked:
     if length > CHARACTERS_MAX:
         refuse(errors.STRING_TOO_LONG, "input", bound=CHARACTERS_MAX, got=length)
     return Asked(model, texts)
+
+
+def check_model(name: str, path: str = "model") -> None:
+    """Whether a caller may ask for it."""
+    if not name.startswith(_MODELS):
+        raise ApiError(errors.MODERATION_MODEL, param=path, model=shapes.shown(name))
 
 
 def _parsed(body: bytes) -> dict[str, Any]:

@@ -6,10 +6,11 @@ from typing import Any
 import msgspec
 
 from keyhall import errors
-from keyhall.wire.chat import ChatRequest, Chunk, Completion
+from keyhall.wire.chat import ChatRequest
 from keyhall.wire.leaks.reports import LeakAnswer, LeakReport
 from keyhall.wire.models import Model
 from keyhall.wire.moderation.read import ModerationRequest
+from keyhall.wire.moderation.within import ModeratedChunk, ModeratedCompletion
 from keyhall.wire.moderation.write import Moderation
 from keyhall.wire.reference.fields import FIELDS
 from keyhall.wire.reference.routes import DESCRIBED, Described
@@ -20,8 +21,8 @@ Json = dict[str, Any]
 
 _REF = "#/components/schemas/{name}"
 _TYPES = (
-    ChatRequest, Completion, Chunk, ModerationRequest, Moderation, Model, LeakReport, LeakAnswer,
-    Given, Taken, Pending,
+    ChatRequest, ModeratedCompletion, ModeratedChunk, ModerationRequest, Moderation, Model,
+    LeakReport, LeakAnswer, Given, Taken, Pending,
 )  # fmt: skip
 _BODIES = {
     "createChatCompletion": "ChatRequest",
@@ -177,8 +178,8 @@ def _problem(status: int) -> Json:
 
 def _answers(each: Described) -> Json:
     if each.name == "createChatCompletion":
-        whole = _json("The answer.", {"$ref": _REF.format(name="Completion")})
-        chunk = {"$ref": _REF.format(name="Chunk")}
+        whole = _json("The answer.", {"$ref": _REF.format(name="ModeratedCompletion")})
+        chunk = {"$ref": _REF.format(name="ModeratedChunk")}
         says = "With `stream`: records `data: {chunk}`, and `data: [DONE]` at the end."
         whole["content"]["text/event-stream"] = {"schema": chunk | {"description": says}}
         whole["headers"] = {name: _header(says) for name, says in HEADERS.items()}
@@ -194,7 +195,7 @@ def _answers(each: Described) -> Json:
     if each.name == "giveFeedback":
         return _json("What was taken, without its words.", {"$ref": _REF.format(name="Taken")})
     if each.name == "retrieveReview":
-        return _json("The answer as decided.", {"$ref": _REF.format(name="Completion")})
+        return _json("The answer as decided.", {"$ref": _REF.format(name="ModeratedCompletion")})
     if each.name == "metrics":
         return _text("The numbers.")
     return _json("It is.", {"type": "object"})

@@ -44,5 +44,6 @@ FIELDS: dict[str, str] = {
     "audio": "Not supported: only `null` is taken.",
     "prediction": "Not supported: only `null` is taken.",
     "web_search_options": "Not supported: only `null` is taken.",
-    "moderation": "Not supported: only `null` is taken.",
+    "moderation": "Look at what is asked and answered too: the answer has what was found, as "
+    "`POST /v1/moderations` would say it, or with `block` ends there.",
 }

@@ -36,7 +36,8 @@ DESCRIBED: tuple[Described, ...] = (
         "POST", "/v1/chat/completions", "createChatCompletion", "Ask a model",
         "Send a conversation and get the next message, whole or streamed. The request and the "
         "answer have the form of OpenAI's API. The answer's `model` is the version that answered, "
-        "`usage` counts its tokens, and the headers `x-ratelimit-*` say what is left.",
+        "`usage` counts its tokens, and the headers `x-ratelimit-*` say what is left. With "
+        "`moderation` the answer, or one chunk of it without choices, also has what rules found.",
         "key", ("quickstart", "streaming", "tokens", "limits", "versions"),
         {"model": "v1", "messages": [{"role": "user", "content": "What is a key?"}],
          "max_tokens": 100},

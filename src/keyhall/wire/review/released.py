@@ -16,6 +16,7 @@ from keyhall.wire.chat import (
     DeltaFunction,
     DeltaToolCall,
 )
+from keyhall.wire.moderation.within import ModeratedCompletion, without_output
 
 REFUSED = "A reviewer refused this answer."
 EXPIRED = "No reviewer released this answer in time."
@@ -47,7 +48,8 @@ def edited(completion: Completion, text: str) -> Completion:
     first, *others = completion.choices
     message = msgspec.structs.replace(first.message, content=text, refusal=None)
     changed = msgspec.structs.replace(first, message=message, logprobs=None)
-    return msgspec.structs.replace(completion, choices=[changed, *others])
+    replaced = msgspec.structs.replace(completion, choices=[changed, *others])
+    return without_output(replaced, "edited", "A reviewer wrote this answer: nothing looked at it.")
 
 
 def refused(completion: Completion, why: str = REFUSED) -> Completion:
@@ -56,7 +58,8 @@ def refused(completion: Completion, why: str = REFUSED) -> Completion:
         Choice(choice.index, AnswerMessage(refusal=why), "content_filter")
         for choice in completion.choices
     ]
-    return msgspec.structs.replace(completion, choices=choices)
+    replaced = msgspec.structs.replace(completion, choices=choices)
+    return without_output(replaced, "refused", "A reviewer withheld the answer.")
 
 
 def encode(completion: Completion) -> bytes:
@@ -73,6 +76,8 @@ def stream(completion: Completion, *, wants_usage: bool) -> bytes:
         wants_usage=wants_usage,
     )
     data = stamp.encode([chunk for choice in completion.choices for chunk in _chunks(choice)])
+    if isinstance(completion, ModeratedCompletion) and completion.moderation is not UNSET:
+        data += stamp.encode_moderation(completion.moderation)
     if wants_usage and completion.usage is not None:
         data += stamp.encode_usage(completion.usage)
     return data + chat_write.DONE

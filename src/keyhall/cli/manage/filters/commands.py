@@ -1,29 +1,25 @@
 """`keyhall filters`: which rules there are, what they would find, who says that one is wrong."""
 
-from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import click
 
 from keyhall.cli import progress
 from keyhall.cli.manage import show
-from keyhall.cli.manage.filters import text
+from keyhall.cli.manage.filters import text, tried, watched
+from keyhall.cli.manage.filters.reading import rules_of_file, text_of_file
+from keyhall.cli.manage.filters.whose import owner_of, seen_by, whose
 from keyhall.cli.manage.open import House, Where, act, options
 from keyhall.cli.options import fail
 from keyhall.flows.filters import manage, operators
-from keyhall.flows.filters.manage import HALL, Owner, Seen
+from keyhall.flows.filters.manage import Seen
 from keyhall.flows.filters.trial import Trial, tried_in_pieces
-from keyhall.flows.manage.organizations import project_by
 from keyhall.policy.filters.rules import Action, Rule, RuleRefused, Way
-from keyhall.policy.filters.written.files import FileRefused, parse
-from keyhall.ports.filters import Report, ReportState
+from keyhall.ports.filters import Report
 from keyhall.stores.filters import reports as reported
 
 LISTED = 200
-FILE_BYTES_MAX = 1 << 20  # of a file of rules
-TEXT_BYTES_MAX = 256 << 20  # of a text that is tried; it is held in memory
 
-_PROJECT = click.option("--project", metavar="PROJECT", help="As this project has it; id or name.")
 _ACTIONS = click.Choice(get_args(Action))
 
 
@@ -35,26 +31,19 @@ def filters() -> None:
     """
 
 
-async def _owner(house: House, project: str | None) -> Owner:
-    if project is None:
-        return HALL
-    async with house.store.reading() as connection:
-        return Owner("project", (await project_by(connection, project)).id)
-
-
-async def _seen(house: House, project: str | None) -> list[Seen]:
-    owner, settings = await _owner(house, project), operators.rules_of(house.config.filter)
-    async with house.store.reading() as connection:
-        return await manage.seen(connection, settings, owner)
-
-
 @filters.command("list")
-@_PROJECT
+@whose
 @click.option("--on", "only_on", is_flag=True, help="Only those that are on.")
 @options
-def list_rules(project: str | None, only_on: bool, as_json: bool, where: Where) -> None:
+def list_rules(
+    project: str | None, tier: str | None, only_on: bool, as_json: bool, where: Where
+) -> None:
     """List rules, whether they are on, and how often they hit."""
-    found = act(where, lambda house: _seen(house, project))
+
+    async def work(house: House) -> list[Seen]:
+        return await seen_by(house, await owner_of(house, project, tier))
+
+    found = act(where, work)
     if only_on:
         found = [each for each in found if each.rule.is_on]
     if as_json:
@@ -65,13 +54,15 @@ def list_rules(project: str | None, only_on: bool, as_json: bool, where: Where) 
 
 @filters.command("show")
 @click.argument("rule")
-@_PROJECT
+@whose
 @options
-def show_rule(rule: str, project: str | None, as_json: bool, where: Where) -> None:
+def show_rule(
+    rule: str, project: str | None, tier: str | None, as_json: bool, where: Where
+) -> None:
     """Show a rule with its reason, its owner, and the sentences that it is tested with."""
 
     async def work(house: House) -> tuple[Seen, list[Report]]:
-        found = await _seen(house, project)
+        found = await seen_by(house, await owner_of(house, project, tier))
         wanted = manage.named([each.rule for each in found], rule)
         seen = next(each for each in found if each.rule is wanted)
         async with house.store.reading() as connection:
@@ -92,7 +83,7 @@ def show_rule(rule: str, project: str | None, as_json: bool, where: Where) -> No
               help="As a prompt or as an answer.")  # fmt: skip
 @click.option("--rules", "path", type=click.Path(exists=True, dir_okay=False),
               help="Try the rules of this file alone.")  # fmt: skip
-@_PROJECT
+@whose
 @options
 def test_text(
     file: str | None,
@@ -100,6 +91,7 @@ def test_text(
     direction: Way,
     path: str | None,
     project: str | None,
+    tier: str | None,
     as_json: bool,
     where: Where,
 ) -> None:
@@ -110,11 +102,15 @@ def test_text(
     """
     if (file is None) == (given is None):
         raise click.UsageError("Name a FILE, or give a text with --text.")
-    tested = given if given is not None else _read(str(file))
+    tested = given if given is not None else text_of_file(str(file))
     if path is not None:
-        rules = _rules(path)
+        rules = rules_of_file(path)
     else:
-        rules = [each.rule for each in act(where, lambda house: _seen(house, project))]
+
+        async def work(house: House) -> list[Seen]:
+            return await seen_by(house, await owner_of(house, project, tier))
+
+        rules = [each.rule for each in act(where, work)]
     with progress.shown(is_wanted=not as_json) as step:
         try:
             trial = tried_in_pieces(
@@ -134,31 +130,6 @@ def _told(tested: str, trial: Trial, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-def _read(file: str) -> str:
-    where = "Standard input" if file == "-" else file
-    try:
-        with click.open_file(file, "rb") as source:
-            data: bytes = source.read(TEXT_BYTES_MAX + 1)
-    except OSError as error:
-        fail(f"{where} cannot be read: {error.strerror}.")
-    if len(data) > TEXT_BYTES_MAX:
-        fail(f"{where} has more than {TEXT_BYTES_MAX >> 20} MiB: try it in parts.")
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        fail(f"{where} is not UTF-8 text: see byte {error.start}.")
-
-
-def _rules(path: str) -> list[Rule]:
-    file = Path(path)
-    if file.stat().st_size > FILE_BYTES_MAX:
-        fail(f"{path} has more than {FILE_BYTES_MAX >> 20} MiB.")
-    try:
-        return list(parse({file.name: file.read_text("utf-8")}))
-    except (FileRefused, RuleRefused, UnicodeDecodeError) as error:
-        fail(f"{error}")
-
-
 # --- Changes --------------------------------------------------------------------------------------
 
 
@@ -167,7 +138,7 @@ def _rules(path: str) -> list[Rule]:
 @click.option("--on/--off", "is_on", default=True, help="Turn it on (as without either), or off.")
 @click.option("--action", type=_ACTIONS, help="What it does.  [as it is]")
 @click.option("--percent", type=click.IntRange(0, 100), help="Of requests.  [as it is]")
-@_PROJECT
+@whose
 @options
 def set_rule(
     rule: str,
@@ -175,6 +146,7 @@ def set_rule(
     action: Action | None,
     percent: int | None,
     project: str | None,
+    tier: str | None,
     as_json: bool,
     where: Where,
 ) -> None:
@@ -184,10 +156,10 @@ def set_rule(
     """
 
     async def work(house: House) -> list[Rule]:
-        owner = await _owner(house, project)
+        owner = await owner_of(house, project, tier)
         names = [rule]
         if rule.endswith("*"):
-            found = [each.rule.id for each in await _seen(house, project)]
+            found = [each.rule.id for each in await seen_by(house, owner)]
             names = [name for name in found if name.startswith(rule[:-1])] or [rule]
         return [
             await manage.switch(
@@ -213,19 +185,21 @@ def set_rule(
 
 @filters.command("add")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False))
-@_PROJECT
+@whose
 @options
-def add_rules(file: str, project: str | None, as_json: bool, where: Where) -> None:
+def add_rules(
+    file: str, project: str | None, tier: str | None, as_json: bool, where: Where
+) -> None:
     """Add the rules of a TOML file, or put them in place of those of the same ids.
 
     Their test sentences must come out right. Nothing is added if one of them cannot be.
     """
-    rules = _rules(file)
+    rules = rules_of_file(file)
     if not rules:
         fail(f"{file} has no [[rules]].")
 
     async def work(house: House) -> list[Rule]:
-        owner = await _owner(house, project)
+        owner = await owner_of(house, project, tier)
         for rule in rules:
             manage.usable(rule)  # Before any of them is kept.
         settings = operators.rules_of(house.config.filter)
@@ -244,13 +218,15 @@ def add_rules(file: str, project: str | None, as_json: bool, where: Where) -> No
 
 @filters.command("remove")
 @click.argument("rule")
-@_PROJECT
+@whose
 @options
-def remove_rule(rule: str, project: str | None, as_json: bool, where: Where) -> None:
+def remove_rule(
+    rule: str, project: str | None, tier: str | None, as_json: bool, where: Where
+) -> None:
     """Take away a rule that was added here."""
 
     async def work(house: House) -> None:
-        owner = await _owner(house, project)
+        owner = await owner_of(house, project, tier)
         await manage.remove(house.store, rule, owner=owner, **house.by)
 
     act(where, work)
@@ -260,63 +236,5 @@ def remove_rule(rule: str, project: str | None, as_json: bool, where: Where) -> 
         show.line(f"{rule} is gone.")
 
 
-# --- Reports --------------------------------------------------------------------------------------
-
-
-@filters.command("report")
-@click.argument("rule")
-@click.option("--why", "said", required=True, help="What was hit wrongly. It is kept as written.")
-@options
-def report_rule(rule: str, said: str, as_json: bool, where: Where) -> None:
-    """Say that a rule hit what it should not have."""
-
-    async def work(house: House) -> Report:
-        settings = operators.rules_of(house.config.filter)
-        return await manage.report(house.store, rule, said, settings=settings, **house.by)
-
-    made = act(where, work)
-    if as_json:
-        show.as_json(text.report_json(made))
-    else:
-        show.line(f"Noted as number {made.number}: `keyhall filters reports` lists what is open.")
-
-
-@filters.command("reports")
-@click.option("--state", type=click.Choice([*get_args(ReportState), "all"]), default="open",
-              show_default=True, help="Which ones.")  # fmt: skip
-@options
-def list_reports(state: Any, as_json: bool, where: Where) -> None:
-    """List reports that a rule hit wrongly, newest first."""
-    wanted: ReportState | None = None if state == "all" else state
-
-    async def work(house: House) -> list[Report]:
-        async with house.store.reading() as connection:
-            return await reported.newest(connection, limit=LISTED, state=wanted)
-
-    found = act(where, work)
-    if as_json:
-        show.as_json([text.report_json(each) for each in found])
-    elif not found:
-        show.line("No report waits for an answer." if state == "open" else "There is none.")
-    else:
-        text.reports(found)
-
-
-@filters.command("answer")
-@click.argument("number", type=int)
-@click.option("--changed", "state", flag_value="changed", help="The rule was changed.")
-@click.option("--kept", "state", flag_value="kept", help="The rule stays as it is.")
-@click.option("--why", "said", required=True, help="A sentence that whoever reported reads.")
-@options
-def answer_report(
-    number: int, state: ReportState | None, said: str, as_json: bool, where: Where
-) -> None:
-    """Close a report: the rule was changed, or is kept as it is."""
-    if state is None:
-        raise click.UsageError("Say what became of the rule: --changed or --kept.")
-    closed: ReportState = state
-    made = act(where, lambda house: manage.answer(house.store, number, closed, said, **house.by))
-    if as_json:
-        show.as_json(text.report_json(made))
-    else:
-        show.line(f"Number {made.number} is answered: {made.state}.")
+for _command in (tried.try_past, watched.hits, watched.report, watched.reports, watched.answer):
+    filters.add_command(_command)

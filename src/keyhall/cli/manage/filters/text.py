@@ -9,7 +9,7 @@ from keyhall.cli.manage import show, words
 from keyhall.flows.filters.manage import Seen
 from keyhall.flows.filters.trial import Found, Trial, around, marked
 from keyhall.policy.filters.rules import Rule
-from keyhall.ports.filters import Report
+from keyhall.ports.filters import ProjectCount, Report
 
 HITS_SHOWN = 50
 MARKED_CHARACTERS_MAX = 4_000  # Longer texts are not repeated on a terminal; their hits are.
@@ -49,12 +49,32 @@ def json_of(seen: Seen) -> dict[str, Any]:
     }
 
 
+def hits_json(seen: Seen) -> dict[str, Any]:
+    return {
+        "id": seen.rule.id,
+        "is_on": seen.rule.is_on,
+        "hits": seen.hits,
+        "reported": seen.wrong,
+        "reports_open": seen.waiting,
+    }
+
+
+def project_json(name: str, count: ProjectCount) -> dict[str, Any]:
+    return {
+        "project": count.project_id,
+        "name": name,
+        "hits": count.hits,
+        "reported": count.false_positives,
+    }
+
+
 def report_json(report: Report) -> dict[str, Any]:
     return {
         "number": report.number,
         "rule": report.rule_id,
         "state": report.state,
         "organization": report.organization_id,
+        "project": report.project_id,
         "said_by": report.said_by,
         "said": report.said,
         "said_at": words.stamp(report.said_at_us),
@@ -107,6 +127,30 @@ def listed(found: Sequence[Seen]) -> None:
                 ORIGINS[each.origin],
             )
             for each in found
+        ],
+    )
+
+
+def hits(found: Sequence[Seen]) -> None:
+    show.table(
+        ("Rule", "State", ("Hits", "right"), ("Reported", "right"), ("Of hits", "right")),
+        [
+            (each.rule.id, state(each.rule), f"{each.hits:,}", str(each.wrong or ""), _share(each))
+            for each in found
+        ],
+    )
+
+
+def _share(seen: Seen) -> str:
+    return f"{seen.wrong / seen.hits:.1%}" if seen.hits and seen.wrong else ""
+
+
+def projects(found: Sequence[tuple[str, ProjectCount]]) -> None:
+    show.table(
+        ("Project", "Id", ("Hits", "right"), ("Reported", "right")),
+        [
+            (name, each.project_id, f"{each.hits:,}", str(each.false_positives or ""))
+            for name, each in found
         ],
     )
 

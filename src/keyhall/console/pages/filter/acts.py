@@ -10,7 +10,7 @@ from keyhall.console.context import Ask
 from keyhall.console.gate import Page
 from keyhall.console.pages.filter.place import Place, place_of, settings
 from keyhall.console.pages.filter.shown import rule_page
-from keyhall.flows.filters import manage
+from keyhall.flows.filters import manage, reporting
 from keyhall.flows.manage.checks import NotFound, Refused
 from keyhall.policy.filters.rules import Action
 from keyhall.policy.forms import written
@@ -69,7 +69,7 @@ async def switch_starter(ask: Ask) -> Response:
 async def report(ask: Ask) -> Response:
     place, rule_id = await place_of(ask), ask.text("id")
     try:
-        made = await manage.report(
+        made = await reporting.report(
             ask.store,
             rule_id,
             ask.text("said"),
@@ -92,7 +92,7 @@ async def answer(ask: Ask) -> Response:
         raise NotFound("There is no such report.")
     rule_id = ask.text("id")
     try:
-        made = await manage.answer(ask.store, number, state, ask.text("answer"), **ask.by)
+        made = await reporting.answer(ask.store, number, state, ask.text("answer"), **ask.by)
     except NotFound:
         raise
     except Refused as error:

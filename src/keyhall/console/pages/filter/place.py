@@ -23,6 +23,10 @@ class Place:
     def is_hall(self) -> bool:
         return self.owner == HALL
 
+    @property
+    def project_id(self) -> str | None:
+        return None if self.is_hall else self.owner.id
+
 
 async def place_of(ask: Ask) -> Place:
     """Another organization's project is answered as one that is not there."""

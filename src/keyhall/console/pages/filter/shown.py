@@ -8,13 +8,14 @@ from keyhall.console import given
 from keyhall.console.context import Ask
 from keyhall.console.gate import Page
 from keyhall.console.pages.filter.place import Place, grouped, place_of, rules_of
-from keyhall.flows.filters import manage
+from keyhall.flows.filters import manage, reporting
 from keyhall.flows.filters.trial import Trial, around, counting, marked, tried
 from keyhall.flows.manage.checks import Refused
 from keyhall.policy.filters.rules import ACTIONS, Way
 from keyhall.stores.filters import reports
 
 REPORTS_SHOWN = 50
+PROJECTS_SHOWN = 20  # of those that a rule hit in
 TRIED_CHARACTERS_MAX = 20_000
 HITS_SHOWN = 100
 
@@ -46,11 +47,12 @@ async def listed(
     *,
     trial: Trial | None = None,
     text: str = "",
+    past: dict[str, Any] | None = None,
 ) -> Response:
     found = await rules_of(ask, place)
     async with ask.store.reading() as connection:
         waiting = await reports.newest(
-            connection, limit=REPORTS_SHOWN, state="open", organization_id=place.organization_id
+            connection, limit=REPORTS_SHOWN, state="open", project_id=place.project_id
         )
     return ask.page(
         "filter/list.html",
@@ -60,7 +62,9 @@ async def listed(
         on=sum(each.rule.is_on for each in found),
         waiting=waiting,
         trial=None if trial is None else _trial(trial, text),
-        form=given.sent(ask, direction="in"),
+        past=past,
+        rules=sorted(each.rule.id for each in found),
+        form=given.sent(ask, direction="in", days="1", rule=""),
         faults=given.faults_of(error),
     )
 
@@ -95,7 +99,10 @@ async def rule_page(ask: Ask, place: Place, rule_id: str, error: Refused | None 
             connection,
             limit=REPORTS_SHOWN,
             rule_id=rule.id,
-            organization_id=place.organization_id,
+            project_id=place.project_id,
+        )
+        where = (
+            await reporting.by_project(connection, rule.id, PROJECTS_SHOWN) if place.is_hall else []
         )
     return ask.page(
         "filter/rule.html",
@@ -104,6 +111,7 @@ async def rule_page(ask: Ask, place: Place, rule_id: str, error: Refused | None 
         seen=seen,
         rule=rule,
         reports=said,
+        where=where,
         actions=ACTIONS,
         form=given.sent(ask, action=rule.action, percent=rule.percent, said=""),
         faults=given.faults_of(error),
