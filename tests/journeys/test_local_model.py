@@ -118,7 +118,7 @@ def test_i17_a_killed_model_is_back_in_two_seconds_and_others_never_notice(
     def beside() -> None:
         while not is_over.is_set():
             begun_at = time.monotonic()
-            client.chat.completions.create(model="v1", messages=QUESTION, max_tokens=5)
+            client.chat.completions.create(model="v1-sandbox-1", messages=QUESTION, max_tokens=5)
             sandbox.append(time.monotonic() - begun_at)
 
     talkers = [threading.Thread(target=talk) for _ in range(4)]
