@@ -86,9 +86,7 @@ class Screen:
         self._request = request
         if self._policy.stages["in"].rules:
             plain = plain_texts(request)
-            if (plain is None and _is_long(request)) or sum(
-                map(len, plain or ())
-            ) > LONG_CHARACTERS:
+            if _is_long(request, plain):
                 loop = asyncio.get_running_loop()
                 await loop.run_in_executor(None, self._scan_input, request, plain)
             else:
@@ -110,7 +108,7 @@ class Screen:
             and self._policy.stages["in"].pass_all(plain)
             and not look.may_hide(plain[0] if len(plain) == 1 else "\n".join(plain))
         ):  # As nearly all do.
-            if len(plain) > 1:
+            if len({message.role for message in request.messages}) < len(plain):
                 Sights(self, self._looker("in"), self._places()).across(request)
             return
         looker = self._looker("in")
@@ -300,7 +298,9 @@ def header(action: str, rule_id: str, view: str) -> str:
 _UNBRACKETED = str.maketrans("", "", "[]")
 
 
-def _is_long(request: ChatRequest) -> bool:
+def _is_long(request: ChatRequest, plain: list[str] | None) -> bool:
+    if plain is not None:
+        return sum(map(len, plain)) > LONG_CHARACTERS
     total = 0
     for message in request.messages:
         content = message.content

@@ -183,9 +183,7 @@ async def _write(desk: Desk, item: Item, opinion: Opinion, actor: Actor, now_us:
     """The words of a review, first: who sends it again after a failure finds nothing half done.
     Raises Invalid, Unreadable."""
     if opinion.text is not None and item.is_held:
-        why_not = await passing.why_not(desk, item, opinion.text)
-        if why_not is not None:
-            raise Invalid(why_not)
+        await passing.check(desk, item, opinion.text)
     if opinion.text is not None or opinion.note:
         written = Written(actor.who, now_us, opinion.text, opinion.note)
         await desk.texts.write_review(item, written)

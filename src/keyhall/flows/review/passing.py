@@ -9,6 +9,7 @@ part of requests hold for every correction.
 import asyncio
 
 from keyhall.flows.filters.trial import Found, around
+from keyhall.flows.manage.checks import Invalid
 from keyhall.flows.review.desk import Desk
 from keyhall.policy.filters.rules import Rule
 from keyhall.policy.filters.scan import Hit, Scanner
@@ -18,8 +19,18 @@ SHOWN_CHARACTERS = 80  # of what a rule found
 DOES = {"mask": "mask a part of", "block": "block"}
 
 
-async def why_not(desk: Desk, item: Item, text: str) -> str | None:
-    """Which rule this text does not pass, in words; None if it may go out. Raises Unreadable."""
+class NotPassed(Invalid):
+    """A correction that may not go out; the words say by which rule."""
+
+
+async def check(desk: Desk, item: Item, text: str) -> None:
+    """Raises NotPassed, Unreadable."""
+    why_not = await _why_not(desk, item, text)
+    if why_not is not None:
+        raise NotPassed(why_not)
+
+
+async def _why_not(desk: Desk, item: Item, text: str) -> str | None:
     assert desk.filters is not None, "a desk at which people decide knows the filter"
     grant = await desk.store.find_grant_by_id(item.key_id)
     rules = None if grant is None else desk.filters.of(grant)
