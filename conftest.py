@@ -8,6 +8,7 @@
   an environment where `OpenAI()` finds that server.
 """
 
+import gc
 import json
 import os
 import subprocess
@@ -46,6 +47,10 @@ for name in [*os.environ]:
     if name.startswith(("OPENAI_", "KEYHALL_")) and name != "KEYHALL_CORPORA":
         del os.environ[name]
 os.environ["KEYHALL_MODELS_HOUSE"] = "false"  # Hundreds of halls are started; one test has it on.
+# No test speaks TLS with anybody but itself. Reading the system's certificates takes each of
+# thousands of clients and servers longer than starting: here is one, and nobody has its key.
+os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "tests" / "running" / "nobody.pem")
+os.environ.pop("SSL_CERT_DIR", None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +190,14 @@ pytest_collect_file = Sybil(
     patterns=["README.md", "src/keyhall/docs/*.md"],
     fixtures=["documented_server"],
 ).pytest()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """What ten thousand tests are made of stays: no collection of garbage goes through it again,
+    neither those that tests ask for nor those that happen."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(trylast=True)

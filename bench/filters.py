@@ -18,6 +18,8 @@ from keyhall.policy.filters import built_in
 from keyhall.policy.filters.compiled import Policy
 from keyhall.policy.filters.rules import Rule
 from keyhall.policy.filters.scan import Scanner
+from keyhall.policy.filters.views import look
+from keyhall.policy.filters.views.looker import Looker
 from keyhall.rules import starter
 
 TERMS, PATTERNS = 2_000, 50
@@ -33,6 +35,13 @@ RUSSIAN = "Столица Франции — Париж, и там сегодн�
 HOSTILE = {
     "one letter": "a", "fullwidth": "\uff21\uff11", "Cyrillic": "\u0431\u0430", "U+FDFA": "\ufdfa",
     "accounts": "DE89 3704 ", "keys": "sk-kh_", "marks": "\u0301",
+}  # fmt: skip
+CODE = """for index, name in enumerate(sorted(names)):
+    print(f"{index:>4} {utf8(name)}", hashlib.sha256(name.encode()).hexdigest()[:16])
+"""
+DISGUISED = {
+    "letters apart": "b.o.m.b ", "gaps": "a b. c  d- ", "base64": "aGVsbG8gdGhlcmUgeW91 ",
+    "percent signs": "%2541a", "entities": "&amp;#38;a", "digits": "b0mb ",
 }  # fmt: skip
 MIB = 1 << 20
 
@@ -91,6 +100,24 @@ def measure(rounds: int) -> dict:
     for name, shape in HOSTILE.items():
         text = (shape * (MIB // len(shape.encode()) + 1)).encode()[:MIB].decode("utf-8", "ignore")
         result[f"mib_ms {name}"] = least_us(lambda text=text: scanner.whole(text), 1000, 3)
+    looker = Looker(compiled)
+    for name, text in (("no_view_us", PROMPT), ("view_code_us", CODE)):
+
+        def views(text: str = text) -> None:
+            for _ in range(200):
+                if look.may_hide(text):
+                    look.hidden(looker, text)
+
+        result[name] = least_us(views, 200, rounds)
+    halves = (PROMPT[:40], PROMPT[40:])
+    result["joint_us"] = least_us(
+        lambda: [look.split(looker, halves) for _ in range(200)], 200, rounds
+    )
+    for name, shape in DISGUISED.items():
+        text = (shape * (MIB // len(shape) + 1))[:MIB]
+        result[f"views_mib_ms {name}"] = least_us(
+            lambda text=text: look.hidden(looker, text), 1000, 3
+        )
     return {name: round(value, 2) for name, value in result.items()}
 
 
@@ -105,4 +132,4 @@ if __name__ == "__main__":
         print(json.dumps(found))
     else:
         for name, value in found.items():
-            print(f"{name:24} {value:10,.2f}")
+            print(f"{name:27} {value:10,.2f}")

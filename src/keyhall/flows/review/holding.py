@@ -106,7 +106,7 @@ class Watch:
         is held back no copy is kept where its caller could read it."""
         if screen is not None:
             found = screen.flags[:FLAGS_MAX]
-            self.flags = tuple(f"{flag.way}: {flag.rule_id}" for flag in found)
+            self.flags = tuple(f"{flag.way}: {flag.told}" for flag in found)
         if self._is_held:
             tab.copy = None
         elif self.flags and self._rules.flagged and tab.copy is not None:
