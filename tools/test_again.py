@@ -1,9 +1,9 @@
 """A second look at the few tests that failed in the run before: alone, one after the other.
 
-A machine that is shared with others can hold up any process for seconds, and a suite of ten thousand
-tests with real servers meets that. What fails beside others and passes alone is told loudly, for it
-is to be mended: a bound is too tight, or two tests know of each other. More than FAILED_MAX, or
-one that fails again, is no accident.
+A machine that is shared with others can hold up any process for seconds, and a suite of ten
+thousand tests with real servers meets that. What fails beside others and passes alone is told
+loudly, for it is to be mended: a bound is too tight, or two tests know of each other. More than
+FAILED_MAX, or one that fails again, is no accident.
 """
 
 import json
