@@ -12,10 +12,15 @@ import re
 import time
 from collections.abc import Callable
 
+import msgspec
+
 from keyhall.policy.filters import built_in
 from keyhall.policy.filters.compiled import Policy
 from keyhall.policy.filters.rules import Rule
 from keyhall.policy.filters.scan import Scanner
+from keyhall.policy.filters.views import look
+from keyhall.policy.filters.views.looker import Looker
+from keyhall.rules import starter
 
 TERMS, PATTERNS = 2_000, 50
 PROMPT = (
@@ -25,10 +30,18 @@ PROSE = (
     "The capital of France is Paris, and about two million people live there today; the wider area "
     "has some twelve million. It lies on the Seine, in the north of the country. "
 ) * 6
+NUMBERS = "In 1998 there were 42 of 310 rooms, and token7 cost 19.99 euros on day 12. " * 8
 RUSSIAN = "Столица Франции — Париж, и там сегодня живут около двух миллионов человек. " * 6
 HOSTILE = {
     "one letter": "a", "fullwidth": "\uff21\uff11", "Cyrillic": "\u0431\u0430", "U+FDFA": "\ufdfa",
     "accounts": "DE89 3704 ", "keys": "sk-kh_", "marks": "\u0301",
+}  # fmt: skip
+CODE = """for index, name in enumerate(sorted(names)):
+    print(f"{index:>4} {utf8(name)}", hashlib.sha256(name.encode()).hexdigest()[:16])
+"""
+DISGUISED = {
+    "letters apart": "b.o.m.b ", "gaps": "a b. c  d- ", "base64": "aGVsbG8gdGhlcmUgeW91 ",
+    "percent signs": "%2541a", "entities": "&amp;#38;a", "digits": "b0mb ",
 }  # fmt: skip
 MIB = 1 << 20
 
@@ -67,11 +80,18 @@ def measure(rounds: int) -> dict:
     result["request_us"] = least_us(
         lambda: [scanner.whole(PROMPT) for _ in range(200)], 200, rounds
     )
-    for name, text in (("event_us", PROSE), ("event_cyrillic_us", RUSSIAN)):
+    starting = (msgspec.structs.replace(rule, is_on=True) for rule in starter())
+    flags = Scanner(Policy([*compiled.rules, *starting]))
+    for name, text, used in (
+        ("event_us", PROSE, scanner),
+        ("event_digits_us", NUMBERS, scanner),
+        ("event_cyrillic_us", RUSSIAN, scanner),
+        ("event_starter_us", PROSE, flags),
+    ):
         pieces = re.findall(r" ?\w+|\W", text)
 
-        def stream(pieces: list[str] = pieces) -> None:
-            feed = (one := scanner.stream()).feed
+        def stream(pieces: list[str] = pieces, used: Scanner = used) -> None:
+            feed = (one := used.stream()).feed
             for piece in pieces:
                 feed(piece)
             one.finish()
@@ -80,6 +100,24 @@ def measure(rounds: int) -> dict:
     for name, shape in HOSTILE.items():
         text = (shape * (MIB // len(shape.encode()) + 1)).encode()[:MIB].decode("utf-8", "ignore")
         result[f"mib_ms {name}"] = least_us(lambda text=text: scanner.whole(text), 1000, 3)
+    looker = Looker(compiled)
+    for name, text in (("no_view_us", PROMPT), ("view_code_us", CODE)):
+
+        def views(text: str = text) -> None:
+            for _ in range(200):
+                if look.may_hide(text):
+                    look.hidden(looker, text)
+
+        result[name] = least_us(views, 200, rounds)
+    halves = (PROMPT[:40], PROMPT[40:])
+    result["joint_us"] = least_us(
+        lambda: [look.split(looker, halves) for _ in range(200)], 200, rounds
+    )
+    for name, shape in DISGUISED.items():
+        text = (shape * (MIB // len(shape) + 1))[:MIB]
+        result[f"views_mib_ms {name}"] = least_us(
+            lambda text=text: look.hidden(looker, text), 1000, 3
+        )
     return {name: round(value, 2) for name, value in result.items()}
 
 
@@ -94,4 +132,4 @@ if __name__ == "__main__":
         print(json.dumps(found))
     else:
         for name, value in found.items():
-            print(f"{name:24} {value:10,.2f}")
+            print(f"{name:27} {value:10,.2f}")

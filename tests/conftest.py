@@ -12,6 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "running"))  # No packages in tests.
 
+from patience import PATIENCE_SECONDS
 from postgres_server import NoPostgres, PostgresServer
 from redis_server import NoRedis, RedisServer, a_redis
 
@@ -19,6 +20,8 @@ from keyhall.flows import first_run
 from keyhall.ports.records import Actor
 from keyhall.stores.opening import open_database
 from keyhall.stores.pepper import load_peppers
+from keyhall.stores.postgres import connecting, watch
+from keyhall.stores.postgres import store as postgres_store
 from keyhall.stores.sql import SqlStore
 from keyhall.stores.sqlite import open_store
 
@@ -111,8 +114,20 @@ def postgres_prepared(postgres: PostgresServer, prepared_once: Path) -> str:
 
 
 @pytest.fixture
+def patient_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks PostgreSQL waits for a second or some. A test that asks about something else
+    waits for as long as a busy machine needs."""
+    monkeypatch.setattr(connecting, "CONNECT_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(watch, "ANSWER_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(postgres_store, "LOOKUP_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(postgres_store, "HOLD_SECONDS", PATIENCE_SECONDS)
+    for each in postgres_store._SECONDS:
+        monkeypatch.setitem(postgres_store._SECONDS, each, PATIENCE_SECONDS)
+
+
+@pytest.fixture
 def postgres_house(
-    sqlite_house: Prepared, postgres: PostgresServer, postgres_prepared: str
+    sqlite_house: Prepared, postgres: PostgresServer, postgres_prepared: str, patient_store: None
 ) -> Iterator[Prepared]:
     """As `house`, on a PostgreSQL database of the test's own."""
     house = sqlite_house

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from made_usage import made_usage
+from patience import PATIENCE_SECONDS
 
 from keyhall import app, chores, parts
 from keyhall.clock import ManualClock
@@ -189,7 +190,7 @@ def test_what_others_change_while_a_hall_opens_is_not_missed(house, monkeypatch)
     monkeypatch.setattr(SqliteStore, "load_catalogue", load_then_change)
 
     async def story(hall):
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while hall.hall.catalogue.find("v1").name != "v1.1-sandbox-1":
                 await asyncio.sleep(0.01)
 
@@ -303,7 +304,7 @@ def test_rollups_go_on_after_the_store_was_away(monkeypatch):
 
     async def inside():
         task = asyncio.create_task(chores.roll_up(Store()))
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while len(calls) < 3:
                 await asyncio.sleep(0)
         task.cancel()
@@ -324,7 +325,7 @@ def test_r9_an_upstream_that_is_down_at_start_is_offered_later(house, monkeypatc
 
     async def story(hall):
         assert hall.notes == ["offer 1"]
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while len(offers) < 3:
                 await asyncio.sleep(0.01)
 

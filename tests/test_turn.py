@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from patience import PATIENCE_SECONDS
 
 from keyhall.lane.steps import Run
 from keyhall.ports.engine import Signal
@@ -39,7 +40,7 @@ class Story:
 
 
 def in_a_loop(story):
-    asyncio.run(asyncio.wait_for(story(), 5))
+    asyncio.run(asyncio.wait_for(story(), PATIENCE_SECONDS))
 
 
 def test_all_take_one_stretch_before_any_takes_the_next():

@@ -5,11 +5,13 @@ import contextlib
 import logging
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 from keyhall.clock import Clock
 from keyhall.flows.callers import Callers
 from keyhall.flows.content.keeper import Keeper
+from keyhall.flows.filters.judges import first_that_flags
 from keyhall.flows.hall import Hall
 from keyhall.flows.review import deadlines, telling
 from keyhall.flows.review.desk import Desk
@@ -72,7 +74,9 @@ def keep_words(
     """What keeps conversations, and the desk of those who look at answers: what ends reviews whose
     time is over, and what tells of decisions."""
     hall.content = keeping(stack, store, peppers, hall.clock, days_max)
-    hall.reviews = desk = Desk(store, hall.clock, hall.content, hall.callers.digest)
+    judge = partial(first_that_flags, hall=hall)
+    digest, filters = hall.callers.digest, hall.filters
+    hall.reviews = desk = Desk(store, hall.clock, hall.content, digest, filters, judge)
     background(stack, "end reviews", deadlines.keep(desk))
     background(stack, "tell decisions", telling.Caller(store, peppers[0], hall.clock).run())
 

@@ -684,6 +684,15 @@ BODIES_FULL = _row(
     "Retry after the time in `retry-after`.",
     _SERVER, retry=True,
 )  # fmt: skip
+CONTENT_UNREADABLE = _row(
+    "content_unreadable", 503, "server_error", "content_unreadable",
+    "{what}: the key that your organization's content is encrypted with is missing here, or was "
+    "changed. Please tell the operator.",
+    "Fetch a held answer again once it is mended, within a day of its decision. Operator: "
+    "`content_unreadable` in the log says which pepper is missing; put it back behind the newer "
+    "ones.",
+    _SERVER, retry=False,
+)  # fmt: skip
 STORE_AWAY = _row(
     "store_away", 503, "server_error", "server_is_overloaded",
     "The server is overloaded or not ready yet. The key store does not answer at present.",

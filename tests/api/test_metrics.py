@@ -11,9 +11,14 @@ from keyhall import __version__, errors
 from keyhall.api import callers
 from keyhall.config import Server
 from keyhall.flows.manage import keys
+from keyhall.flows.review import deadlines, deciding
+from keyhall.flows.review.deciding import Opinion
+from keyhall.flows.review.rules import set_rules
 from keyhall.policy.limits import Limits
+from keyhall.policy.review.rules import Rules
 from keyhall.policy.tiers import Tier
 from keyhall.ports.store import StoreAway
+from keyhall.stores.organizations import default_project
 
 METRICS = "/metrics"
 
@@ -59,8 +64,43 @@ def test_a_fresh_hall_has_every_series_at_zero(inside):
         assert found["keyhall_spool_records",] == 0
         assert found["keyhall_content_kept_total",] == 0
         assert found["keyhall_content_dropped_total", ("reason", "full")] == 0
+        assert found["keyhall_reviews_open", ("held", "yes")] == 0
+        assert found["keyhall_reviews_oldest_seconds",] == 0
+        by = ("by", "deadline"), ("outcome", "refused")
+        assert found["keyhall_review_decisions_total", *by] == 0
         assert found["keyhall_build_info", ("version", __version__)] == 1
         assert found["process_resident_memory_bytes",] > 0
+
+    inside(story)
+
+
+def test_answers_that_wait_for_people_are_counted_and_what_became_of_them(inside):
+    async def story(server):
+        now = {"actor": TESTER, "now_us": server.clock.now_us()}
+        async with server.house.store.reading() as connection:
+            project = await default_project(connection)
+        rules = Rules(hold="always", deadline_s=60)
+        await set_rules(server.house.store, project.id, rules, **now)
+        key = (await server.make_key()).text.reveal()
+        line = await server.line()
+        told = [await line.ask(key, chat("Hello", max_tokens=5)) for _ in range(3)]
+        desk, item = server.hall.reviews, told[0].json["id"]
+        await deciding.claim(desk, None, item, **now)
+        await deciding.review(desk, None, item, Opinion("release", 4), **now)
+        server.clock.advance(70)
+        await deadlines.look(desk)
+        found = await samples(server)
+        assert found["keyhall_reviews_open", ("held", "yes")] == 2
+        assert found["keyhall_reviews_open", ("held", "no")] == 0
+        assert found["keyhall_reviews_overdue",] == 2
+        assert found["keyhall_reviews_oldest_seconds",] >= 70
+        assert await deadlines.end_due(desk) == 2
+        await deadlines.look(desk)
+        found = await samples(server)
+        assert found["keyhall_reviews_overdue",] == 0
+        name = "keyhall_review_decisions_total"
+        assert found[name, ("by", "person"), ("outcome", "released")] == 1
+        assert found[name, ("by", "deadline"), ("outcome", "refused")] == 2
 
     inside(story)
 

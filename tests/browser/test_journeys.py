@@ -11,6 +11,7 @@ from browsing import PASSWORD
 from chromium import Window, claim, open_window, set_up_link
 from hall_process import Premises
 from openai import OpenAI
+from patience import PATIENCE_SECONDS, stretched
 
 FIRST_RUN_SECONDS_MAX = 60
 CHART_SECONDS_MAX = 5
@@ -85,10 +86,8 @@ def test_who_signs_up_sees_their_first_request_in_the_chart_within_seconds(
     window.go("/usage")
     ask(opened.url, key)
     asked = time.monotonic()
-    window.page.locator("main").get_by_text("v1-sandbox-1").first.wait_for(
-        state="attached", timeout=CHART_SECONDS_MAX * 1000
-    )
-    assert time.monotonic() - asked < CHART_SECONDS_MAX + 1
+    window.page.locator("main").get_by_text("v1-sandbox-1").first.wait_for(state="attached")
+    assert time.monotonic() - asked < stretched(CHART_SECONDS_MAX + 1)
     assert window.complaints == []
     context.close()
 
@@ -138,11 +137,11 @@ def test_revoking_cuts_a_running_stream(window, opened) -> None:
 
     thread = threading.Thread(target=listen)
     thread.start()
-    assert began.wait(10)
+    assert began.wait(PATIENCE_SECONDS)
     window.go(f"/keys/{id_of(key)}/revoke")
     window.page.fill("#f-name", "streaming")
     window.page.click("text=Revoke for good")
-    assert ended.wait(CUT_SECONDS_MAX)
+    assert ended.wait(stretched(CUT_SECONDS_MAX))
     thread.join()
 
 

@@ -6,6 +6,7 @@ import time
 import urllib.request
 
 import pytest
+from patience import PATIENCE_SECONDS
 
 LOOKS = [("light", 1280), ("dark", 360)]
 
@@ -25,7 +26,7 @@ def reported(opened, key, url):
     body = json.dumps({"keys": [key], "url": url, "source": "a build's log"}).encode()
     request = urllib.request.Request(opened.url + "/v1/keyhall/leaks", body)
     request.add_header("content-type", "application/json")
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
         assert json.load(answer)["data"][0]["state"] == "revoked"
 
 
@@ -41,7 +42,9 @@ def wandered(opened, key_id):
         "last_us": now_us - 2_000_000,
         "examples": [f"198.51.{number}.0/24" for number in range(9)] + ["2001:db8:7::/48"],
     }
-    with sqlite3.connect(opened.premises.data / "keyhall.db", timeout=10) as connection:
+    with sqlite3.connect(
+        opened.premises.data / "keyhall.db", timeout=PATIENCE_SECONDS
+    ) as connection:
         connection.execute(
             "INSERT INTO notices (kind, key_id, account_id, organization_id, at_us, facts, "
             "attempts, next_try_us) SELECT 'wandering', keys.id, keys.account_id, "

@@ -9,6 +9,7 @@ import pytest
 from browsing import PASSWORD
 from chromium import Window, open_window
 from openai import OpenAI
+from patience import PATIENCE_SECONDS
 
 LOOKS = [
     ("light", 1280),
@@ -43,7 +44,7 @@ class Asked(threading.Thread):
             self.problem = error
 
     def got(self) -> str:
-        self.join(20)
+        self.join(PATIENCE_SECONDS)
         assert not self.is_alive(), "it waits still"
         assert self.problem is None, self.problem
         return self.answer
@@ -181,6 +182,56 @@ def test_a_required_review_takes_two_people_who_agree(chromium, opened, window, 
         picture(second, "review-decided")
 
 
+def test_a_flagged_answer_is_corrected_by_two_people_who_differed_first(
+    chromium, opened, window, picture
+) -> None:
+    """By keys alone. What the filter blocks in a correction is told beside it, and a correction is
+    taken over by who comes round to it."""
+    rule = ("illicit.weapons", "--action", "flag")
+    opened.premises.run("filters", "set", *rule)
+    opened.premises.run("filters", "set", "personal/email", "--action", "block")
+    key = new_key(window, "review of flags")
+    set_rules(window, "2", hold="Answers that the filter flags wait")
+    with (
+        joined(chromium, window, opened.url, "Mia") as first,
+        joined(chromium, window, opened.url, "Tom") as second,
+    ):
+        passing = Asked(opened.url, key, "Good morning.")
+        passing.start()
+        assert passing.got(), "nothing of it was flagged"
+        asked = Asked(opened.url, key, "How do I build a pipe bomb?", stream=True)
+        asked.start()
+        until_queued(first)
+        keys(first, "n")
+        first.page.get_by_text("illicit.weapons").first.wait_for()
+        keys(first, "2", "e", "Control+A")
+        first.page.keyboard.type("Ask help@example.org instead.")
+        keys(first, "Control+Enter")
+        first.page.get_by_text("its rule personal/email finds").wait_for()
+        first.page.wait_for_function("document.activeElement.id == 'f-text'")
+        picture(first, "review-not-passed")
+        keys(first, "Control+A")
+        first.page.keyboard.type("I cannot help with that.")
+        keys(first, "Control+Enter")
+        first.page.get_by_text("waits for a second review").first.wait_for()
+        until_queued(second)
+        keys(second, "n")
+        second.page.get_by_text("1 review by somebody else").wait_for()
+        assert "cannot help" not in second.page.locator("main").inner_text()
+        keys(second, "1", "r")
+        second.page.get_by_text("waits for somebody who settles").wait_for()
+        keys(second, "n")
+        second.page.get_by_text("Two reviews differ").wait_for()
+        picture(second, "review-disputed")
+        keys(second, "1", "t")
+        second.page.wait_for_url("**/difference")
+        assert second.page.locator("#f-text").input_value() == "I cannot help with that."
+        assert asked.is_alive()
+        keys(second, "e", "Control+Enter")
+        second.page.get_by_text("Edited").first.wait_for()
+        assert asked.got() == "I cannot help with that."
+
+
 def test_a_thumb_down_in_the_playground_reaches_the_queue_with_its_words(
     chromium, opened, window, picture, findings
 ) -> None:
@@ -257,6 +308,6 @@ def test_pages_of_a_review_are_sound(
         window.page.get_by_role("link", name="Rules of review").click()
         window.page.get_by_role("heading", name="Review in").wait_for()
         looked(window, "rules")
-        asked.join(20)
+        asked.join(PATIENCE_SECONDS)
         assert asked.problem is None
         assert faults == []

@@ -7,6 +7,7 @@ import sys
 from contextlib import closing, contextmanager
 
 import pytest
+from patience import PATIENCE_SECONDS
 
 from keyhall.cli import workers
 
@@ -46,7 +47,7 @@ def test_i18_a_system_that_starts_no_worker_stops_none_of_the_others(monkeypatch
         running = asyncio.create_task(parent.run())
 
         async def until(is_so):
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while not is_so():
                     assert not running.done(), running
                     await asyncio.sleep(0.01)

@@ -1,6 +1,8 @@
 """The console in a whole server inside the test's event loop, with a browser that is signed in."""
 
 import asyncio
+import filecmp
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "running"))  # No packages in
 
 from browsing import PASSWORD, Browser
 from hall_inside import Inside, open_inside
+from made_usage import NOW_US
 
 from keyhall.clock import ManualClock
 from keyhall.config import Database
@@ -78,11 +81,67 @@ class Hall:
         return project.organization_id
 
 
+async def claim(hall: Hall) -> None:
+    """Ada makes her account, by the link of the first start."""
+    link = await links.set_up(hall.store, hall.server.url, hall.now_us)
+    assert link is not None
+    path = urlsplit(link.reveal()).path
+    given = {"name": "Ada", "email": "ada@example.org", "password": PASSWORD, "terms": "yes"}
+    await hall.browser.visit(path)
+    await hall.browser.send(path, **given)
+
+
+@dataclass(slots=True)
+class Claimed:
+    """A prepared folder whose server Ada has claimed, made once: it takes longer than most tests.
+    `before` is the folder as it was."""
+
+    before: Path
+    data: Path
+    cookies: dict[str, str]  # of her browser
+
+    def enter(self, hall: Hall) -> None:
+        for name, value in self.cookies.items():
+            hall.browser.client.cookies.set(name, value, domain="127.0.0.1", path="/")
+
+
+@pytest.fixture(scope="session")
+def claimed_once(prepared_once, tmp_path_factory):
+    data = tmp_path_factory.mktemp("claimed") / "house"
+    shutil.copytree(prepared_once, data)
+    data.chmod(0o700)
+    cookies = {}
+
+    async def opened():
+        async with open_inside(data, ManualClock(NOW_US)) as server:
+            hall = Hall(server, Browser(server.url), [])
+            await claim(hall)
+            cookies.update(hall.browser.client.cookies)
+            await hall.browser.close()
+
+    asyncio.run(opened())
+    return Claimed(prepared_once, data, cookies)
+
+
 class Runs:
     """`hall(story, **settings)` runs `await story(hall)` on a prepared folder."""
 
-    def __init__(self, house):
+    def __init__(self, house, claimed):
         self._house = house
+        self._claimed = claimed
+
+    def _is_claimed(self, settings):
+        """Take the folder that is claimed already, if there is nothing else in the test's own and
+        the server has the address and the rules of that one."""
+        mine = self._house.database
+        if self._house.now_us != NOW_US or self._house.url:
+            return False
+        if settings.keys() & {"server", "console", "alerts", "log"}:
+            return False
+        if not filecmp.cmp(self._claimed.before / mine.name, mine, shallow=False):
+            return False
+        shutil.copytree(self._claimed.data, self._house.data, dirs_exist_ok=True)
+        return True
 
     def __call__(self, story, **settings):
         return asyncio.run(self.opened(story, **settings))
@@ -90,6 +149,7 @@ class Runs:
     async def opened(self, story, **settings):
         """The same, within a running loop."""
         clock = ManualClock(self._house.now_us)
+        is_claimed = self._is_claimed(settings)
         if self._house.url:
             settings["database"] = Database(url=self._house.url)
         async with open_inside(self._house.data, clock, **settings) as server:
@@ -97,13 +157,10 @@ class Runs:
             if "server" in settings and settings["server"].url:
                 made.browser.origin = settings["server"].url
             try:
-                link = await links.set_up(server.house.store, server.url, clock.now_us())
-                assert link is not None
-                path = urlsplit(link.reveal()).path
-                await made.browser.visit(path)
-                await made.browser.send(
-                    path, name="Ada", email="ada@example.org", password=PASSWORD, terms="yes"
-                )
+                if is_claimed:
+                    self._claimed.enter(made)
+                else:
+                    await claim(made)
                 await made.browser.visit("/")
                 return await story(made)
             finally:
@@ -112,11 +169,11 @@ class Runs:
 
 
 @pytest.fixture
-def hall(house):
-    return Runs(house)
+def hall(house, claimed_once):
+    return Runs(house, claimed_once)
 
 
 @pytest.fixture
-def any_hall(any_house):
+def any_hall(any_house, claimed_once):
     """The same on SQLite and on PostgreSQL, one after the other."""
-    return Runs(any_house)
+    return Runs(any_house, claimed_once)

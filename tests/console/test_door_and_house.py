@@ -1,6 +1,5 @@
 """What the door and every page behind it owe to whoever comes: docs/asvs.md names these."""
 
-import pytest
 from browsing import PASSWORD
 
 from keyhall.console.routes import ROUTES
@@ -22,27 +21,30 @@ async def opens(hall, token):
     return browser.title
 
 
-@pytest.mark.parametrize(
-    "elsewhere",
-    ["//evil.example", "https://evil.example", "/\\evil.example", "javascript:x()", "/\n/evil"],
+ELSEWHERE = (
+    *("//evil.example", "https://evil.example", "/\\evil.example", "javascript:x()", "/\n/evil"),
 )
-def test_signing_in_leads_to_no_other_site(hall, elsewhere):
+
+
+def test_signing_in_leads_to_no_other_site(hall):
     async def story(hall):
-        browser = hall.new_browser()
-        await browser.visit("/sign-in")
-        assert await browser.send("/sign-in", follow=False, next=elsewhere, **ADA) == 303
-        assert browser.response.headers["location"] == "/"
+        for elsewhere in ELSEWHERE:
+            browser = hall.new_browser()
+            await browser.visit("/sign-in")
+            assert await browser.send("/sign-in", follow=False, next=elsewhere, **ADA) == 303
+            assert browser.response.headers["location"] == "/", elsewhere
 
     hall(story)
 
 
-@pytest.mark.parametrize(
-    "name", ["", "vendor/", "../gate.py", "%2e%2e/gate.py", "..%2fgate.py", "/etc/passwd", ".git"]
-)
-def test_only_files_of_the_list_are_given_and_no_list(hall, name):
+NO_FILES = ("", "vendor/", "../gate.py", "%2e%2e/gate.py", "..%2fgate.py", "/etc/passwd", ".git")
+
+
+def test_only_files_of_the_list_are_given_and_no_list(hall):
     async def story(hall):
-        answer = await hall.browser.client.get(f"/static/{name}")
-        assert answer.status_code == 404
+        for name in NO_FILES:
+            answer = await hall.browser.client.get(f"/static/{name}")
+            assert answer.status_code == 404, name
 
     hall(story)
 
@@ -102,13 +104,17 @@ def test_all_other_sessions_are_ended_in_one_step(hall):
     hall(story)
 
 
-@pytest.mark.parametrize("path", [each for each in PLACES if not each.startswith(PARTS)])
-def test_every_page_behind_the_door_leads_out_and_tells_no_other_site_where_it_was(hall, path):
+def test_every_page_behind_the_door_leads_out_and_tells_no_other_site_where_it_was(hall):
     async def story(hall):
-        if await hall.browser.visit(path) != 200:
-            return
-        assert hall.browser.page.find("form", {"action": "/sign-out", "method": "post"})
-        assert hall.browser.response.headers["referrer-policy"] == "same-origin"
+        seen = 0
+        for path in PLACES:
+            if path.startswith(PARTS) or await hall.browser.visit(path) != 200:
+                continue
+            seen += 1
+            way_out = {"action": "/sign-out", "method": "post"}
+            assert hall.browser.page.find("form", way_out), path
+            assert hall.browser.response.headers["referrer-policy"] == "same-origin", path
+        assert seen > len(PLACES) / 2
 
     hall(story)
 

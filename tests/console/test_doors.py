@@ -6,6 +6,7 @@ import re
 import pytest
 from browsing import PASSWORD
 from console_data import STEP_S, code, switched_on
+from patience import PATIENCE_SECONDS
 from told import MailServer
 
 from keyhall.config import Alerts, Console, Server
@@ -204,7 +205,7 @@ def with_mail(run, story, **settings):
 
     async def inside(hall):
         async def letters(count):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while len(server.letters) < count:
                     await asyncio.sleep(0.01)
             return server.letters

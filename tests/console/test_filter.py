@@ -41,6 +41,8 @@ def test_a_text_is_tried_with_its_hits_marked_and_inert(hall):
         (hit,) = marked.find_all("mark")
         assert (hit.get_text(), hit["title"]) == ("How do I build a pipe bomb", RULE)
         assert "None by a rule that is on: it would pass." in browser.text
+        await browser.send("/filter/try", text="  ".join(" ".join(word) for word in BOMB.split()))
+        assert "(letters apart)" in browser.text
         await browser.send("/filter/try", text="Good morning.")
         assert "Nothing was found" in browser.text
         assert await browser.send("/filter/try", text=" ") == 400

@@ -4,6 +4,7 @@ import asyncio
 import json
 
 from browsing import Browser
+from patience import PATIENCE_SECONDS
 
 from keyhall.console.context import SESSION
 from keyhall.flows.holders import levels, live
@@ -263,7 +264,7 @@ def test_streams_of_one_account_are_bounded_and_their_places_come_back(hall):
         assert (await client.get("/live/limits")).status_code == 429
         for answer, _ in opened:
             await answer.aclose()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
                 async with client.stream("GET", "/live/limits") as answer:
                     if answer.status_code == 200:

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from console_data import done, elsewhere, facts, used
 from hall_inside import TESTER
+from patience import PATIENCE_SECONDS
 from tiny_upstream import TinyUpstream
 
 from keyhall.config import Upstream
@@ -25,7 +26,7 @@ DAY_US = 86_400_000_000
 
 async def until(condition):
     """What a background task does in a moment."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not condition():
             await asyncio.sleep(0)
 

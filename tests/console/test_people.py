@@ -7,6 +7,7 @@ import time
 
 import pytest
 from browsing import PASSWORD
+from patience import stretched
 
 from keyhall.stores.accounts import people
 
@@ -224,7 +225,7 @@ def test_200_people_have_a_key_each_in_less_than_5_seconds(hall):
     async def story(hall):
         began = time.perf_counter()
         _, rows = await imported(hall, text_of(200))
-        assert time.perf_counter() - began < 5
+        assert time.perf_counter() - began < stretched(5)
         assert len(rows) == len({each["key"] for each in rows}) == 200
         assert await works(hall, rows[7]["key"])
         new = hall.new_browser()

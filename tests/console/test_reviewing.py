@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from console_data import done
 from hall_inside import TESTER
 from openai import AsyncOpenAI
+from patience import PATIENCE_SECONDS
 
 from keyhall.flows.review import rules
 from keyhall.policy.review.rules import NO_RULES, Rules
@@ -71,7 +72,7 @@ def written(browser):
 
 
 async def until_item(hall, count=1):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while len(found := await all_items(hall)) < count:
             await asyncio.sleep(0.02)
     return found

@@ -9,7 +9,9 @@ from keyhall.clock import ManualClock
 from keyhall.flows.content.keeper import Keeper, delete_due
 from keyhall.policy.content.retention import DAY_US
 from keyhall.ports.content import Kept, Unreadable
+from keyhall.ports.records import Actor
 from keyhall.ports.store import StoreAway
+from keyhall.stores import notes
 from keyhall.stores.content import rows
 from keyhall.stores.content.sealing import Vault
 from keyhall.stores.sqlite import SqliteStore
@@ -296,5 +298,26 @@ def test_what_was_deleted_is_brought_out_of_the_files(story):
         async with store.reading() as connection:
             left = await connection.scalar(rows.select(rows.func.pg_relation_size("content")))
         assert left == 0  # Without a row in it the table's file was cut off.
+
+    story(work)
+
+
+@pytest.mark.parametrize("target", [f"req_{1:032x}", "key_1", "proj_1", ADA])
+def test_what_was_erased_since_it_was_said_is_not_written(story, target):
+    async def work(store, content, clock):
+        clock.advance(1)
+        await content.write([kept(1)])
+        async with store.writing() as connection:
+            await notes.record(
+                connection, Actor("a", "b"), clock.now_us(), action="content.erase",
+                target=target, before=None, after=None,
+            )  # fmt: skip
+            await rows.delete_ids(connection, [kept(1).id], ADA)
+        later = kept(2, created_at_us=clock.now_us() + 2_000_000)
+        others = kept(3, BO, key_id="key_2", project_id="proj_2")
+        await content.write([kept(1), later, others])
+        assert await content.read(kept(1).id, ADA) is None
+        assert await content.read(later.id, ADA) == later
+        assert await content.read(others.id, BO) == others
 
     story(work)

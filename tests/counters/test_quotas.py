@@ -7,6 +7,7 @@ from datetime import UTC
 import msgspec
 import pytest
 from made_usage import made_usage
+from patience import PATIENCE_SECONDS
 
 from keyhall.counters import quotas as in_memory
 from keyhall.counters import shared_quotas
@@ -305,7 +306,7 @@ def test_f6_a_stop_does_not_wait_for_a_database_that_is_away(monkeypatch) -> Non
         hold = await quotas.hold((quota(),), wanted(1), NOW_US)
         shelf.is_away = True
         quotas.release(hold)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await quotas.close()
         assert shelf.ended == []  # Whoever has the journal next gives it back.
 

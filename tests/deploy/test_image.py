@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from box import Box, Image, build, why_no_box
 from dockerfile import ROOT, stages
-from hall_process import START_SECONDS_MAX, Premises, Process, free_port
+from hall_process import Premises, Process, free_port
+from patience import PATIENCE_SECONDS
 
 from keyhall import __version__
 
@@ -177,7 +178,7 @@ def test_the_health_check_asks_over_tls_where_the_server_does(tmp_path: Path) ->
     process = premises.spawn(environ=settings)
     ask = [sys.executable, "-I", str(ROOT / "deploy" / "healthcheck.py")]
     try:
-        deadline = time.monotonic() + START_SECONDS_MAX
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while subprocess.run(ask, env=settings, capture_output=True).returncode != 0:
             assert time.monotonic() < deadline, process.log.read_text()
             time.sleep(0.1)

@@ -35,6 +35,16 @@ def test_the_page_tells_the_rates_that_are_measured():
 def test_what_only_looks_different_is_found_all_the_same():
     measured = rates()
     for name in ("as it is", "case", "zero width", "full width", "look-alikes", "accents",
-                 "wide spaces", "markdown", "split across chunks"):  # fmt: skip
+                 "wide spaces", "markdown", "soft hyphens", "mixed scripts",
+                 "split across chunks"):  # fmt: skip
         _, caught, all_ = measured[name]
         assert caught == all_, name
+
+
+def test_what_a_reader_has_to_decode_is_found_nearly_always():
+    measured = rates()
+    for name in ("digits for letters", "spaced letters", "dotted words", "base64", "hex",
+                 "base64, twice", "form-encoded", "percent-encoded", "HTML entities",
+                 "split across messages"):  # fmt: skip
+        _, caught, all_ = measured[name]
+        assert caught >= 0.9 * all_, name

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from echo_upstream import EchoUpstream
 from hall_inside import Inside, open_inside
+from patience import PATIENCE_SECONDS
 from plain_http import Cut, Line, Reply, chat, encode, streamed
 
 from keyhall.clock import SystemClock
@@ -28,7 +29,6 @@ from keyhall.turn import Stage, Turn
 
 REASONS = (ClientLeft, asyncio.CancelledError, Stalled, KeyRevoked, Stopped)
 COUNTED = Tier("counted", Limits(1_000_000, 1_000_000_000), 64)
-SETTLED_SECONDS_MAX = 10
 PLACES_MAX = 200  # where one request may wait; more would mean that it never comes through
 
 
@@ -118,7 +118,7 @@ class Trial:
 
     async def until_settled(self) -> None:
         hall = self.server.hall
-        async with asyncio.timeout(SETTLED_SECONDS_MAX):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while hall.counters.open_holds() or not self.engine.pool.is_idle:
                 await asyncio.sleep(0)
             await hall.ledger.flush()

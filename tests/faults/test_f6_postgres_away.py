@@ -29,6 +29,7 @@ from cutting_proxy import open_cutting_proxy
 from hall_process import Process
 from in_thread import in_thread
 from mixed_load import Sent, ask, seed_of
+from patience import stretched
 from plain_http import Line, chat, streamed
 from postgres_server import PostgresServer
 from shared_hall import SharedPremises, look, metric, return_seconds_max, until
@@ -129,7 +130,7 @@ class Hall:
         for key in (self.unseen, self.stranger()):
             began = time.monotonic()
             assert self.status_of(key) == AWAY, "never 401"
-            assert time.monotonic() - began < max(REFUSED_SECONDS_MAX, return_seconds_max() / 2)
+            assert time.monotonic() - began < stretched(REFUSED_SECONDS_MAX)
 
     def is_away(self) -> None:
         """Known keys go on, usage goes to the spool, and it says so; it stays ready."""

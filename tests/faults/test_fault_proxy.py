@@ -20,8 +20,8 @@ from fault_proxy import (
     Toxic,
     Way,
 )
+from patience import PATIENCE_SECONDS
 
-WAIT_SECONDS_MAX = 5.0
 TEXT = b"The quick brown fox jumps over the lazy dog." * 10
 
 
@@ -73,7 +73,7 @@ def connect(proxy: FaultProxy) -> Iterator[Callable[[], socket.socket]]:
     opened = []
 
     def make() -> socket.socket:
-        made = socket.create_connection(("127.0.0.1", proxy.port), WAIT_SECONDS_MAX)
+        made = socket.create_connection(("127.0.0.1", proxy.port), PATIENCE_SECONDS)
         opened.append(made)
         return made
 
@@ -144,7 +144,7 @@ def test_timeout_zero_holds_the_connection_for_as_long_as_it_is_set(proxy, conne
         client.settimeout(0.05)
         with pytest.raises(TimeoutError):
             ask(client, b"lost")
-    client.settimeout(WAIT_SECONDS_MAX)
+    client.settimeout(PATIENCE_SECONDS)
     assert ask(client, b"heard") == b"heard"
 
 
@@ -195,7 +195,7 @@ def test_a_reset_is_passed_on_as_a_reset(proxy, connect, echo):
     proxy.cut_all()
     with pytest.raises(ConnectionResetError):
         client.recv(1)
-    deadline = time.monotonic() + WAIT_SECONDS_MAX
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while proxy.open_connections:
         assert time.monotonic() < deadline
 

@@ -9,6 +9,7 @@ import time
 
 import pytest
 from hall_inside import Inside, open_inside, usage_rows
+from patience import stretched
 from plain_http import chat, streamed
 
 from keyhall.clock import ManualClock
@@ -73,8 +74,8 @@ async def ask(server, key, body=None):
     return await line.ask(key, body or chat("Hello.", max_tokens=5))
 
 
-async def until(is_so, seconds=BACK_SECONDS_MAX):
-    async with asyncio.timeout(seconds):
+async def until(is_so):
+    async with asyncio.timeout(stretched(BACK_SECONDS_MAX)):
         while not is_so():
             await asyncio.sleep(0.02)
 
@@ -99,7 +100,7 @@ def test_i8_known_keys_go_on_and_all_comes_back_by_itself(serving, trouble, monk
         for key in (other, stranger):
             begun = time.monotonic()
             refused = await ask(server, key)
-            assert time.monotonic() - begun < 2
+            assert time.monotonic() - begun < stretched(2)
             assert (refused.status, refused.headers["retry-after"]) == (503, "1"), "never 401"
         await until(lambda: server.hall.ledger.spooled() == 22)
         assert server.hall.ledger.depth() == 0
@@ -157,7 +158,7 @@ def test_f8_a_database_that_another_program_locks_holds_up_nobody(house):
             begun = time.monotonic()
             for key in (known, other):
                 assert (await ask(server, key)).status == 200
-            assert time.monotonic() - begun < 1
+            assert time.monotonic() - begun < stretched(1)
             await until(lambda: server.hall.ledger.spooled() == 2)
             assert server.hall.ledger.delay()
             locking.execute("ROLLBACK")

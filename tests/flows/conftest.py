@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from patience import PATIENCE_SECONDS
 
 from keyhall import tokenizers
 from keyhall.clock import ManualClock
@@ -178,7 +179,7 @@ class Recorder:
         return self._over.is_set()
 
     async def end(self) -> "Recorder":
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await self._over.wait()
         return self
 
@@ -454,7 +455,7 @@ class Stage:
 
     async def until_open(self, count: int) -> None:
         """Wait until so many holds are open: a look-up takes a moment."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while self.hall.counters.open_holds() != count:
                 await asyncio.sleep(0)
 

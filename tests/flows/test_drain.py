@@ -10,6 +10,7 @@ import logging
 import weakref
 
 import pytest
+from patience import PATIENCE_SECONDS
 
 from keyhall.errors import ENGINE_FAILED, ApiError
 from keyhall.flows.drain import Drains, Stepped
@@ -39,7 +40,7 @@ async def left(stage, key, script, *, stream=True, model="up-1", **body):
 
 
 async def drained(stage):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await stage.hall.drains.ended()
     await stage.assert_nothing_is_left()
     return await stage.only_usage()

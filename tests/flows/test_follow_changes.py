@@ -10,6 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "running"))  # No packages in tests.
 
 from hall_inside import TESTER, open_inside
+from patience import PATIENCE_SECONDS
 
 from keyhall.clock import ManualClock
 from keyhall.flows import follow_changes
@@ -57,7 +58,7 @@ class Running:
 
 
 async def rounds(calls, count):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while len(calls) < count:
             await asyncio.sleep(0.001)
 

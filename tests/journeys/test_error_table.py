@@ -23,6 +23,7 @@ from hall_process import free_port
 from local_models import record_of
 from made_quotas import make_quota
 from model_files import make_model
+from patience import PATIENCE_SECONDS
 from plain_http import Reply, chat, encode
 
 from keyhall import errors
@@ -46,6 +47,7 @@ from keyhall.policy.metering import Endpoint
 from keyhall.policy.review.rules import Rules
 from keyhall.ports.exchange import Stopped
 from keyhall.ports.ledger import Opening
+from keyhall.stores.content.sealing import Vault
 from keyhall.stores.organizations import default_project
 
 HELLO = chat("Hi.", max_tokens=5)
@@ -173,6 +175,17 @@ async def an_answer_that_is_not_kept_any_longer(inside: Inside) -> Reply:
     await deciding.claim(inside.hall.reviews, None, item, **now)
     await deciding.review(inside.hall.reviews, None, item, Opinion("release", 5), **now)
     inside.clock.advance(seconds=2 * 24 * 3_600)
+    return await ask(inside, key, None, path=f"/v1/keyhall/reviews/{item}", method="GET")
+
+
+@raises(errors.CONTENT_UNREADABLE)
+async def an_answer_whose_pepper_is_missing(inside: Inside) -> Reply:
+    key, told = await held(inside)
+    item = told.json["id"]
+    now = {"actor": TESTER, "now_us": inside.clock.now_us()}
+    await deciding.claim(inside.hall.reviews, None, item, **now)
+    await deciding.review(inside.hall.reviews, None, item, Opinion("release", 5), **now)
+    inside.hall.reviews.content._vault = Vault([bytes(32)])
     return await ask(inside, key, None, path=f"/v1/keyhall/reviews/{item}", method="GET")
 
 
@@ -340,7 +353,7 @@ async def reports_of_leaks_are_off(inside: Inside) -> Reply:
 @raises(errors.LEAK_REPORTS_MANY)
 async def a_crowd_of_reporters(inside: Inside) -> Reply:
     assert inside.hall.leaks is not None
-    inside.hall.leaks.throttle.in_all = 0
+    inside.hall.leaks.slowing._throttle.in_all = 0
     return await (await inside.line()).ask(None, {"keys": ["sk-kh"]}, LEAKS)
 
 
@@ -607,7 +620,7 @@ def test_a_row_is_what_the_official_client_understands(
     async def story() -> Reply:
         upstream = Upstream(first_byte_seconds=0.2)
         async with (
-            asyncio.timeout(20),
+            asyncio.timeout(PATIENCE_SECONDS),
             OddUpstream(port),
             open_inside(data, ManualClock(), upstream=upstream) as inside,
         ):

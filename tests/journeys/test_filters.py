@@ -5,6 +5,7 @@ from typing import Any
 import openai
 import pytest
 from openai import OpenAI
+from patience import PATIENCE_SECONDS
 
 QUESTION: Any = [{"role": "user", "content": "Tell me of keys and of doors, at some length."}]
 FILTER = """
@@ -118,5 +119,5 @@ def test_a_hall_does_not_start_with_a_filter_that_cannot_be_used(premises: Any) 
     text = premises.config.read_text()
     premises.config.write_text(text + '[filter]\nterms = ["/nowhere/terms.txt"]\n')
     process = premises.spawn()
-    assert process.popen.wait(30) != 0
+    assert process.popen.wait(PATIENCE_SECONDS) != 0
     assert "[filter] terms: /nowhere/terms.txt cannot be read" in process.log.read_text()

@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 from command_line import keyhall
 from hall_process import Premises, Process
+from patience import PATIENCE_SECONDS
 from plain_http import Cut, Line, Reply, chat, said, streamed
 
 from keyhall.policy.metering import Disconnect, Outcome
 
 Start = Callable[..., Process]
-LIMIT_SECONDS = 20
 
 
 async def bounded(story: Any) -> Any:
-    async with asyncio.timeout(LIMIT_SECONDS):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         return await story
 
 
@@ -58,7 +58,7 @@ def test_i18_running_streams_end_in_peace_and_nothing_new_begins(
         return replies
 
     replies = asyncio.run(bounded(story()))
-    assert server.popen.wait(10) == 0, server.log.read_text()
+    assert server.popen.wait(PATIENCE_SECONDS) == 0, server.log.read_text()
     rows = {row["request_id"]: row for row in premises.usage()}
     for reply in replies:
         assert reply.is_done
@@ -90,7 +90,7 @@ def test_i18_what_runs_longer_than_the_grace_is_cut_settled_and_recorded(
         return replies
 
     stream, whole = asyncio.run(bounded(story()))
-    assert server.popen.wait(10) == 0, server.log.read_text()
+    assert server.popen.wait(PATIENCE_SECONDS) == 0, server.log.read_text()
     assert not stream.is_done
     last = json.loads(stream.events[-1])["error"]
     assert last["code"] == "server_is_overloaded"
@@ -131,7 +131,7 @@ def test_i18_answers_that_go_on_without_their_client_have_the_grace_period_too(
         server.popen.send_signal(signal.SIGTERM)
 
     asyncio.run(bounded(story()))
-    assert server.popen.wait(10) == 0, server.log.read_text()
+    assert server.popen.wait(PATIENCE_SECONDS) == 0, server.log.read_text()
     (row,) = premises.usage()
     assert row["on_disconnect"] == Disconnect.DRAIN
     if grace > 1:
@@ -144,7 +144,7 @@ def test_i18_answers_that_go_on_without_their_client_have_the_grace_period_too(
 
 def until_drains(server: Process) -> None:
     while True:
-        with urllib.request.urlopen(f"{server.url}/metrics", timeout=5) as answer:
+        with urllib.request.urlopen(f"{server.url}/metrics", timeout=PATIENCE_SECONDS) as answer:
             if b"keyhall_drains 1.0" in answer.read():
                 return
 
@@ -173,7 +173,7 @@ def test_i18_a_second_signal_does_not_wait_for_the_grace(
         return reply
 
     reply = asyncio.run(bounded(story()))
-    assert server.popen.wait(10) == 0, server.log.read_text()
+    assert server.popen.wait(PATIENCE_SECONDS) == 0, server.log.read_text()
     (row,) = premises.usage()
     assert (row["request_id"], row["outcome"]) == (reply.id, Outcome.STOPPED)
     assert row["output_tokens"] == said(reply.events)
@@ -188,7 +188,7 @@ def test_r14_a_second_server_on_the_same_folder_is_refused(
     premises.port = 0
     second = premises.spawn()
     premises.port = first
-    assert second.popen.wait(20) == 1
+    assert second.popen.wait(PATIENCE_SECONDS) == 1
     (line,) = second.log.read_text().splitlines()
     assert line.startswith("Error: ")
     assert f"(process {server.pid})" in line
@@ -207,7 +207,7 @@ def test_a_port_that_is_taken_is_one_line(premises: Premises) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         premises.port = listener.getsockname()[1]
         refused = premises.spawn()
-        assert refused.popen.wait(20) == 1
+        assert refused.popen.wait(PATIENCE_SECONDS) == 1
     (line,) = refused.log.read_text().splitlines()
     assert line.startswith(f"Error: Cannot listen on 127.0.0.1 port {premises.port}: ")
     assert "--port" in line

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from patience import PATIENCE_SECONDS
 
 
 def refused(server: Any, body: dict[str, Any]) -> Mapping[str, str]:
@@ -16,7 +17,7 @@ def refused(server: Any, body: dict[str, Any]) -> Mapping[str, str]:
         {"authorization": f"Bearer {server.key}", "content-type": "application/json"},
     )
     with pytest.raises(urllib.error.HTTPError) as error:
-        urllib.request.urlopen(request, timeout=10)
+        urllib.request.urlopen(request, timeout=PATIENCE_SECONDS)
     with error.value:
         return error.value.headers
 

@@ -14,6 +14,7 @@ import pytest
 from hall_process import Premises, Process
 from local_models import tiny_model
 from openai import OpenAI
+from patience import PATIENCE_SECONDS, stretched
 
 ON = {"262": -100, "263": -100}  # It does not end by itself.
 QUESTION: Any = [{"role": "user", "content": "What is a key? 🔑"}]
@@ -44,7 +45,7 @@ def is_answered(client: OpenAI, model: str = "tiny", **options: Any) -> bool:
     return True
 
 
-def wait_for(what: Callable[[], bool], seconds: float = 10.0) -> float:
+def wait_for(what: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> float:
     begun_at = time.monotonic()
     while not what():
         assert time.monotonic() - begun_at < seconds
@@ -130,8 +131,8 @@ def test_i17_a_killed_model_is_back_in_two_seconds_and_others_never_notice(
     back = wait_for(lambda: is_answered(client))
     is_over.set()
     for thread in [*talkers, witness]:
-        thread.join(20)
-    assert back < BACK_SECONDS_MAX
+        thread.join(PATIENCE_SECONDS)
+    assert back < stretched(BACK_SECONDS_MAX)
     assert process.children() != [child]
     assert "answered" not in ended
     assert len(ended) == 4
@@ -141,7 +142,7 @@ def test_i17_a_killed_model_is_back_in_two_seconds_and_others_never_notice(
 
 
 def open_streams(process: Process) -> int:
-    text = httpx2.get(process.url + "/metrics").text
+    text = httpx2.get(process.url + "/metrics", timeout=PATIENCE_SECONDS).text
     lines = [line for line in text.splitlines() if line.startswith("keyhall_slots_busy{")]
     return int(float(lines[0].rsplit(" ", 1)[1])) if lines else 0
 

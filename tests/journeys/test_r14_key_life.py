@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from openai import APIStatusError, OpenAI
+from patience import PATIENCE_SECONDS, stretched
 
 SEEN_SECONDS_MAX = 1.0  # R14; 200 ms where the machine is quiet
 
@@ -25,7 +26,9 @@ def becomes(client: OpenAI, expected: str | None, **asked: str) -> None:
     """The server answers as expected within the time that R14 gives it."""
     began = time.monotonic()
     while (code := code_of(client, **asked)) != expected:
-        assert time.monotonic() - began < SEEN_SECONDS_MAX, f"{code} instead of {expected}"
+        assert time.monotonic() - began < stretched(SEEN_SECONDS_MAX), (
+            f"{code} instead of {expected}"
+        )
 
 
 @pytest.fixture
@@ -103,7 +106,7 @@ def test_an_alias_that_is_moved_means_the_other_version_at_once(
 
     began = time.monotonic()
     while answered_by() != "v1.1-sandbox-1":
-        assert time.monotonic() - began < SEEN_SECONDS_MAX
+        assert time.monotonic() - began < stretched(SEEN_SECONDS_MAX)
 
 
 def test_usage_of_a_running_server_is_reported(
@@ -119,7 +122,7 @@ def test_usage_of_a_running_server_is_reported(
         total = json.loads(told)["total"]
         if total["requests"]:
             break
-        assert time.monotonic() - began < 5 * SEEN_SECONDS_MAX
+        assert time.monotonic() - began < PATIENCE_SECONDS
     assert answer.usage is not None
     assert total["requests"] == 1
     assert total["input_tokens"] == answer.usage.prompt_tokens

@@ -18,6 +18,7 @@ from click.testing import CliRunner
 sys.path.insert(0, str(Path(__file__).parents[1] / "running"))  # No packages in tests.
 
 from hall_process import Premises
+from patience import PATIENCE_SECONDS, stretched
 
 from keyhall.cli import main
 
@@ -37,7 +38,7 @@ class Many:
             "KEYHALL_DATABASE_URL": self.url,
             "KEYHALL_REDIS_URL": redis.url,
             # No Redis is away here: one that a busy machine wakes late is only late.
-            "KEYHALL_REDIS_REPLY_SECONDS": "1.0",
+            "KEYHALL_REDIS_REPLY_SECONDS": "5.0",
             "KEYHALL_SERVER_WORKERS": "2",
             "KEYHALL_SERVER_PORT": str(self.premises.port),
             "KEYHALL_SANDBOX_TOKENS_PER_SECOND": "50",
@@ -74,7 +75,7 @@ def serving(many):
 
 
 def get(process, path):
-    with urllib.request.urlopen(f"{process.url}{path}", timeout=5) as answer:
+    with urllib.request.urlopen(f"{process.url}{path}", timeout=PATIENCE_SECONDS) as answer:
         return answer.read().decode()
 
 
@@ -87,7 +88,7 @@ def ask(process, key, text="Hello", **more):
         {"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
     )
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as refused:
         return refused.code, refused.read().decode()
@@ -96,7 +97,7 @@ def ask(process, key, text="Hello", **more):
 def workers_of(process, count=2):
     """Wait until each of them has answered."""
     found = set()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while len(found) < count and time.monotonic() < deadline:
         found.add(json.loads(get(process, "/healthz"))["worker"])
     assert found == set(range(1, count + 1))
@@ -112,7 +113,7 @@ def seconds_until_all_say(process, key, status):
     right = 0
     while right < 12:
         at = time.monotonic()
-        assert at - began < 20
+        assert at - began < PATIENCE_SECONDS
         if ask(process, key)[0] == status:
             right += 1
         else:
@@ -142,7 +143,7 @@ def test_r7_several_workers_without_what_they_share_are_refused(tmp_path):
 def test_a_first_start_that_fails_is_told_once_and_ends_with_1(many):
     many.environ["KEYHALL_DATABASE_URL"] = "postgresql://me@127.0.0.1:1/x"
     process = many.premises.spawn(environ=many.environ)
-    assert process.popen.wait(30) == 1
+    assert process.popen.wait(PATIENCE_SECONDS) == 1
     assert process.log.read_text().count("cannot be used") == 1
 
 
@@ -184,21 +185,21 @@ def test_r14_what_a_command_changes_every_worker_knows_within_a_second(many, ser
         said["text"] = ask(serving, key, stream=True, model="sandbox/slow")[1]
         said["at"] = time.monotonic()
 
-    assert seconds_until_all_say(serving, key, 200) < KNOWN_SECONDS_MAX
+    assert seconds_until_all_say(serving, key, 200) < stretched(KNOWN_SECONDS_MAX)
     streams = threading.Thread(target=read)
     streams.start()
     many.run("keys", "pause", fresh["id"])
-    assert seconds_until_all_say(serving, key, 401) < KNOWN_SECONDS_MAX
+    assert seconds_until_all_say(serving, key, 401) < stretched(KNOWN_SECONDS_MAX)
     many.run("keys", "resume", fresh["id"])
-    assert seconds_until_all_say(serving, key, 200) < KNOWN_SECONDS_MAX
+    assert seconds_until_all_say(serving, key, 200) < stretched(KNOWN_SECONDS_MAX)
     many.run("keys", "limits", fresh["id"], "--rpm", "1")
-    assert seconds_until_all_say(serving, key, 429) < KNOWN_SECONDS_MAX
+    assert seconds_until_all_say(serving, key, 429) < stretched(KNOWN_SECONDS_MAX)
     assert streams.is_alive(), "a paused key's running stream finishes"
     many.run("keys", "revoke", fresh["id"])
     revoked_at = time.monotonic()
-    assert seconds_until_all_say(serving, key, 401) < KNOWN_SECONDS_MAX
-    streams.join(20)
-    assert said["at"] - revoked_at < CUT_SECONDS_MAX
+    assert seconds_until_all_say(serving, key, 401) < stretched(KNOWN_SECONDS_MAX)
+    streams.join(PATIENCE_SECONDS)
+    assert said["at"] - revoked_at < stretched(CUT_SECONDS_MAX)
     assert "key_revoked" in said["text"]
     assert "[DONE]" not in said["text"]
 
@@ -219,7 +220,7 @@ def test_two_machines_that_start_at_once_on_an_empty_database_make_one_hall(
     try:
         for machine in machines:
             machine.wait_until_ready()
-            until(lambda log=machine.log: "Stop with Ctrl-C" in log.read_text(), 10)
+            until(lambda log=machine.log: "Stop with Ctrl-C" in log.read_text(), PATIENCE_SECONDS)
         said = [machine.log.read_text() for machine in machines]
         assert sum(text.count("Your first key") for text in said) == 1
         key = many.key()["key"]
@@ -239,8 +240,8 @@ def test_f1_a_worker_that_is_killed_is_replaced_and_loses_nothing(many, serving)
     assert len(before) == 2
     answered = Counter(ask(serving, key)[0] for _ in range(10))
     os.kill(before[0], signal.SIGKILL)
-    until(lambda: len(set(pids_of(serving)) - {before[0]}) == 2, BACK_SECONDS_MAX)
-    deadline = time.monotonic() + 20
+    until(lambda: len(set(pids_of(serving)) - {before[0]}) == 2, stretched(BACK_SECONDS_MAX))
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         try:
             answered[ask(serving, key)[0]] += 1
@@ -265,4 +266,4 @@ def test_workers_stop_by_themselves_when_their_parent_is_gone(many, serving):
     def gone():
         return not any(Path(f"/proc/{pid}/stat").exists() for pid in pids)
 
-    until(gone, 20)
+    until(gone, PATIENCE_SECONDS)

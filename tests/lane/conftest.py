@@ -15,12 +15,11 @@ sys.path.insert(0, str(Path(__file__).parent))  # No packages in tests.
 sys.path.insert(0, str(Path(__file__).parents[1] / "running"))
 
 from hall_inside import Inside, open_inside
+from patience import PATIENCE_SECONDS
 from raw_line import Answer, Raw
 
 from keyhall.clock import ManualClock
 from keyhall.lane.state import Deadlines
-
-STORY_SECONDS_MAX = 30
 
 Story = Coroutine[Any, Any, Any]
 
@@ -34,7 +33,7 @@ class Door:
     key: str = ""
     complaints: list[dict[str, Any]] = field(default_factory=list)  # of the loop
 
-    def run(self, story: Story, seconds: float = STORY_SECONDS_MAX) -> Any:
+    def run(self, story: Story, seconds: float = PATIENCE_SECONDS) -> Any:
         async def bounded() -> Any:
             async with asyncio.timeout(seconds):
                 return await story
@@ -68,7 +67,7 @@ class Door:
         """Every connection gone, every hold settled, every usage row written."""
         state = self.inside.house.lane_state
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while state.connections:
                     await asyncio.sleep(0)
         except TimeoutError:
@@ -76,7 +75,7 @@ class Door:
             for lane in list(state.connections):
                 lane.transport.abort()
             pytest.fail(f"connections were left open: {left}")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while self.inside.hall.counters.open_holds():
                 await asyncio.sleep(0)
             await self.inside.hall.ledger.flush()

@@ -11,6 +11,8 @@ import struct
 from dataclasses import dataclass
 from typing import Any, Self
 
+from patience import PATIENCE_SECONDS
+
 from keyhall.lane.deadlines import in_kernel
 from keyhall.lane.reading import BODY, EARLY
 
@@ -161,14 +163,14 @@ class Raw:
 
     async def until_over(self) -> Self:
         """Until the server has closed."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not self.is_over:
                 await asyncio.sleep(0)
         return self
 
     async def until(self, text: bytes) -> Self:
         """Until these bytes came."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while text not in self.data:
                 assert not self.is_over, self.data[-200:]
                 await asyncio.sleep(0)

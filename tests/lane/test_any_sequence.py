@@ -9,13 +9,13 @@ import json
 import random
 
 import pytest
+from patience import PATIENCE_SECONDS
 
 from keyhall import errors
 from keyhall.errors import ApiError
 from keyhall.ports.engine import Signal
 
 WALKS = 200
-WALK_SECONDS_MAX = 5
 
 
 def chat(**more):
@@ -116,7 +116,7 @@ async def walk(door, seed):
         cutting = loop.create_task(cut_what_is_silent(raw, draw))
         sending = loop.create_task(send(door, raw, pieces, draw))
         try:
-            async with asyncio.timeout(WALK_SECONDS_MAX):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 await sending
                 await raw.quiet()
         except TimeoutError:
@@ -156,4 +156,4 @@ def test_any_sequence_of_requests_is_answered_in_order(door, start):
         for seed in range(start, start + 50):
             await walk(door, seed)
 
-    door.run(story(), 120)
+    door.run(story(), 5 * PATIENCE_SECONDS)

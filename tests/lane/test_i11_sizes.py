@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from cpu_time import least_of
+from patience import PATIENCE_SECONDS
 
 from keyhall.lane import reading
 
@@ -106,7 +107,7 @@ def test_a_head_of_60_kib_is_read(door):
                 assert statuses(await raw.say(door.head(lines).encode() + BODY)) == [200]
             # Sizes are those of one request, not of what came before it on the connection.
             large = door.request(BODY[:-1] + b" " * 60_000 + b"}")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 for _ in range(3):
                     assert statuses(await raw.say(large + door.request(BODY))) == [200, 200]
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE_SECONDS
 
 from keyhall.flows.manage import versions
 from keyhall.policy.breaker import FAILURES_MAX, WAIT_US_MAX
@@ -134,7 +135,7 @@ def test_i17_an_upstream_that_always_fails_gets_few_requests_and_is_found_back(
             assert not hall.breakers
             await engine.close()
 
-    door.run(story(), 60)
+    door.run(story(), 2 * PATIENCE_SECONDS)
 
 
 def test_i17_an_upstream_that_is_not_there_is_replaced_at_once(door, restored):

@@ -9,6 +9,7 @@ import json
 import time
 
 import pytest
+from patience import stretched
 
 from keyhall.policy.metering import Outcome
 
@@ -93,7 +94,7 @@ def test_f11_a_client_that_leaves_before_its_request_is_whole_is_not_charged(
                 await raw.send(data)
                 await raw.turns()
                 took = await gone(door, raw, reset=reset)
-                assert took < STOPPED_SECONDS_MAX, point
+                assert took < stretched(STOPPED_SECONDS_MAX), point
         assert answers == []
         assert await rows(door, since) == []
 
@@ -113,7 +114,7 @@ def test_f11_a_client_that_leaves_before_the_first_byte_pays_its_input(
                 await asyncio.sleep(0)
             took = await gone(door, raw, reset=reset)
         assert answers[0]._is_closed
-        assert took < STOPPED_SECONDS_MAX
+        assert took < stretched(STOPPED_SECONDS_MAX)
         (row,) = await rows(door, since)
         assert row["outcome"] == Outcome.CLIENT_LEFT
         assert row["input_tokens"] > 0
@@ -154,7 +155,7 @@ def test_f11_a_client_that_leaves_a_stream_pays_what_was_produced(
                 await asyncio.sleep(0)
             took = await gone(door, raw, reset=reset)
         assert answers[0]._is_closed
-        assert took < STOPPED_SECONDS_MAX
+        assert took < stretched(STOPPED_SECONDS_MAX)
         (row,) = await rows(door, since)
         assert row["input_tokens"] > 0
         assert events <= row["output_tokens"] <= 10
@@ -250,7 +251,7 @@ def test_f11_a_client_that_leaves_without_having_read_stops_the_engine(door, ans
                 await asyncio.sleep(0)
             took = await gone(door, raw, reset=reset)
         assert answers[0]._is_closed
-        assert took < STOPPED_SECONDS_MAX
+        assert took < stretched(STOPPED_SECONDS_MAX)
         (row,) = await rows(door, since)
         assert row["outcome"] == Outcome.CLIENT_LEFT
         assert 0 < row["output_tokens"] < 8 * 4096

@@ -4,12 +4,17 @@ It does what a person does with JavaScript switched off: it follows links, fills
 stands on the page, and reads what comes.
 """
 
+import html
+import re
+from functools import cached_property
 from typing import Any
 
 import httpx2
-from bs4 import BeautifulSoup, Tag
+from bs4 import BeautifulSoup
+from patience import PATIENCE_SECONDS
 
 PASSWORD = "correct horse battery"
+CSRF = re.compile(r'<input type="hidden" name="csrf" value="([^"]*)"')
 
 
 class Browser:
@@ -22,10 +27,11 @@ class Browser:
             base_url=url,
             headers={"accept": "text/html", "user-agent": "Browser of the tests", **headers},
             follow_redirects=False,
-            timeout=10,
+            timeout=PATIENCE_SECONDS,
+            verify=False,  # Nothing here is TLS, and reading the system's certificates takes long.
         )
         self.response: httpx2.Response | None = None
-        self.page = BeautifulSoup("", "html.parser")
+        self._html = ""
 
     async def close(self) -> None:
         await self.client.aclose()
@@ -41,8 +47,8 @@ class Browser:
 
     async def send(self, path: str, follow: bool = True, **fields: Any) -> int:
         """Submit a form to that address, with the token of the page that is open."""
-        token = self.page.find("input", {"name": "csrf"})
-        given = {"csrf": token["value"]} if isinstance(token, Tag) else {}
+        token = CSRF.search(self._html)
+        given = {"csrf": html.unescape(token[1])} if token else {}
         headers = {"origin": self.origin, "sec-fetch-site": "same-origin"}
         answer = await self.client.post(path, data={**given, **fields}, headers=headers)
         self._take(answer)
@@ -53,7 +59,13 @@ class Browser:
     def _take(self, answer: httpx2.Response) -> None:
         self.response = answer
         if "html" in answer.headers.get("content-type", ""):
-            self.page = BeautifulSoup(answer.text, "html.parser")
+            self._html = answer.text
+            self.__dict__.pop("page", None)
+
+    @cached_property
+    def page(self) -> BeautifulSoup:
+        """What is open. It is read when somebody looks: that takes longer than making it."""
+        return BeautifulSoup(self._html, "html.parser")
 
     @property
     def text(self) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from browsing import PASSWORD
 from hall_process import Premises, Process
+from patience import PATIENCE_SECONDS
 from playwright.sync_api import BrowserContext, Page
 
 CHROMIUM = next(
@@ -16,7 +17,6 @@ CHROMIUM = next(
     ),
     None,
 )
-STEP_MS_MAX = 10_000
 
 
 @dataclass(slots=True)
@@ -49,7 +49,7 @@ class Window:
 
 def open_window(context: BrowserContext) -> Window:
     page = context.new_page()
-    page.set_default_timeout(STEP_MS_MAX)
+    page.set_default_timeout(1000 * PATIENCE_SECONDS)
     window = Window(page, [])
 
     def heard(message) -> None:

@@ -22,10 +22,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
+from patience import PATIENCE_SECONDS
+
 Way = Literal["upstream", "downstream"]
 WAYS: tuple[Way, ...] = ("upstream", "downstream")
 PIECE_BYTES = 65_536
-CALL_SECONDS_MAX = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ class FaultProxy:
     def __exit__(self, *_: object) -> None:
         self._call(self._close())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(CALL_SECONDS_MAX)
+        self._thread.join(PATIENCE_SECONDS)
         self._loop.close()
 
     def add(self, way: Way, toxic: Toxic) -> None:
@@ -144,7 +145,7 @@ class FaultProxy:
     # --- In the proxy's own thread ----------------------------------------------------------------
 
     def _call(self, work: Any) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(CALL_SECONDS_MAX)
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE_SECONDS)
 
     async def _listen(self) -> None:
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.port)

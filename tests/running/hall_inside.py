@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from patience import PATIENCE_SECONDS
 from plain_http import Line
 
 from keyhall import app
@@ -33,7 +34,6 @@ from keyhall.stores.pepper import load_peppers
 
 TESTER = Actor("tester", "tests")
 ROOMY = Tier("roomy", NO_LIMITS, 4096)
-SETTLE_SECONDS_MAX = 5.0
 
 
 @dataclass(slots=True)
@@ -94,7 +94,7 @@ class Inside:
 
     async def until_open(self, count: int) -> None:
         """Wait until so many holds are open: a client that left is noticed a moment later."""
-        async with asyncio.timeout(SETTLE_SECONDS_MAX):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while self.hall.counters.open_holds() != count:
                 await asyncio.sleep(0)
 

@@ -20,9 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from command_line import keyhall_json
-
-START_SECONDS_MAX = 30
-STOP_SECONDS_MAX = 45
+from patience import PATIENCE_SECONDS
 
 CONFIG = """\
 [tiers.roomy]
@@ -47,13 +45,13 @@ class Process:
         return self.popen.pid
 
     def wait_until_ready(self) -> None:
-        deadline = time.monotonic() + START_SECONDS_MAX
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline and self.popen.poll() is None:
             try:
                 with urllib.request.urlopen(f"{self.url}/readyz", timeout=5) as answer:
                     if answer.status == 200:
                         return
-            except (urllib.error.URLError, ConnectionError):
+            except OSError:  # Refused, cut, or still silent.
                 pass
             time.sleep(0.01)
         raise AssertionError(f"keyhall serve is not ready:\n{self.log.read_text()}")
@@ -66,7 +64,7 @@ class Process:
     def stop(self) -> int:
         """SIGTERM; the exit code."""
         self.popen.terminate()
-        return self.popen.wait(STOP_SECONDS_MAX)
+        return self.popen.wait(PATIENCE_SECONDS)
 
     def end(self) -> None:
         """Whatever state it is in, and its workers with it: they would go on for a while, and tell
@@ -156,7 +154,7 @@ class Premises:
             env=self.environment(),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE_SECONDS,
             check=False,
         )
         assert not check or done.returncode == 0, done.stderr or done.stdout
@@ -175,7 +173,7 @@ class Premises:
 
     def query(self, statement: str, *values: object) -> list[sqlite3.Row]:
         """Rows of the database, read beside the server."""
-        connection = sqlite3.connect(self.data / "keyhall.db", timeout=10)
+        connection = sqlite3.connect(self.data / "keyhall.db", timeout=PATIENCE_SECONDS)
         try:
             connection.row_factory = sqlite3.Row
             return connection.execute(statement, values).fetchall()

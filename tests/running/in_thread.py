@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any, TypeVar
 
+from patience import PATIENCE_SECONDS
+
 T = TypeVar("T")
-CALL_SECONDS_MAX = 10
 
 
 @contextmanager
@@ -23,12 +24,12 @@ def in_thread(server: AbstractAsyncContextManager[T]) -> Iterator[T]:
     thread.start()
 
     def call(work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, loop).result(CALL_SECONDS_MAX)
+        return asyncio.run_coroutine_threadsafe(work, loop).result(PATIENCE_SECONDS)
 
     try:
         yield call(server.__aenter__())
     finally:
         call(server.__aexit__(None, None, None))
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(CALL_SECONDS_MAX)
+        thread.join(PATIENCE_SECONDS)
         loop.close()

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+from patience import PATIENCE_SECONDS
 
 USER = "keyhall"
-START_SECONDS_MAX = 30.0
 
 
 class NoPostgres(Exception):
@@ -84,7 +84,7 @@ class PostgresServer:
                 user=self._user,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + START_SECONDS_MAX
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while self._process.poll() is None and time.monotonic() < deadline:
             try:
                 self.execute("SELECT 1")
@@ -153,7 +153,7 @@ class PostgresServer:
         """What the work finds on a connection of its own."""
 
         async def inside() -> Any:
-            line = await asyncpg.connect(url or self.url(), timeout=5)
+            line = await asyncpg.connect(url or self.url(), timeout=PATIENCE_SECONDS)
             try:
                 return await work(line)
             finally:
@@ -210,7 +210,7 @@ def _children(pid: int) -> list[int]:
 
 
 def _until_refused(port: int) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from patience import PATIENCE_SECONDS
+
 from keyhall.clock import Clock
 from keyhall.counters.redis import address, resp
 from keyhall.counters.redis.counters import RedisCounters
@@ -45,7 +47,7 @@ class RedisServer:
         words = [self._program, "--port", "0", "--unixsocket", str(self.socket), "--save", ""]
         words += ["--dir", str(self.socket.parent), "--appendonly", "no", *self._options]
         self.process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        until = time.monotonic() + 10
+        until = time.monotonic() + PATIENCE_SECONDS
         while self.tell("PING") != b"+PONG\r\n":
             assert self.process.poll() is None, f"{self._program} does not start"
             assert time.monotonic() < until
@@ -78,7 +80,9 @@ class RedisServer:
         self.tell("FLUSHALL")
 
         where = address.parse(self.url)
-        return RedisCounters(where, clock, Outbox(), reply_seconds=1.0, is_time_given=True)
+        return RedisCounters(
+            where, clock, Outbox(), reply_seconds=PATIENCE_SECONDS, is_time_given=True
+        )
 
 
 @contextmanager

@@ -1,11 +1,13 @@
 """A hall whose answers people look at: the desk on a stage, and the steps that reviewers take."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from keyhall.flows.content.keeper import Keeper
+from keyhall.flows.filters.judges import first_that_flags
 from keyhall.flows.manage import organizations
 from keyhall.flows.review import deciding
 from keyhall.flows.review.deciding import Opinion
@@ -25,7 +27,9 @@ async def with_desk(stage: Any, **rules: Any) -> Desk:
     """A desk for the hall, and the default project's rules."""
     hall = stage.hall
     hall.content = Keeper(stage.store, Vault(stage.house.peppers), stage.clock)
-    hall.reviews = Desk(stage.store, stage.clock, hall.content, hall.callers.digest)
+    judge = partial(first_that_flags, hall=hall)
+    digest, filters = hall.callers.digest, hall.filters
+    hall.reviews = Desk(stage.store, stage.clock, hall.content, digest, filters, judge)
     await set_rules(stage, **rules)
     return hall.reviews
 

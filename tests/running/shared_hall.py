@@ -18,16 +18,15 @@ from typing import Any
 import asyncpg
 from command_line import keyhall, keyhall_json
 from hall_process import CONFIG, Premises, Process
+from patience import PATIENCE_SECONDS, stretched
 
 READY_SECONDS_MAX = 5.0  # F-1, F-6: and everything else that returns by itself
-WAIT_SECONDS_MAX = 60.0  # until a test gives up
 
 
 def return_seconds_max() -> float:
     """So long something that returns by itself may take here: the 5 s of the promise where the
     machine has its processors for us, longer where others work on it too."""
-    crowd = os.getloadavg()[0] / (os.cpu_count() or 1)
-    return READY_SECONDS_MAX * max(1.0, crowd)
+    return stretched(READY_SECONDS_MAX)
 
 
 class SharedPremises(Premises):
@@ -78,7 +77,7 @@ class SharedPremises(Premises):
         text = first + "".join(f"${number}{part}" for number, part in enumerate(others, 1))
 
         async def ask() -> list[Any]:
-            line = await asyncpg.connect(self.database_url, timeout=10)
+            line = await asyncpg.connect(self.database_url, timeout=PATIENCE_SECONDS)
             try:
                 found: list[Any] = await line.fetch(text, *values)
                 return found
@@ -123,7 +122,7 @@ def until(is_so: Any, words: str = "it does not come", *facts: Any) -> float:
     began = time.monotonic()
     while not is_so():
         found = [fact() for fact in facts]
-        assert time.monotonic() - began < WAIT_SECONDS_MAX, words.format(*found)
+        assert time.monotonic() - began < PATIENCE_SECONDS, words.format(*found)
         time.sleep(0.02)
     return time.monotonic() - began
 
@@ -183,12 +182,12 @@ def wait_for_workers(process: Process, count: int) -> float:
 
 def look(process: Process, path: str) -> Any:
     """What it says of itself: JSON."""
-    with urllib.request.urlopen(f"{process.url}{path}", timeout=5) as answer:
+    with urllib.request.urlopen(f"{process.url}{path}", timeout=PATIENCE_SECONDS) as answer:
         return json.loads(answer.read())
 
 
 def metric(process: Process, name: str) -> float:
-    with urllib.request.urlopen(f"{process.url}/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"{process.url}/metrics", timeout=PATIENCE_SECONDS) as answer:
         lines = answer.read().decode().splitlines()
     (line,) = (line for line in lines if line.startswith((f"{name} ", f"{name}{{")))
     return float(line.rsplit(" ", 1)[1])

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 PROGRAM = """
 import asyncio, resource, sys
@@ -53,3 +54,64 @@ def test_a_full_disk_loses_nothing_and_ends_when_there_is_room(house) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 2
+
+
+REPORT = """
+import asyncio, json, resource, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from hall_inside import open_inside
+from plain_http import chat
+from keyhall.clock import ManualClock
+from keyhall.stores import notes
+
+def limit_files(size_bytes):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, resource.RLIM_INFINITY))
+
+async def main():
+    async with open_inside(Path(sys.argv[1]), ManualClock()) as inside:
+        key = (await inside.make_key()).text.reveal()
+        other = (await inside.make_key("other")).text.reveal()
+
+        async def report():
+            line = await inside.line()
+            body = {"keys": [key, other], "url": "https://example.org/gist"}
+            return await line.ask(None, body, path="/v1/keyhall/leaks")
+
+        async def works(key):
+            return (await (await inside.line()).ask(key, chat("Hi.", max_tokens=2))).status
+
+        async def acts():
+            async with inside.house.store.reading() as connection:
+                return await notes.audit_rows(connection, action="key.revoke")
+
+        assert await works(key) == 200
+        limit_files(1)
+        full = await report()
+        print(full.status, full.error["code"], full.headers["retry-after"])
+        assert (await works(key), await works(other)) == (200, 200), "not half of it"
+        assert await acts() == []
+        limit_files(resource.RLIM_INFINITY)
+        again = await report()
+        print(again.status, json.dumps(again.json))
+        assert (await works(key), await works(other)) == (401, 401)
+        assert len(await acts()) == 2
+
+asyncio.run(main())
+"""
+
+
+def test_a_leak_that_is_reported_to_a_full_disk_is_refused_whole_and_taken_again(tmp_path) -> None:
+    running = Path(__file__).parents[1] / "running"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", REPORT, str(tmp_path / "data"), str(running)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    refused, taken = done.stdout.splitlines()
+    assert refused == "503 server_is_overloaded 1"
+    assert taken.startswith("200 ")
+    assert taken.count('"revoked"') == 2

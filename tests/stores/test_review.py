@@ -6,7 +6,7 @@ from dataclasses import replace
 from keyhall.flows.review.enter import item_of
 from keyhall.policy.review.rules import CLAIM_US, Rules
 from keyhall.ports.people import Sight
-from keyhall.ports.review import Answered, Feedback, Made
+from keyhall.ports.review import Answered, Backlog, Feedback, Made
 from keyhall.stores.review import calls, feedback, items, sums
 
 NOW = 1_800_000_000_000_000
@@ -144,5 +144,24 @@ def test_a_call_is_claimed_by_one_process_and_noted_by_it_alone(any_house) -> No
             (told,) = await calls.newest(connection, ["proj_1"], 5)
             assert (told.told_at_us, told.trouble) == (NOW, None)
             assert await calls.due(connection, NOW + 99, 5) == []
+
+    any_house.run(story)
+
+
+def test_the_backlog_is_of_what_is_open(any_house) -> None:
+    async def story(store):
+        async with store.reading() as connection:
+            assert await sums.backlog(connection, NOW) == Backlog()
+        async with store.writing() as connection:
+            for more in (
+                {"is_held": True, "deadline_us": NOW},
+                {"state": "second", "entered_at_us": NOW - 5},
+                {"state": "claimed", "deadline_us": NOW + 1},
+                {"state": "decided", "outcome": "released", "entered_at_us": NOW - 9},
+                {"state": "expired", "outcome": "refused", "deadline_us": NOW - 9},
+            ):
+                await items.add(connection, an_item(**more))
+        async with store.reading() as connection:
+            assert await sums.backlog(connection, NOW) == Backlog(3, 1, 1, NOW - 5)
 
     any_house.run(story)

@@ -4,7 +4,7 @@ import msgspec
 
 from keyhall.wire import chat_read, chat_write
 from keyhall.wire.chat import AnswerFunction, AnswerMessage, AnswerToolCall
-from keyhall.wire.chat_texts import change_texts, texts, texts_of
+from keyhall.wire.chat_texts import change_texts, contents, plain_texts, texts, texts_of
 
 BODY = {
     "model": "not read by a model",
@@ -81,6 +81,30 @@ def test_old_functions_and_plain_formats_are_read_too():
     form = {"type": "json_schema", "json_schema": {"name": "n2", "schema": {}}}
     body |= {"response_format": form}
     assert list(texts(read(body))) == ["t1", "n1", "t2", "n2"]
+
+
+def test_what_each_role_says_is_seen_in_its_order_and_can_be_changed():
+    """Without what is empty, and without refusals: nobody reads on from one."""
+    request = read(BODY | {"messages": [*BODY["messages"], {"role": "user", "content": ""}]})
+    said = [one for one in contents(request) if one]
+    assert [[each.text for each in one] for one in said] == [["t1"], ["t2", "t3", "t9"], ["t6"]]
+    assert [each.where for each in said[1]] == [
+        "messages[1].content[0].text", "messages[1].content[1].text", "messages[5].content",
+    ]  # fmt: skip
+    for each in said[1]:
+        each.text = "x"
+    assert [part.text for part in request.messages[1].content] == ["x", "x"]
+    assert request.messages[5].content == "x"
+
+
+def test_texts_of_a_request_that_has_nothing_but_contents_are_plain():
+    hello = {"role": "user", "content": "t1"}
+    body = {"model": "v1", "messages": [hello, {"role": "assistant", "content": "t2"}]}
+    assert plain_texts(read(body)) == ["t1", "t2"]
+    assert plain_texts(read(BODY)) is None
+    assert plain_texts(read(body | {"functions": [{"name": "n1"}]})) is None
+    for other in (BODY["messages"][1], hello | {"name": "n1"}):
+        assert plain_texts(read({"model": "v1", "messages": [hello, other]})) is None
 
 
 def test_a_cut_choice_names_its_rule_and_no_other_choice_has_the_field():

@@ -1,10 +1,10 @@
 """Tools as TypeScript: what a schema says is said, and nothing of it is lost."""
 
 import json
-import time
 from typing import Any
 
 import pytest
+from cpu_time import cpu_seconds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -183,6 +183,5 @@ def test_r12_a_huge_schema_is_written_in_time() -> None:
     """Linear in its size: a name is looked up among the required ones, not searched for."""
     names = [f"property_{number}" for number in range(30_000)]
     schema = {"properties": {name: {"type": "string"} for name in names}, "required": names}
-    started = time.thread_time()
     assert "property_29999: string," in signature(schema)
-    assert time.thread_time() - started < 1
+    assert cpu_seconds(lambda: signature(schema), 1.0) < 1

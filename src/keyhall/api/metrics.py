@@ -17,9 +17,11 @@ from keyhall import __version__, errors
 from keyhall.engines.local.engine import LocalEngine
 from keyhall.flows.hall import Hall
 from keyhall.flows.observe.tally import LATENCY_BOUNDS_US, Histogram
+from keyhall.flows.review.desk import By
 from keyhall.policy.breaker import State
 from keyhall.policy.limits import Resource, Scope
 from keyhall.policy.metering import Outcome
+from keyhall.policy.review.judging import Outcome as Decided
 from keyhall.ports.content import DropReason
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -70,6 +72,7 @@ class HallCollector:
             "keyhall_first_byte_seconds", "Admission to an answer's first byte.", tally.first_byte
         )
         yield from self._content()
+        yield from self._reviews()
         yield self._engines()
         yield from self._local_engines()
         yield from self._at_present()
@@ -144,6 +147,32 @@ class HallCollector:
         for reason in get_args(DropReason):
             dropped.add_metric([reason], content.dropped.get(reason, 0))
         yield dropped
+
+    def _reviews(self) -> Iterable[Metric]:
+        """Answers that people look at. What is open is the whole hall's, whichever worker says."""
+        desk = self._hall.reviews
+        if desk is None:
+            return
+        backlog, now_us = desk.backlog, self._hall.clock.now_us()
+        open_ = GaugeMetricFamily(
+            "keyhall_reviews_open", "Answers that wait for a person.", labels=["held"]
+        )
+        open_.add_metric(["yes"], backlog.held)
+        open_.add_metric(["no"], backlog.open - backlog.held)
+        yield open_
+        age_us = 0 if backlog.oldest_us is None else max(0, now_us - backlog.oldest_us)
+        for name, says, value in (
+            ("overdue", "Open although their deadline is over.", backlog.overdue),
+            ("oldest_seconds", "Since the oldest of them entered.", age_us / 1_000_000),
+            ("callers", "Callers of this process that wait for a decision.", desk.waiting),
+        ):
+            yield GaugeMetricFamily(f"keyhall_reviews_{name}", says, value=value)
+        decisions = CounterMetricFamily(
+            "keyhall_review_decisions", "Decisions on answers.", labels=["outcome", "by"]
+        )
+        for outcome, by in product(get_args(Decided), get_args(By)):
+            decisions.add_metric([outcome, by], desk.decided[outcome, by])
+        yield decisions
 
     def _engines(self) -> GaugeMetricFamily:
         """One series per engine and state: 1 for the state that its breaker is in."""

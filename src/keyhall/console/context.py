@@ -18,6 +18,7 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from keyhall.clock import Clock
 from keyhall.config import Config
 from keyhall.flows.accounts.desk import Desk, From
 from keyhall.flows.hall import Hall
@@ -92,6 +93,10 @@ class Ask:
     @property
     def now_us(self) -> int:
         return self.console.hall.clock.now_us()
+
+    @property
+    def clock(self) -> Clock:
+        return self.console.hall.clock
 
     @property
     def by(self) -> By:

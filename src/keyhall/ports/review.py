@@ -122,6 +122,17 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Backlog:
+    """What is open in the whole hall, for whoever runs it. `held`: of these, answers that their
+    callers do not have yet. `overdue`: whose deadline is over and that nothing has ended."""
+
+    open: int = 0
+    held: int = 0
+    overdue: int = 0
+    oldest_us: int | None = None  # when the oldest of them entered
+
+
+@dataclass(frozen=True, slots=True)
 class Scorecard:
     """What people say of a version's answers."""
 

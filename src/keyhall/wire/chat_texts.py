@@ -5,12 +5,18 @@ describes tools and the answer's form. Images and audio are no text (this server
 `metadata`, `user` and the like are never shown to a model.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, cast
 
 from msgspec import UNSET
 
-from keyhall.wire.chat import AnswerMessage, ChatRequest, FunctionDefinition, Message
+from keyhall.wire.chat import (
+    AnswerMessage,
+    ChatRequest,
+    ContentPart,
+    FunctionDefinition,
+    Message,
+)
 
 # What a text becomes. `is_name`: it must stay letters, digits, `_` and `-`. `where` is its place
 # as refusals write it.
@@ -81,6 +87,44 @@ def texts(request: ChatRequest) -> Iterator[str]:
 
     change_texts(request, keep)
     return iter(found)
+
+
+class Said:
+    """One text that a role says, as it can be changed, and where it stands."""
+
+    __slots__ = ("_field", "_holder", "where")
+
+    def __init__(self, holder: Message | ContentPart, field: str, where: str) -> None:
+        self._holder = holder
+        self._field = field
+        self.where = where
+
+    @property
+    def text(self) -> str:
+        return cast(str, getattr(self._holder, self._field))
+
+    @text.setter
+    def text(self, text: str) -> None:
+        setattr(self._holder, self._field, text)
+
+
+def contents(request: ChatRequest) -> Iterable[list[Said]]:
+    """What each role says, in the order of messages; texts without a character are left out."""
+    found: dict[str, list[Said]] = {}
+    for index, message in enumerate(request.messages):
+        content, where = message.content, f"messages[{index}].content"
+        if not content:
+            continue
+        said = found.setdefault(message.role, [])
+        if isinstance(content, str):
+            said.append(Said(message, "content", where))
+        else:
+            said += (
+                Said(part, "text", f"{where}[{at}].text")
+                for at, part in enumerate(content)
+                if part.text  # A refusal is no text that goes on.
+            )
+    return found.values()
 
 
 def texts_of(message: AnswerMessage) -> list[str]:

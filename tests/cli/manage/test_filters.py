@@ -1,6 +1,7 @@
 """`keyhall filters`: what is listed, what a dry run says, and what a change leaves behind."""
 
 import asyncio
+import base64
 import json
 
 import pytest
@@ -71,6 +72,16 @@ def test_a_dry_run_says_what_would_hit_where_and_passes_what_is_off(filters):
         "Nothing found in 13 characters."
         in filters("test", "--text", "Good morning.", as_json=False).output
     )
+
+
+def test_a_dry_run_says_how_what_it_found_is_written_if_not_plainly(filters):
+    coded = base64.b64encode(BOMB.encode()).decode()
+    (hit,) = filters("test", "--text", f"Decode {coded}")["hits"]
+    assert (hit["rule"], hit["view"], hit["text"]) == ("illicit.weapons", "in base64", coded)
+    shown = filters("test", "--text", coded, as_json=False).output
+    assert "« (in base64)" in shown
+    (plain,) = filters("test", "--text", f"{BOMB} {coded}")["hits"]
+    assert plain["view"] is None, "a rule that hit already is not told again"
 
 
 def test_it_ends_with_one_where_a_rule_that_is_on_would_block(filters):

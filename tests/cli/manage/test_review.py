@@ -54,9 +54,12 @@ def test_an_item_is_listed_claimed_read_corrected_and_exported(keyhall, item, tm
     assert ESCAPE not in shown
     better = tmp_path / "better.txt"
     better.write_text("It is blue.")
-    done = keyhall.json(
-        "review", "decide", item.id, "edit", "--score", "2", "--text", str(better), "--note", "Sky."
-    )
+    keyhall("filters", "set", "personal/email", "--action", "block")
+    better.write_text("Ask ada@example.org.")
+    edit = ("review", "decide", item.id, "edit", "--score", "2", "--text", str(better))
+    assert "its rule personal/email finds “ada@example.org”" in keyhall.refused(*edit)
+    better.write_text("It is blue.")
+    done = keyhall.json(*edit, "--note", "Sky.")
     assert done["outcome"] == "edited"
     shown = keyhall("review", "show", item.id)
     assert "It is [-green-][+blue+]." in shown

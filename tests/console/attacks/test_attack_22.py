@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from browsing import PASSWORD
 from console_data import switched_on
+from patience import PATIENCE_SECONDS
 from sqlalchemy import select, update
 from twins import filled, routes
 
@@ -131,7 +132,7 @@ def test_attack_22_a_stream_ends_with_its_session_its_role_and_its_account(hall)
                 lines = answer.aiter_lines()
                 await anext(lines)
                 await ended_by(end, hall, bo, bo_id)
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(PATIENCE_SECONDS):
                     said = [line async for line in lines]
                 assert "event: over" in said, end
 

@@ -4,6 +4,7 @@ import asyncio
 import time
 
 import pytest
+from patience import PATIENCE_SECONDS, stretched
 
 MIB = 1 << 20
 SECONDS_MAX = 2.0  # of any answer; each takes milliseconds on a machine that does nothing else
@@ -63,7 +64,7 @@ def test_a_form_that_is_none_is_refused_with_a_page(hall, path):
             took = time.perf_counter() - began
             assert answer.status_code in (200, 400, 401, 403, 413, 415, 429), name
             assert "html" in answer.headers["content-type"], name
-            assert took < SECONDS_MAX, (name, took)
+            assert took < stretched(SECONDS_MAX), (name, took)
 
     hall(story)
 
@@ -76,7 +77,7 @@ async def told(hall, head, body=b"", *, path="/sign-in"):
         f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{hall.server.port}\r\n{lines}\r\n".encode()
     )
     writer.write(body)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         status = (await reader.readline()).split(b" ")[1]
     writer.close()
     return int(status)

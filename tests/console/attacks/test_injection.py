@@ -11,7 +11,10 @@ NAMES = (
     "\"'><svg onload=x()></textarea></script><script>x()</script>{{7*7}}${7*7}`<b>`",
     "javascript:x()//[a](javascript:x())![b](//evil.example/b)' onclick='x()",
 )
-FORMULAS = ("=1+1", "-1", "@SUM(1)", "\uff1d1+1")
+FORMULAS = (
+    *("=1+1", "\uff1d1+1"),
+    *(pytest.param(each, marks=pytest.mark.slow) for each in ("-1", "@SUM(1)")),
+)
 BEGINNINGS = tuple("=+-@\t\r\n\0\uff1d\uff0b\uff0d\uff20")
 
 

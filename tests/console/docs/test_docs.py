@@ -141,16 +141,14 @@ def test_what_is_found_leads_to_its_heading():
     assert search("a " * 500) is not None
 
 
-@pytest.mark.parametrize("code", sorted({row.code for row in errors.TABLE.values() if row.code}))
-def test_every_code_is_an_anchor_that_leads_to_its_rows_and_back(code):
+def test_every_code_is_an_anchor_that_leads_to_its_rows_and_back():
     page = BeautifulSoup(markdown.render(library.docs()["errors"].source).html, "html.parser")
     for row in errors.TABLE.values():
-        if row.code != code:
-            continue
-        assert page.find(id=code)
-        assert page.find("a", href=f"#{row.name}")
-        facts = page.find(id=row.name).find_next("p").find_next("p")
-        assert facts.find("a", href=f"#{code}")
+        if row.code:
+            assert page.find(id=row.code), row.name
+            assert page.find("a", href=f"#{row.name}"), row.name
+            facts = page.find(id=row.name).find_next("p").find_next("p")
+            assert facts.find("a", href=f"#{row.code}"), row.name
 
 
 def test_the_roles_in_the_guide_are_the_roles_there_are():

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from patience import PATIENCE_SECONDS
+
 from keyhall.clock import Clock, SystemClock
 from keyhall.counters.redis.address import parse
 from keyhall.counters.redis.counters import RedisCounters
@@ -13,8 +15,6 @@ from keyhall.lane.steps import drive
 from keyhall.outbox import Outbox
 from keyhall.policy.limits import Limits, Refused, WindowLimits
 from keyhall.ports.counters import Hold
-
-SECONDS = 20.0  # until a test gives up
 
 
 def key(
@@ -65,19 +65,22 @@ class Process:
         """Wait for a mode; how long it took."""
         began = time.monotonic()
         while self.mode not in modes:
-            assert time.monotonic() < began + SECONDS, (self.mode, self.counters.link.reason)
+            assert time.monotonic() < began + PATIENCE_SECONDS, (
+                self.mode,
+                self.counters.link.reason,
+            )
             await asyncio.sleep(0.005)
         return time.monotonic() - began
 
     async def knows(self, processes: int) -> None:
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while self.counters.link.processes != processes:
                 await asyncio.sleep(0.01)
         await self.until("shared")
 
     async def notices(self, windows: tuple[WindowLimits, ...]) -> None:
         """Ask until this process knows that it is alone."""
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while self.mode not in ("away", "joining"):
                 await self.hold(windows)
 

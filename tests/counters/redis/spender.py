@@ -21,7 +21,7 @@ from keyhall.policy.limits import Limits, Refused, WindowLimits
 
 
 async def spend(url: str, seconds: float, clients: int, seed: int, rpm: int, tpm: int) -> None:
-    counters = RedisCounters(parse(url), SystemClock(), Outbox(), reply_seconds=0.25)
+    counters = RedisCounters(parse(url), SystemClock(), Outbox(), reply_seconds=1.0)
     await counters.start()
     windows = (
         WindowLimits("key", "key:one", Limits(rpm, tpm), "org_1"),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from between import Between
 from hall_process import free_port
+from patience import PATIENCE_SECONDS
 from process import Process, key, process
 from redis_server import NoRedis, RedisServer, a_redis
 
@@ -29,7 +30,7 @@ def pair() -> Iterator[tuple[RedisServer, RedisServer]]:
 
 async def replicated(primary: RedisServer) -> None:
     """Whatever the primary was told, the replica knows."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while await asyncio.to_thread(primary.tell, "WAIT", 1, 100) != b":1\r\n":
             await asyncio.sleep(0.01)
 
@@ -41,7 +42,7 @@ async def fail_over(
     primary.kill()
     between.behind = replica.socket
     between.cut()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while one.mode != "shared" or one.counters.link.connection is before:
             await asyncio.sleep(0.005)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from between import Between
+from patience import PATIENCE_SECONDS
 from process import key, process
 
 from keyhall.lane.steps import Run, drive
@@ -104,7 +105,7 @@ def test_i10_bytes_that_are_no_reply_end_the_connection(own_redis, said: bytes):
             assert await one.use(served, 2) == 2
             first = one.counters.link.connection
             between.say(said)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while first.is_open:
                     await asyncio.sleep(0.001)
             await one.until("shared")

@@ -10,7 +10,7 @@ from process import key, process
 @pytest.mark.parametrize("is_noticed", [True, False])
 def test_without_redis_levels_are_what_this_process_has_used(own_redis, is_noticed):
     async def story() -> None:
-        async with process(own_redis.url, reply_seconds=0.1) as one:
+        async with process(own_redis.url) as one:
             served = key("served", rpm=10)
             assert await one.use(served, 3) == 3
             own_redis.signal(signal.SIGSTOP)

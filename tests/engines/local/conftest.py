@@ -10,6 +10,7 @@ import uvloop
 sys.path.insert(0, str(Path(__file__).parents[2] / "running"))  # No packages in tests.
 
 from local_models import tiny_model
+from patience import PATIENCE_SECONDS
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +27,7 @@ def log(tmp_path):
 def run():
     """Runs a story to its end on the event loop that is used."""
 
-    def run_story(story, seconds=30):
+    def run_story(story, seconds=PATIENCE_SECONDS):
         async def bounded():
             async with asyncio.timeout(seconds):
                 return await story

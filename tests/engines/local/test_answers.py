@@ -242,9 +242,12 @@ def conversation(dice):
     return fields
 
 
-def test_r12_for_500_conversations_the_count_before_is_the_one_after(model_path, log, run) -> None:
+@pytest.mark.parametrize("count", [120, pytest.param(500, marks=pytest.mark.slow)])
+def test_r12_for_500_conversations_the_count_before_is_the_one_after(
+    model_path, log, run, count
+) -> None:
     dice = random.Random(4)
-    asked = [request(**conversation(dice)) for _ in range(500)]
+    asked = [request(**conversation(dice)) for _ in range(count)]
 
     async def story():
         async with a_model(model_path, log, slot_context=8192) as model:
@@ -260,7 +263,7 @@ def test_r12_for_500_conversations_the_count_before_is_the_one_after(model_path,
             return pairs
 
     pairs = run(story())
-    assert len(pairs) == 500
+    assert len(pairs) == count
     assert [pair for pair in pairs if pair[0] != pair[1]] == []
     assert max(pair[0] for pair in pairs) > 500
 

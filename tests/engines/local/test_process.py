@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from local_models import IS_LINUX, a_model, record_of, request
+from patience import PATIENCE_SECONDS, stretched
 
 from keyhall import errors
 from keyhall.engines.local.engine import LocalEngine
@@ -17,7 +18,7 @@ from keyhall.errors import ApiError
 ON = {"262": -100, "263": -100}  # It does not end by itself.
 
 
-async def until(what, seconds=10.0):
+async def until(what, seconds=PATIENCE_SECONDS):
     async with asyncio.timeout(seconds):
         while not what():
             await asyncio.sleep(0.002)
@@ -77,7 +78,7 @@ def test_the_process_ends_with_its_parent(model_path, log, run) -> None:
         async with a_model(model_path, log) as model:
             child = model.engine.keeper.process
             child._process.stdin.close()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 assert await child.wait() == "ended with code 0"
 
     run(story())
@@ -112,7 +113,7 @@ def test_i17_a_kill_costs_only_what_ran_and_it_is_back_within_two_seconds(
             assert model.engine.is_idle
             return back
 
-    assert run(story()) < 2.0
+    assert run(story()) < stretched(2.0)
 
 
 class MemoryGroup:
@@ -166,7 +167,7 @@ def test_i17_the_kernels_oom_killer_costs_only_what_ran_and_it_is_back_within_tw
             begun_at = time.monotonic()
             await until(lambda: model.engine.trouble is not None)
             await until(lambda: model.engine.trouble is None)
-            assert time.monotonic() - begun_at < 2.0
+            assert time.monotonic() - begun_at < stretched(2.0)
             assert little_memory.kills == 1
             assert model.engine.keeper.process.pid != first
             assert (await model.ask(request(), cap=2)).answer.produced > 0
@@ -193,7 +194,7 @@ def test_i17_a_hang_is_noticed_and_ended(model_path, log, run) -> None:
 def test_f15_a_cancelled_answer_frees_its_slot_within_50_ms(model_path, log, run) -> None:
     async def cancel(model, *, stream):
         answer = model.start(request(logit_bias=ON, stream=stream), cap=8000)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not await model.busy():
                 await asyncio.sleep(0)
             while not answer.parts:
@@ -201,7 +202,7 @@ def test_f15_a_cancelled_answer_frees_its_slot_within_50_ms(model_path, log, run
         answer.close()
         at = time.monotonic()
         assert model.engine.is_idle
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while await model.busy():
                 await asyncio.sleep(0)
         return time.monotonic() - at
@@ -210,7 +211,7 @@ def test_f15_a_cancelled_answer_frees_its_slot_within_50_ms(model_path, log, run
         async with a_model(model_path, log, slots=1, slot_context=8192) as model:
             return [await cancel(model, stream=stream) for stream in (True, False) for _ in "123"]
 
-    assert sorted(run(story()))[2] < 0.05  # The median: the machine has others to serve.
+    assert sorted(run(story()))[2] < stretched(0.05)  # The median: the machine has others to serve.
 
 
 def test_r5_whoever_leaves_the_queue_was_never_accepted(model_path, log, run) -> None:

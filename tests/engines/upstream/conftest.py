@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import uvloop
+from patience import PATIENCE_SECONDS
 
 sys.path.insert(0, str(Path(__file__).parent))  # For `scripted_upstream`: no packages in tests.
 
@@ -13,7 +14,7 @@ LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
 def _runner(name):
-    def run_story(story, seconds=10):
+    def run_story(story, seconds=PATIENCE_SECONDS):
         async def bounded():
             async with asyncio.timeout(seconds):
                 return await story

@@ -11,6 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from patience import PATIENCE_SECONDS
 from scripted_upstream import COMPLETION, Upstream, answer, ask, content, engine_for, stream
 
 from keyhall import errors
@@ -439,7 +440,7 @@ def test_tls_a_large_answer_and_a_reader_that_leaves(run, certificate, server_tl
             while len(upstream.requests) < 2:
                 await asyncio.sleep(0.001)
             done.cancel()
-            await asyncio.wait_for(upstream.gone.wait(), 1)
+            await asyncio.wait_for(upstream.gone.wait(), PATIENCE_SECONDS)
             await engine.close()
 
     run(story())

@@ -496,4 +496,4 @@ def test_f10_the_next_request_is_answered_after_each_kind_of_failure(run):
                 del plan[0]
             await engine.close()
 
-    run(story(), 30)
+    run(story())

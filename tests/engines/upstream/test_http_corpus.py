@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE_SECONDS
 from scripted_upstream import Upstream, answer, ask, engine_for
 
 from keyhall.engines.upstream.call import Deadlines
@@ -84,4 +85,4 @@ def test_i16_every_http_case_ends_in_an_answer_or_a_row_and_spoils_nothing(run, 
         for _, data in cases:
             await asyncio.gather(one(data, streams=False), one(data, streams=True))
 
-    run(story(), 60)
+    run(story(), 2 * PATIENCE_SECONDS)

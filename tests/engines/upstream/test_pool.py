@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from patience import PATIENCE_SECONDS
 from scripted_upstream import (
     COMPLETION,
     DONE,
@@ -114,7 +115,7 @@ def test_i10_a_stream_that_goes_on_after_done_loses_its_connection(run, rest):
             engine = engine_for(upstream)
             _, done = ask(engine, stream=True)
             assert content(await done) == "Hello"
-            await asyncio.wait_for(upstream.gone.wait(), 2)
+            await asyncio.wait_for(upstream.gone.wait(), PATIENCE_SECONDS)
             assert engine.pool.open_connections == 0
             await engine.close()
 
@@ -161,7 +162,7 @@ def test_i10_an_answer_that_nobody_asked_for_ends_the_connection(run):
             engine = engine_for(upstream)
             _, done = ask(engine)
             await done
-            await asyncio.wait_for(upstream.gone.wait(), 2)
+            await asyncio.wait_for(upstream.gone.wait(), PATIENCE_SECONDS)
             assert engine.pool.open_connections == 0
             await engine.close()
 
@@ -412,7 +413,7 @@ def test_i10_a_reader_that_leaves_closes_the_socket_at_once(run):
             assert running.is_accepted
             running.close()
             assert engine.pool.open_connections == 0
-            await asyncio.wait_for(upstream.gone.wait(), 1)
+            await asyncio.wait_for(upstream.gone.wait(), PATIENCE_SECONDS)
             running.close()  # Repeatable.
             done.cancel()
             await engine.close()
@@ -434,7 +435,7 @@ def test_i5_a_cut_reader_closes_the_socket_wherever_it_waits(run, sent):
                 await asyncio.sleep(0.001)
             await asyncio.sleep(0.02)
             done.cancel()
-            await asyncio.wait_for(upstream.gone.wait(), 1)
+            await asyncio.wait_for(upstream.gone.wait(), PATIENCE_SECONDS)
             assert engine.pool.open_connections == 0
             await engine.close()
 
@@ -500,7 +501,7 @@ def test_idle_connections_are_closed_after_their_time_and_the_timer_stops(run):
             engine = engine_for(upstream)
             await ask(engine)[1]
             assert engine.pool.idle_connections == 1
-            await asyncio.wait_for(upstream.gone.wait(), 2)
+            await asyncio.wait_for(upstream.gone.wait(), PATIENCE_SECONDS)
             assert engine.pool.open_connections == 0
             assert not engine.pool.is_sweeping
             await engine.close()

@@ -15,6 +15,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "running"))  # No packages in tests.
 
+from patience import PATIENCE_SECONDS
 from told import MailServer, Receiver, certificate_for
 
 from keyhall.config.alerts import Alerts
@@ -328,7 +329,7 @@ def test_a_mail_server_that_refuses_or_hangs_is_trouble_and_its_thread_ends(monk
                 url = Secret(f"smtp://127.0.0.1:{server.port}")
                 letter = Mail(url, "a@b.example", "c@d.example")
                 troubles.append((await send([letter], MESSAGE, NOW_US))["e-mail"])
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(PATIENCE_SECONDS):
                     await server.has_ended.wait()
         return troubles
 

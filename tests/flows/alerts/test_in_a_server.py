@@ -9,6 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2] / "running"))  # No packages in tests.
 
 from hall_inside import TESTER, open_inside
+from patience import PATIENCE_SECONDS
 from plain_http import chat
 from told import Receiver
 
@@ -39,7 +40,7 @@ def test_what_a_request_reaches_is_told_and_stands_on_the_statement(tmp_path, mo
                 for _ in range(2):
                     assert (await line.ask(key, chat("Say hello."))).status == 200
                 await inside.hall.ledger.flush()
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(PATIENCE_SECONDS):
                     while len(receiver.got) < 3:
                         await asyncio.sleep(0.01)
                 made = await statement(store, "Default organization", None, clock.now_us())

@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "running"))  # No packages in
 
 from made_keys import by, make_key
 from made_usage import usage_of
+from patience import PATIENCE_SECONDS
 from told import MailServer, Receiver
 
 from keyhall.clock import ManualClock
@@ -253,7 +254,7 @@ def test_the_task_goes_on_whatever_goes_wrong_and_closes_its_channels(
     async def work(at):
         broken = Broken()
         task = asyncio.create_task(Teller(at.store, [broken], at.clock, OfQuotas()).run())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while broken.tries < 2:
                 at.clock.advance(LEASE_US / 1_000_000)
                 await asyncio.sleep(0.01)

@@ -1,9 +1,12 @@
 """What is said is kept if its owner wants it, as long as they said, and else not at all (I-13)."""
 
+import asyncio
 from dataclasses import replace
+from functools import partial
 
 import msgspec
 import pytest
+from sqlalchemy import func, select
 
 from keyhall.flows.content import conversation, erasing, retention
 from keyhall.flows.content.keeper import Keeper
@@ -13,7 +16,9 @@ from keyhall.policy.content.retention import DAY_US
 from keyhall.ports.engine import Signal
 from keyhall.ports.people import Sight
 from keyhall.stores import notes
+from keyhall.stores.content import rows
 from keyhall.stores.content.sealing import Vault
+from keyhall.stores.sqlite import open_store
 from keyhall.wire.chat import Chunk, ChunkChoice, Delta, DeltaFunction, DeltaToolCall
 
 CANARY = "canary-2b7f-of-the-prompt"
@@ -32,6 +37,10 @@ async def what_is_kept(stage, exchange, key):
     assert await content.flush()
     grant = stage.caller(key).grant
     return await content.read(exchange.request_id.hex(), grant.organization_id)
+
+
+def erased_by(stage):
+    return {"actor": stage.house.actor, "clock": stage.clock}
 
 
 def by(stage):
@@ -237,15 +246,130 @@ def test_what_is_erased_is_gone_and_told(on_stage, whose):
         asked = await stage.ask(key, messages=ASKED)
         kept = await what_is_kept(stage, asked, key)
         if whose == "request":
-            gone = await erasing.of_request(stage.store, kept.organization_id, kept.id, **by(stage))
+            gone = await erasing.of_request(
+                stage.store, kept.organization_id, kept.id, **erased_by(stage)
+            )
         else:
             erase = getattr(erasing, f"of_{whose}")
-            gone = await erase(stage.store, getattr(kept, f"{whose}_id"), **by(stage))
+            gone = await erase(stage.store, getattr(kept, f"{whose}_id"), **erased_by(stage))
         assert gone == 1
         assert await what_is_kept(stage, asked, key) is None
         async with stage.store.reading() as connection:
             (row,) = await notes.audit_rows(connection, action="content.erase")
         assert (row.organization_id, '"rows":1' in row.after) == (kept.organization_id, True)
+
+    on_stage(main)
+
+
+@pytest.mark.parametrize("whose", ["request", "key", "project", "organization"])
+def test_what_is_erased_while_it_waits_is_never_written(on_stage, whose):
+    """By another process, as a command does; its own next words are kept again."""
+
+    async def main(stage):
+        content = keeping(stage)
+        await stage.change_project(retention_days=1)
+        key = await stage.known_key()
+        asked = await stage.ask(key, messages=ASKED)
+        await stage.hall.ledger.flush()
+        waits = content._queue[0]
+        assert waits.id == asked.request_id.hex()
+        async with await open_store(stage.house.data / "keyhall.db") as other:
+            if whose == "request":
+                owner_id = waits.organization_id
+                gone = await erasing.of_request(other, owner_id, waits.id, **erased_by(stage))
+            else:
+                erase = getattr(erasing, f"of_{whose}")
+                gone = await erase(other, getattr(waits, f"{whose}_id"), **erased_by(stage))
+        assert gone == 0
+        assert await what_is_kept(stage, asked, key) is None
+        async with stage.store.reading() as connection:
+            assert await connection.scalar(select(func.count()).select_from(rows.content)) == 0
+        stage.clock.advance(3)  # Clocks of two processes may differ by two seconds.
+        again = await stage.ask(key, messages=ASKED)
+        assert await what_is_kept(stage, again, key) is not None
+
+    on_stage(main)
+
+
+@pytest.mark.parametrize("who_is_first", ["writer", "eraser"])
+def test_a_writer_that_is_held_up_writes_nothing_that_was_erased(on_stage, who_is_first):
+    """Somebody holds the database; the writer and an erasure wait for it, one behind the other.
+    Whoever gets it first: once the erasure is back nothing is there, and nothing comes."""
+
+    async def main(stage):
+        content = keeping(stage)
+        await stage.change_project(retention_days=1)
+        key = await stage.known_key()
+        path = stage.house.data / "keyhall.db"
+        async with await open_store(path) as third, await open_store(path) as other:
+            project_id = stage.caller(key).grant.project_id
+            erase = partial(erasing.of_project, other, project_id, **erased_by(stage))
+            for _ in range(3):
+                asked = await stage.ask(key, messages=ASKED)
+                begin = [content.flush, erase]
+                if who_is_first == "eraser":
+                    begin.reverse()
+                async with third.writing():
+                    tasks = [asyncio.ensure_future(work()) for work in begin]
+                    for _ in range(9):
+                        await asyncio.sleep(0)
+                    assert not any(task.done() for task in tasks)
+                    stage.clock.advance(1)  # The erasure is when it is done, not when it was asked.
+                await asyncio.gather(*tasks)
+                assert await what_is_kept(stage, asked, key) is None
+                stage.clock.advance(3)
+
+    on_stage(main)
+
+
+def test_who_deletes_their_account_leaves_nothing_that_waits_or_comes(on_stage):
+    async def main(stage):
+        content = keeping(stage)
+        await stage.change_project(retention_days=1)
+        key = await stage.known_key()
+        asked = await stage.ask(key, messages=ASKED)
+        async with stage.store.writing() as connection:
+            await notes.record(
+                connection, stage.house.actor, stage.clock.now_us(), action="account.delete",
+                target=stage.caller(key).grant.account_id, before=None, after=None,
+            )  # fmt: skip
+        stage.clock.advance(60)
+        later = await stage.ask(key, messages=ASKED)  # Its key was not noticed yet to be revoked.
+        assert content.waiting == 2
+        assert await what_is_kept(stage, asked, key) is None
+        assert await what_is_kept(stage, later, key) is None
+
+    on_stage(main)
+
+
+@pytest.mark.parametrize(("days", "left"), [(None, None), (7, 7)])
+def test_shorter_holds_for_what_waits_to_be_written(on_stage, days, left):
+    async def main(stage):
+        keeping(stage)
+        await stage.change_project(retention_days=30)
+        key = await stage.known_key()
+        asked = await stage.ask(key, messages=ASKED)
+        project_id = stage.caller(key).grant.project_id
+        await retention.set_for_project(stage.store, project_id, days, **by(stage))
+        kept = await what_is_kept(stage, asked, key)
+        found = None if kept is None else (kept.keep_until_us - kept.created_at_us) // DAY_US
+        assert found == left
+
+    on_stage(main)
+
+
+def test_what_was_erased_is_not_held_again_before_it_is_deleted(on_stage):
+    """A decision of a review says how long its words are needed; of erased ones they are not."""
+
+    async def main(stage):
+        content = keeping(stage)
+        await stage.change_project(retention_days=1)
+        key = await stage.known_key()
+        kept = await what_is_kept(stage, await stage.ask(key, messages=ASKED), key)
+        async with stage.store.writing() as connection:
+            assert await rows.end(connection, project_id=kept.project_id) == 1
+        assert not await content.hold(kept.id, kept.organization_id, stage.clock.now_us() + DAY_US)
+        assert await content.tend() == 1
 
     on_stage(main)
 

@@ -9,6 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "running"))  # No packages in tests.
 
 from hall_inside import TESTER, open_inside
+from patience import PATIENCE_SECONDS
 from plain_http import chat, streamed
 from tiny_upstream import TinyUpstream
 
@@ -22,8 +23,6 @@ from keyhall.flows.manage import versions
 from keyhall.policy.catalogue import Catalogue, Version
 from keyhall.ports.records import EngineRecord
 from keyhall.stores.catalogue import enter_version
-
-SECONDS_MAX = 1.0  # for a command's change to arrive
 
 
 @pytest.fixture
@@ -70,7 +69,7 @@ async def retire(server, name="house-1"):
 
 
 async def until(condition):
-    async with asyncio.timeout(SECONDS_MAX):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not condition():
             await asyncio.sleep(0.01)
 

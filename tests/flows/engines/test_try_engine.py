@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from patience import PATIENCE_SECONDS
 from tiny_upstream import TinyUpstream
 
 from keyhall.engines.upstream.engine import UpstreamEngine
@@ -12,7 +13,7 @@ from keyhall.flows.manage.checks import Invalid
 
 def run(story):
     async def bounded():
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await story()
 
     asyncio.run(bounded())

@@ -1,5 +1,7 @@
 """`POST /v1/moderations`: who may ask, what it costs, and which rules answer."""
 
+import base64
+
 import msgspec
 
 from keyhall.flows.filters import manage
@@ -35,6 +37,18 @@ def test_the_starter_policy_answers_although_nothing_of_it_is_on(on_stage):
         assert categories(answered) == [["illicit/violent"], []]
         assert answered.json["model"] == "keyhall-rules"
         assert answered.json["id"] == f"modr-{answered.request_id.hex()}"
+
+    on_stage(main)
+
+
+def test_what_is_disguised_is_found_too(on_stage):
+    async def main(stage):
+        key = await stage.key()
+        coded = base64.b64encode(BOMB.encode()).decode()
+        apart = "  ".join(" ".join(word) for word in BOMB.split())
+        answered = await stage.moderate(key, body(coded, apart, "a.b.c", f"{BOMB} %20"))
+        found = ["illicit/violent"]
+        assert categories(answered) == [found, found, [], found]
 
     on_stage(main)
 

@@ -100,6 +100,17 @@ def test_each_rule_is_counted_in_what_was_asked_and_what_was_answered(on_stage):
     on_stage(main)
 
 
+def test_disguises_count_in_what_was_asked_and_not_in_what_may_have_been_a_stream(on_stage):
+    async def main(stage):
+        hall = Hall(stage)
+        await hall.kept(1, "Some c.a.k.e", "t.e.a", at=3)
+        found = await hall.tried(TEA, CAKE)
+        assert numbers(found, "tea") == (0, 0, 0)
+        assert numbers(found, "cake") == (1, 0, 1)
+
+    on_stage(main)
+
+
 def test_only_whose_it_is_about_is_looked_at_and_their_audit_says_so_without_words(on_stage):
     async def main(stage):
         hall = Hall(stage)

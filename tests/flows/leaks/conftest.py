@@ -9,6 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "running"))  # No packages in tests.
 
 from hall_inside import open_inside
+from patience import PATIENCE_SECONDS
 from reporting import Reporting
 
 from keyhall.clock import ManualClock
@@ -21,7 +22,7 @@ def reporting(sqlite_house):
     def run(story, pace=0, **sections):
         async def inside():
             async with (
-                asyncio.timeout(30),
+                asyncio.timeout(PATIENCE_SECONDS),
                 open_inside(sqlite_house.data, ManualClock(), pace=pace, **sections) as served,
             ):
                 return await story(Reporting(served))

@@ -10,6 +10,7 @@ import openai
 import pytest
 from github_signs import Signer, listed, written
 from hall_inside import open_inside
+from patience import PATIENCE_SECONDS, stretched
 from plain_http import chat, streamed
 from reporting import LEAKS, Reporting
 from told import MailServer, Receiver
@@ -62,7 +63,7 @@ def test_a_reported_key_is_revoked_at_once_and_its_running_stream_is_cut(reporti
     fresh, reply, cut, took, refused = reporting(story, pace=50)
     assert states(reply) == ["revoked"]
     assert cut.code == "key_revoked"
-    assert took < REVOKED_SECONDS
+    assert took < stretched(REVOKED_SECONDS)
     assert refused.code == "key_revoked"
     assert fresh.text.reveal() not in reply.body.decode(), "the answer masks it"
 
@@ -169,7 +170,7 @@ def test_its_owner_is_told_by_webhook_and_letter_with_evidence(sqlite_house, mon
                 async with at.store.writing() as connection:
                     await connection.execute(accounts.update().values(email="ada@hall.example"))
                 await at.report({"keys": [fresh.text.reveal()], "url": SEEN_AT})
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(PATIENCE_SECONDS):
                     while len(receiver.got) < 2 or not mail.letters:
                         inside.clock.advance(1)
                         await asyncio.sleep(0.01)

@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "running"))  # No packages in
 
 from hall_inside import open_inside
 from made_keys import by, make_key
+from patience import PATIENCE_SECONDS
 from plain_http import chat
 from reporting import Reporting
 
@@ -289,7 +290,7 @@ def test_requests_from_many_networks_are_flagged_by_a_server(sqlite_house, monke
                         headers=f"x-forwarded-for: {address}\r\n",
                     )
                     assert reply.status == 200
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while not (found := await at.notices()):
                     await asyncio.sleep(0.01)
             reply = await line.ask(many.text.reveal(), chat("Hi.", max_tokens=1))
@@ -311,7 +312,7 @@ def test_an_hour_later_the_same_address_is_seen_again(sqlite_house, monkeypatch)
             caller = inside.hall.callers.known[inside.hall.callers.digest(key.encode())]
             before = caller.place
             inside.clock.advance(3_600)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while caller.place:
                     await asyncio.sleep(0.01)
             return before

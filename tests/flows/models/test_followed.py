@@ -3,16 +3,15 @@
 import asyncio
 
 from hall_inside import open_inside
+from patience import PATIENCE_SECONDS
 
 from keyhall.clock import ManualClock
 from keyhall.flows.models import manage
 from keyhall.ports.records import ModelRecord
 
-SECONDS_MAX = 5.0  # It takes 0.1; the machine may be busy.
-
 
 async def until(condition):
-    async with asyncio.timeout(SECONDS_MAX):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not condition():
             await asyncio.sleep(0.01)
 

@@ -11,6 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "running"))  # No packages in tests.
 
 from hall_inside import open_inside
+from patience import PATIENCE_SECONDS
 from plain_http import chat, streamed
 
 from keyhall.clock import ManualClock
@@ -158,7 +159,7 @@ def test_what_is_older_than_the_days_that_are_set_goes(noted, house, monkeypatch
     assert [len(rows) for rows in noted(story)] == [1, 1]
 
     async def later(server):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
                 async with server.house.store.reading() as connection:
                     found = await connection.exec_driver_sql("SELECT count(*) FROM refusals")

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from patience import PATIENCE_SECONDS
 from reviewing import (
     ANN,
     BOB,
@@ -58,7 +59,7 @@ def flagging(stage, word):
 
 
 async def until_waiting(stage, count=1):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while stage.hall.reviews.waiting != count:
             await asyncio.sleep(0.005)
 
@@ -497,5 +498,46 @@ def test_rules_that_change_hold_for_the_next_answer(on_stage):
         assert (await asking(stage, key).end()).status == 202
         await set_rules(stage)
         assert (await asking(stage, key).end()).status == 200
+
+    on_stage(main)
+
+
+@pytest.mark.parametrize("wait", [None, b"60"])
+def test_without_the_pepper_a_decided_answer_is_refused_and_there_again_once_it_is_back(
+    on_stage, wait
+):
+    async def main(stage):
+        desk = await with_desk(stage, **ALWAYS)
+        key = await stage.key()
+        await asking(stage, key).end()
+        item = await only_item(stage)
+        waiting = begin_fetch(stage, key, item.id, wait) if wait else None
+        if waiting:
+            await until_waiting(stage)
+        theirs, desk.content._vault = desk.content._vault, Vault([bytes(32)])
+        with pytest.raises(Invalid, match="put it back"):
+            await decide(stage, item, ANN, "edit", text="Better words.")
+        stage.clock.advance(CLAIM_US / 1_000_000)
+        await decide(stage, item, ANN)
+        got = await (waiting or begin_fetch(stage, key, item.id)).end()
+        assert got.refusal.problem is errors.CONTENT_UNREADABLE
+        assert item.id in str(got.refusal)
+        desk.content._vault = theirs
+        assert (await fetch(stage, key, item.id)).json["choices"][0]["message"]["content"]
+
+    on_stage(main)
+
+
+def test_what_cannot_be_encrypted_is_not_held_and_its_caller_is_told(on_stage):
+    async def main(stage):
+        desk = await with_desk(stage, **ALWAYS)
+        key = await stage.key()
+        await asking(stage, key).end()
+        desk.content._vault = Vault([bytes(32)])
+        refused = await asking(stage, key).end()
+        assert refused.refusal.problem is errors.CONTENT_UNREADABLE
+        assert len(await all_items(stage)) == 1
+        assert len(await stage.usage()) == 2, "it was produced, and is charged"
+        await stage.assert_nothing_is_left()
 
     on_stage(main)

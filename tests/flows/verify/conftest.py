@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import sqlite3
+from functools import partial
 
 import pytest
 from made_usage import usage_of
@@ -17,6 +18,7 @@ from keyhall.policy.quotas import Quota
 from keyhall.policy.tiers import BUILT_IN
 from keyhall.ports.records import Actor
 from keyhall.ports.requests import RefusalCount
+from keyhall.stores.opening import open_database
 from keyhall.stores.pepper import load_peppers
 from keyhall.stores.requests import refusals
 from keyhall.stores.spending import quotas
@@ -146,8 +148,18 @@ def hall(filled_once, tmp_path):
     return Hall(data)
 
 
+@pytest.fixture(scope="session")
+def filled_on_postgres(postgres, postgres_prepared, prepared_once):
+    """The name of a template with the same hall."""
+    url = postgres.create(postgres_prepared, name="filled")
+    opened = partial(open_database, url, prepared_once)
+    asyncio.run(_fill(opened, load_peppers(prepared_once)[0]))
+    return "filled"
+
+
 @pytest.fixture
-def hall_on_postgres(postgres_house):
+def hall_on_postgres(postgres_house, postgres, filled_on_postgres):
     """The same hall in a database of the test's own."""
-    asyncio.run(_fill(postgres_house.open, postgres_house.peppers[0]))
-    return postgres_house
+    postgres_house.url = postgres.create(filled_on_postgres)
+    yield postgres_house
+    postgres.drop(postgres_house.url)

@@ -3,11 +3,13 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from keyhall.policy.filters.built_in import GROUPS, rules
 from keyhall.policy.filters.compiled import Policy
 from keyhall.policy.filters.rules import Rule
 from keyhall.policy.filters.scan import HITS_MAX, Scanner, Verdict
+from keyhall.policy.filters.views.looker import Looker
 
 # Rules that meet, overlap, and have everything that could depend on where a piece ends.
 RULES = (
@@ -79,6 +81,18 @@ def test_any_split_into_pieces_gives_the_verdict_on_the_whole_for_ten_thousand_t
 @given(TEXTS)
 def test_one_character_at_a_time_is_a_split_too(text):
     check(text, list(range(len(text))), 0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(TEXTS, BUCKETS)
+def test_what_is_found_is_what_hits_where_nothing_is_done_about_it(text, bucket):
+    """`found` hides nothing behind a block or a mask; size and signs are left out."""
+    counting = Policy([replace(rule, action="allow", label="") for rule in RULES])
+    hits = Scanner(counting, "in", bucket=bucket).whole(text).hits
+    found = Looker(POLICY, "in", bucket=bucket).found(text)
+    assert {(rule.id, start, end) for rule, start, end in found} == {
+        (hit.rule_id, hit.start, hit.end) for hit in hits if hit.rule_id not in ("size", "signs")
+    }
 
 
 # --- What waits in a stream -----------------------------------------------------------------------
@@ -338,9 +352,11 @@ TEXT_LISTS = st.lists(TEXTS, max_size=4)
 @settings(max_examples=300)
 @given(TEXT_LISTS)
 def test_texts_that_pass_together_have_no_hit_alone(texts):
-    scanner = Scanner(POLICY, "out")
     if POLICY.stages["out"].pass_all(texts):
-        assert all(not scanner.whole(text).hits for text in texts)
+        for text in texts:
+            stream = Scanner(POLICY, "out").stream()
+            assert "".join(map(stream.feed, text)) + stream.finish() == text
+            assert not stream.hits
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 """Keys are found in any text, and nothing else is."""
 
 import hashlib
-import time
 
+from cpu_time import cpu_seconds
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,10 +45,9 @@ def test_any_bytes_can_be_looked_through(data) -> None:
 
 
 def test_hostile_text_costs_no_more_than_its_length() -> None:
-    started = time.perf_counter()
-    assert list(keys_in(b"sk-kh_live_" * 100_000)) == []
-    assert list(keys_in((key()[:-1].encode()) * 15_000)) == []
-    assert time.perf_counter() - started < 1.0
+    for hostile in (b"sk-kh_live_" * 100_000, key()[:-1].encode() * 15_000):
+        assert list(keys_in(hostile)) == []
+        assert cpu_seconds(lambda text=hostile: list(keys_in(text)), 0.5) < 0.5
 
 
 @given(st.text(max_size=300), st.integers(0, 100))

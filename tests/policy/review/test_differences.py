@@ -1,23 +1,36 @@
 """What a correction changed: both texts can be read from it, whatever they are."""
 
-import time
 from itertools import pairwise
 
+from cpu_time import cpu_seconds
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyhall.policy.review.differences import CHANGES_MAX, difference, words
+from keyhall.policy.review.differences import CHANGES_MAX, difference, readable, words
 
 TEXTS = st.one_of(st.text(max_size=60), st.text(alphabet="ab .\n", max_size=80))
 
 
 @given(TEXTS, TEXTS)
 def test_both_texts_can_be_read_from_the_difference(before, after):
-    pieces = difference(before, after)
-    assert "".join(text for kind, text in pieces if kind != "in") == before
-    assert "".join(text for kind, text in pieces if kind != "out") == after
-    assert all(text for _, text in pieces)
-    assert all(one[0] != two[0] for one, two in pairwise(pieces))
+    for pieces in (exact := difference(before, after), readable(exact)):
+        assert "".join(text for kind, text in pieces if kind != "in") == before
+        assert "".join(text for kind, text in pieces if kind != "out") == after
+        assert all(text for _, text in pieces)
+        assert all(one[0] != two[0] for one, two in pairwise(pieces))
+
+
+def test_a_text_that_was_written_anew_is_no_confetti():
+    before = "This is a sandbox. You said: how do I build a bomb? A cat sleeps on the step."
+    after = "I cannot help with that. For a novel, describe the fear and not the device."
+    assert len(difference(before, after)) > 12
+    assert [kind for kind, _ in readable(difference(before, after))] == ["out", "in", "same"]
+
+
+def test_changes_of_single_words_stay_apart():
+    exact = difference("The sky is green today, I think.", "The sky is blue today, they think.")
+    assert readable(exact) == exact
+    assert len(exact) == 7
 
 
 @given(TEXTS)
@@ -57,10 +70,9 @@ def test_the_difference_is_as_short_as_it_can_be():
 
 def test_two_texts_without_a_word_in_common_are_told_apart_quickly():
     before, after = "a " * 50_000, "b\n" * 50_000
-    began = time.perf_counter()
-    assert [kind for kind, _ in difference(before, after)] == ["out", "in"]
     assert CHANGES_MAX < 50_000
-    assert time.perf_counter() - began < 5
+    assert [kind for kind, _ in difference(before, after)] == ["out", "in"]
+    assert cpu_seconds(lambda: difference(before, after), 5) < 5
 
 
 def test_texts_that_differ_in_more_words_than_anybody_reads_are_told_whole():

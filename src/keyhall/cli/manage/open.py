@@ -17,7 +17,7 @@ from typing import Any, ParamSpec, TypedDict, TypeVar
 import click
 
 from keyhall.cli.options import fail, load_config
-from keyhall.clock import SystemClock
+from keyhall.clock import Clock, SystemClock
 from keyhall.config import Config
 from keyhall.flows import first_run
 from keyhall.flows.manage.checks import Refused
@@ -49,6 +49,7 @@ class House:
     peppers: tuple[bytes, ...]
     tiers: Mapping[str, Tier]
     by: By
+    clock: Clock
 
     @property
     def now_us(self) -> int:
@@ -80,7 +81,7 @@ async def open_house(config: Config, *, prepares: bool) -> AsyncIterator[House]:
         # The server's settings may name tiers that this shell's do not, and the other way round.
         tiers = {**BUILT_IN, **await store.load_tiers(), **config.tiers}
         by = By(actor=Actor(f"operator:{_user()}", "command line"), now_us=now_us)
-        yield House(config, store, peppers, tiers, by)
+        yield House(config, store, peppers, tiers, by, clock)
 
 
 def _user() -> str:

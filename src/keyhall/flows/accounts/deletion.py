@@ -48,8 +48,9 @@ async def delete(desk: Desk, found: SignIn, name: str, password: Secret, sits: F
     if name.strip() != account.name:
         deny(f"Type {account.name} to delete the account.")
     await sign_in.confirm(desk, account.id, password, sits)
-    now_us, actor = desk.clock.now_us(), sits.actor(account.id)
+    actor = sits.actor(account.id)
     async with desk.store.writing() as connection:
+        now_us = desk.clock.now_us()  # Others may have been waited for.
         reason = await _problem(connection, found)
         if reason is not None:
             deny(reason)

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from keyhall.clock import Clock
+from keyhall.flows.content.standing import still_wanted
 from keyhall.flows.unbroken import unbroken
 from keyhall.policy.content.retention import DAYS_MAX
 from keyhall.ports.content import CONTENT_BYTES_MAX, ContentKind, DropReason, Kept, Unreadable
@@ -142,8 +143,9 @@ class Keeper:
 
     async def write(self, kept: Sequence[Kept]) -> None:
         async with self._store.writing() as connection:
-            await rows.write(connection, self._vault, kept, self._clock.now_us())
-        self.kept += len(kept)
+            wanted = await still_wanted(connection, kept)
+            await rows.write(connection, self._vault, wanted, self._clock.now_us())
+        self.kept += len(wanted)
 
     async def read(
         self, id: str, organization_id: str, kind: ContentKind = "conversation"
@@ -154,7 +156,8 @@ class Keeper:
 
     async def hold(self, id: str, organization_id: str, until_us: int) -> bool:
         async with self._store.writing() as connection:
-            return await rows.hold(connection, id, organization_id, until_us)
+            now_us = self._clock.now_us()
+            return await rows.hold(connection, id, organization_id, until_us, now_us)
 
     async def erase(self, ids: Sequence[str], organization_id: str) -> int:
         async with self._store.writing() as connection:

@@ -9,7 +9,7 @@ from keyhall import errors
 from keyhall.errors import ApiError
 from keyhall.flows import admit
 from keyhall.flows.callers import Caller
-from keyhall.flows.filters.screen import Blocked, Screen
+from keyhall.flows.filters.screen import Blocked, Screen, header
 from keyhall.flows.hall import Hall
 from keyhall.policy.catalogue import Version
 from keyhall.policy.limits import Refused
@@ -51,8 +51,8 @@ async def _refused(blocked: Blocked, caller: Caller, version: Version, hall: Hal
     return ApiError(
         errors.CONTENT_BLOCKED,
         param=blocked.where,
-        headers=((b"x-keyhall-filter", b"block=%b" % rule.id.encode()),),
+        headers=((b"x-keyhall-filter", header("block", rule.id, blocked.view).encode()),),
         rule=rule.id,
-        where=blocked.where,
+        where=f"{blocked.where}, {blocked.view}" if blocked.view else blocked.where,
         reason=f" {rule.reason}" if rule.reason else "",
     )

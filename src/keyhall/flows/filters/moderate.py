@@ -11,7 +11,8 @@ from keyhall.flows.authenticate import authenticate, authenticate_again
 from keyhall.flows.callers import Caller
 from keyhall.flows.hall import Hall
 from keyhall.policy.filters.compiled import Policy
-from keyhall.policy.filters.scan import Scanner
+from keyhall.policy.filters.views import look
+from keyhall.policy.filters.views.looker import Looker
 from keyhall.policy.limits import Refused
 from keyhall.ports.counters import Hold
 from keyhall.ports.exchange import Exchange
@@ -54,8 +55,11 @@ async def looked_at(policy: Policy, texts: tuple[str, ...]) -> list[set[str]]:
 
 def scanned(policy: Policy, texts: tuple[str, ...]) -> list[set[str]]:
     """Of each text the categories in which a rule hit."""
-    scanner = Scanner(policy)
-    return [
-        {hit.category for hit in scanner.whole(text).hits if hit.category is not None}
-        for text in texts
-    ]
+    looker = Looker(policy)
+    found: list[set[str]] = []
+    for text in texts:
+        categories = {hit.category for hit in looker.whole(text).hits}
+        if look.may_hide(text):
+            categories |= {sight.rule.category for sight in look.hidden(looker, text)}
+        found.append({each for each in categories if each is not None})
+    return found

@@ -306,9 +306,11 @@ def _cut(index: int, rule: Rule) -> FilteredChunkChoice:
     return FilteredChunkChoice(index, Delta(), None, "content_filter", note(rule))
 
 
-def note(rule: Rule) -> FilterNote:
-    """Which rule ended a choice, for the caller."""
-    return FilterNote({"rule": rule.id, "category": rule.category, "reason": rule.reason})
+def note(rule: Rule, view: str = "") -> FilterNote:
+    """Which rule ended a choice, for the caller; and how what it found was written, if it was not
+    written plainly."""
+    told = {"rule": rule.id, "category": rule.category, "reason": rule.reason}
+    return FilterNote({**told, "view": view} if view else told)
 
 
 def _delta(field: Field, text: str) -> Delta:

@@ -17,7 +17,8 @@ from keyhall.flows.content.conversation import Conversation
 from keyhall.flows.filters.trial import counting
 from keyhall.policy.filters.compiled import Policy
 from keyhall.policy.filters.rules import Rule, Way
-from keyhall.policy.filters.scan import Scanner
+from keyhall.policy.filters.views import look
+from keyhall.policy.filters.views.looker import Looker
 from keyhall.ports.records import Actor
 from keyhall.stores import notes
 from keyhall.stores.content import walking
@@ -158,8 +159,14 @@ def _opened(document: bytes | None) -> Conversation | None:
 
 
 def _hit(policy: Policy, way: Way, said: Sequence[str]) -> set[str]:
-    scanner = Scanner(policy, way)
-    return {hit.rule_id for text in said if text for hit in scanner.whole(text).hits}
+    """Disguises count in prompts; whether an answer was sent whole, where they would, is not known
+    any more."""
+    looker = Looker(policy, way)
+    found = {hit.rule_id for text in said if text for hit in looker.whole(text).hits}
+    if way == "in":
+        hidden = (look.hidden(looker, text) for text in said if look.may_hide(text))
+        found |= {sight.rule.id for sights in hidden for sight in sights}
+    return found
 
 
 def _asked(said: Conversation) -> list[str]:

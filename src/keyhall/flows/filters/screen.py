@@ -6,12 +6,14 @@ A blocking hit ends its choice: what passed before it was sent, then comes `cont
 """
 
 import asyncio
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import UNSET
 
-from keyhall.flows.filters import judges
+from keyhall.flows.filters import judges, sights
 from keyhall.flows.filters.output import Output, escaped
+from keyhall.flows.filters.sights import Sights
 from keyhall.policy.access import Grant
 from keyhall.policy.filters.compiled import Policy
 from keyhall.policy.filters.escapes import Unescape
@@ -19,7 +21,10 @@ from keyhall.policy.filters.masks import Masks, Undo
 from keyhall.policy.filters.matching import utf8
 from keyhall.policy.filters.rollout import bucket
 from keyhall.policy.filters.rules import Rule, Way
-from keyhall.policy.filters.scan import Hit, Scanner, Stream
+from keyhall.policy.filters.scan import Hit, Stream
+from keyhall.policy.filters.views import look
+from keyhall.policy.filters.views.look import Sight
+from keyhall.policy.filters.views.looker import Looker
 from keyhall.wire.chat import ChatRequest, Chunk, Completion
 from keyhall.wire.chat_texts import change_texts, plain_texts, texts
 from keyhall.wire.chat_write import Stamp
@@ -33,20 +38,26 @@ SHOWN_MAX = 8  # rules that a header names
 
 
 class Flag(NamedTuple):
-    """A rule that hit in a request, and in which direction."""
+    """A rule that hit in a request, in which direction, and how that was written if not plainly."""
 
     rule_id: str
     action: str
     way: Way
+    view: str = ""
+
+    @property
+    def told(self) -> str:
+        return f"{self.rule_id}, {self.view}" if self.view else self.rule_id
 
 
 class Blocked(Exception):
     """A text of the request is refused."""
 
-    def __init__(self, rule: Rule, where: str) -> None:
+    def __init__(self, rule: Rule, where: str, view: str = "") -> None:
         super().__init__(rule.id)
         self.rule = rule
         self.where = where
+        self.view = view  # how it was written, if not plainly
 
 
 class Screen:
@@ -75,9 +86,7 @@ class Screen:
         self._request = request
         if self._policy.stages["in"].rules:
             plain = plain_texts(request)
-            if (plain is None and _is_long(request)) or sum(
-                map(len, plain or ())
-            ) > LONG_CHARACTERS:
+            if _is_long(request, plain):
                 loop = asyncio.get_running_loop()
                 await loop.run_in_executor(None, self._scan_input, request, plain)
             else:
@@ -94,23 +103,34 @@ class Screen:
             self._back = self._masks.back()
 
     def _scan_input(self, request: ChatRequest, plain: list[str] | None) -> None:
-        if plain is not None and self._policy.stages["in"].pass_all(plain):
-            return  # As nearly all do.
-        scanner = Scanner(self._policy, "in", bucket=self._bucket, masks=self._places())
+        if (
+            plain is not None
+            and self._policy.stages["in"].pass_all(plain)
+            and not look.may_hide(plain[0] if len(plain) == 1 else "\n".join(plain))
+        ):  # As nearly all do.
+            if len({message.role for message in request.messages}) < len(plain):
+                Sights(self, self._looker("in"), self._places()).across(request)
+            return
+        looker = self._looker("in")
+        views = Sights(self, looker, self._places())
 
         def scanned(text: str, is_name: bool, where: str) -> str:
             if "\\u" in text and where.endswith(".arguments"):
                 text = Unescape().feed(text, last=True)
-            verdict = scanner.whole(text)
-            if not verdict.hits:
+            verdict = looker.whole(text)
+            if verdict.hits:
+                self._note(verdict.hits, "in")
+                if verdict.block is not None:
+                    raise Blocked(self._filter.by_id[verdict.block.rule_id], where)
+                text = verdict.text
+                if is_name:  # A place in brackets is none.
+                    return text.translate(_UNBRACKETED)
+            if is_name or not look.may_hide(text):
                 return text
-            self._note(verdict.hits, "in")
-            if verdict.block is not None:
-                raise Blocked(self._filter.by_id[verdict.block.rule_id], where)
-            # A place in brackets is no name.
-            return verdict.text.translate(_UNBRACKETED) if is_name else verdict.text
+            return views.text(text, where, {hit.rule_id for hit in verdict.hits})
 
         change_texts(request, scanned)
+        views.across(request)
 
     # --- Out ------------------------------------------------------------------------------------
 
@@ -146,7 +166,11 @@ class Screen:
             return self.lines()
         if self.of_answer() is not None:
             assert self._output is not None
+            cuts = {}
+            if self._policy.stages["out"].rules:
+                cuts = Sights(self, self._looker("out"), self._places()).completion(completion)
             await self._output.completion(completion)
+            sights.filtered(completion, cuts)
             self.close()
         return self.lines()
 
@@ -165,7 +189,7 @@ class Screen:
             ):
                 return False
             said.append(message.content or "")
-        if not self._policy.stages["out"].pass_all(said):
+        if not self._policy.stages["out"].pass_all(said) or any(map(look.may_hide, said)):
             return False
         size = sum(len(text) if text.isascii() else len(utf8(text)) for text in said)
         counted = self._hall.filters.bytes
@@ -190,7 +214,7 @@ class Screen:
         told = [flag for flag in self.flags if flag.action in ("mask", "block")][:SHOWN_MAX]
         if not told:
             return b""
-        shown = ", ".join(f"{flag.action}={flag.rule_id}" for flag in told)
+        shown = ", ".join(header(flag.action, flag.rule_id, flag.view) for flag in told)
         return b"x-keyhall-filter: %b\r\n" % shown.encode()
 
     def close(self) -> None:
@@ -203,7 +227,7 @@ class Screen:
         return self._filter.by_id[rule_id]
 
     def stream(self) -> Stream:
-        return Scanner(self._policy, "out", bucket=self._bucket, masks=self._places()).stream()
+        return self._looker("out").stream()
 
     def _places(self) -> Masks:
         """What the request's values are masked by, the same on both ways."""
@@ -240,22 +264,43 @@ class Screen:
         counted["passed"] += stream.passed
         counted["masked"] += stream.masked
 
+    def saw(self, seen: Iterable[Sight], way: Way) -> None:
+        """Rules hit what is not written plainly."""
+        for each in seen:
+            self._count(each.rule.id, each.rule.action, way, each.kind)
+
+    def blocked(self, sight: Sight, where: str) -> Blocked:
+        return Blocked(self._filter.by_id[sight.rule.id], where, sight.kind)
+
+    def _looker(self, way: Way) -> Looker:
+        return Looker(self._policy, way, bucket=self._bucket, masks=self._places())
+
     def _under(self, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
         return tuple(rule for rule in rules if rule.percent > self._bucket) if rules else ()
 
     def _note(self, hits: "list[Hit] | tuple[Hit, ...]", way: Way) -> None:
         for hit in hits:
-            by = (hit.rule_id, hit.action)
-            self._counted[by] = self._counted.get(by, 0) + 1
-            flag = Flag(hit.rule_id, hit.action, way)
-            if hit.action != "allow" and flag not in self.flags:
-                self.flags.append(flag)
+            self._count(hit.rule_id, hit.action, way)
+
+    def _count(self, rule_id: str, action: str, way: Way, view: str = "") -> None:
+        by = (rule_id, action)
+        self._counted[by] = self._counted.get(by, 0) + 1
+        flag = Flag(rule_id, action, way, view)
+        if action != "allow" and flag not in self.flags:
+            self.flags.append(flag)
+
+
+def header(action: str, rule_id: str, view: str) -> str:
+    """One rule in `x-keyhall-filter`."""
+    return f"{action}={rule_id};view={view.replace(' ', '-')}" if view else f"{action}={rule_id}"
 
 
 _UNBRACKETED = str.maketrans("", "", "[]")
 
 
-def _is_long(request: ChatRequest) -> bool:
+def _is_long(request: ChatRequest, plain: list[str] | None) -> bool:
+    if plain is not None:
+        return sum(map(len, plain)) > LONG_CHARACTERS
     total = 0
     for message in request.messages:
         content = message.content

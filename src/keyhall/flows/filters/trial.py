@@ -10,6 +10,9 @@ import msgspec
 from keyhall.policy.filters.compiled import Policy
 from keyhall.policy.filters.rules import Action, Rule, Way, hardest
 from keyhall.policy.filters.scan import Hit, Scanner
+from keyhall.policy.filters.views import look
+from keyhall.policy.filters.views.look import Sight
+from keyhall.policy.filters.views.looker import Looker
 
 PIECE = 64 * 1024  # characters between two steps of the progress bar
 WHOLE_CHARACTERS_MAX = 1024 * 1024  # Texts up to this are scanned at once.
@@ -27,6 +30,7 @@ class Found:
     end: int
     line: int
     column: int
+    view: str = ""  # how it is written there, if not plainly
 
     @property
     def is_on(self) -> bool:
@@ -55,15 +59,18 @@ def counting(rules: Sequence[Rule]) -> tuple[Rule, ...]:
 
 def tried(text: str, rules: Sequence[Rule], policy: Policy, way: Way) -> Trial:
     """What `policy`, compiled of these rules as `counting`, finds in a text."""
-    stream = Scanner(policy, way).stream()
+    looker = Looker(policy, way)
+    stream = looker.stream()
     stream.feed(text, last=True)
-    return _told(text, rules, stream.hits)
+    sights = look.hidden(looker, text) if look.may_hide(text) else []
+    return _told(text, rules, stream.hits, sights)
 
 
 def tried_in_pieces(
     text: str, rules: Sequence[Rule], way: Way, progress: Callable[[int, int], None]
 ) -> Trial:
-    """The same of a text that may be large. Raises RuleRefused."""
+    """The same of a text that may be large: one that is looked at in pieces, only as it stands.
+    Raises RuleRefused."""
     is_large = len(text) > WHOLE_CHARACTERS_MAX
     policy = Policy(counting(rules), in_pieces=is_large)
     if not is_large:
@@ -76,14 +83,23 @@ def tried_in_pieces(
     return _told(text, rules, stream.hits)
 
 
-def _told(text: str, rules: Sequence[Rule], hits: Sequence[Hit]) -> Trial:
+def _told(
+    text: str, rules: Sequence[Rule], hits: Sequence[Hit], sights: Sequence[Sight] = ()
+) -> Trial:
     by_id = {rule.id: rule for rule in rules}
     begins = [0, *(match.end() for match in re.finditer("\n", text))]
+    plain = {hit.rule_id for hit in hits}
+    places = [(hit.start, hit.end, hit.rule_id, "") for hit in hits]
+    for sight in sights:
+        rule_id = sight.rule.id
+        if rule_id not in plain or by_id[rule_id].action == "mask":  # As when it is in force.
+            ((_, start, end),) = sight.places
+            places.append((start, end, rule_id, sight.kind))
     found = []
-    for hit in hits:
-        line = bisect.bisect_right(begins, hit.start)
-        column = hit.start - begins[line - 1] + 1
-        found.append(Found(by_id[hit.rule_id], hit.start, hit.end, line, column))
+    for start, end, rule_id, view in sorted(places, key=lambda place: place[0]):
+        line = bisect.bisect_right(begins, start)
+        column = start - begins[line - 1] + 1
+        found.append(Found(by_id[rule_id], start, end, line, column, view))
     does = [each.rule.action for each in found if each.is_on]
     return Trial(tuple(found), hardest(does))
 

@@ -7,9 +7,9 @@ from keyhall.config.leaks import Leaks as Settings
 from keyhall.config.leaks import Wander
 from keyhall.engines.upstream.address import AddressRefused
 from keyhall.flows.leaks.github import GithubKeys
+from keyhall.flows.leaks.slowing import Slowing
 from keyhall.flows.leaks.watch import Watch
 from keyhall.flows.manage.checks import Invalid
-from keyhall.policy.leaks.throttle import Throttle
 from keyhall.policy.leaks.wander import Rule
 from keyhall.stores.sql import SqlStore
 
@@ -18,7 +18,7 @@ from keyhall.stores.sql import SqlStore
 class Leaks:
     store: SqlStore
     github: GithubKeys
-    throttle: Throttle
+    slowing: Slowing
     with_test: bool  # test keys are revoked too
 
 
@@ -30,8 +30,7 @@ def leaks_of(settings: Settings, store: SqlStore, clock: Clock) -> Leaks | None:
         github = GithubKeys(settings.github_keys_file, settings.github_keys_url, clock)
     except AddressRefused as error:
         raise Invalid(f"[leaks] github_keys_url: {error}.") from None
-    throttle = Throttle(settings.reports_per_address, settings.reports_per_minute)
-    return Leaks(store, github, throttle, settings.test_keys)
+    return Leaks(store, github, Slowing(settings), settings.test_keys)
 
 
 def watch_of(settings: Wander, pepper: bytes) -> Watch | None:

@@ -28,14 +28,14 @@ async def take_report(exchange: Exchange, hall: Hall) -> None:
         raise ApiError(errors.LEAK_REPORTS_OFF)
     ip = exchange.client_ip
     is_signed = exchange.signature is not None or exchange.signature_key is not None
-    wait_us = desk.throttle.wait_us(ip, exchange.started_us, is_signed=is_signed)
+    wait_us = await desk.slowing.wait_us(ip, exchange.started_us, hall, is_signed=is_signed)
     if wait_us:
         raise ApiError(errors.LEAK_REPORTS_MANY, headers=retry_headers(wait_us))
     require_json(exchange)
     body = await exchange.body(reports.BYTES_MAX)
     if is_signed:
         await _require_signature(exchange, desk, body)
-        desk.throttle.give_back(ip)
+        desk.slowing.give_back(ip)
         matches = reports.read_github(body)
         seen = [
             (match.token, Where(match.url or "", match.source or "", "github")) for match in matches

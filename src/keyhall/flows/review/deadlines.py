@@ -1,4 +1,5 @@
-"""What ends reviews that nobody has decided in time, as the rules say under which they entered."""
+"""What ends reviews that nobody has decided in time, as the rules say under which they entered; and
+looks how many are open."""
 
 import asyncio
 import logging
@@ -8,7 +9,7 @@ from keyhall.flows.review.desk import Desk
 from keyhall.flows.unbroken import unbroken
 from keyhall.ports.records import Actor
 from keyhall.ports.store import StoreAway
-from keyhall.stores.review import items
+from keyhall.stores.review import items, sums
 
 LOOK_SECONDS = 5.0  # Deadlines are of minutes at least.
 TOGETHER = 100
@@ -24,6 +25,7 @@ async def keep(desk: Desk) -> None:
         await asyncio.sleep(LOOK_SECONDS)
         try:
             await unbroken(end_due(desk))
+            await unbroken(look(desk))
         except StoreAway:
             continue  # The follower says so.
         except Exception as error:
@@ -43,3 +45,9 @@ async def end_due(desk: Desk) -> int:
     for item in found:
         ended += await expire(desk, item, actor=KEYHALL, now_us=now_us) is not None
     return ended
+
+
+async def look(desk: Desk) -> None:
+    """What is open now, for the metrics."""
+    async with desk.store.reading() as connection:
+        desk.backlog = await sums.backlog(connection, desk.clock.now_us())

@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyhall.flows.manage.checks import Invalid, NotFound
-from keyhall.flows.review import telling
+from keyhall.flows.review import passing, telling
 from keyhall.flows.review.desk import Desk
 from keyhall.flows.review.texts import EXPORT_US, FETCH_US, Written, text_of
 from keyhall.policy.review import judging, states
 from keyhall.policy.review.judging import OUTCOME, SCORE_MAX, SCORE_MIN, Bar, Decision, Outcome
 from keyhall.policy.review.rules import CLAIM_US, UNDO_US
 from keyhall.policy.review.states import Move, State, undo_of
+from keyhall.ports.content import Unreadable
 from keyhall.ports.records import Actor
 from keyhall.ports.review import Item, Made
 from keyhall.stores import notes, organizations
@@ -145,9 +146,10 @@ async def review(
         item = await find(connection, organization_id, wanted)
         await _claimed(connection, item, actor, now_us)
     opinion = checked(opinion, item)
-    if opinion.text is not None or opinion.note:
-        written = Written(actor.who, now_us, opinion.text, opinion.note)
-        await desk.texts.write_review(item, written)
+    try:
+        await _write(desk, item, opinion, actor, now_us)
+    except Unreadable as error:
+        raise Invalid(str(error)) from None
     async with desk.store.writing() as connection:
         item = await find(connection, organization_id, wanted)
         await _claimed(connection, item, actor, now_us)
@@ -175,6 +177,16 @@ async def review(
         after = await _end(connection, item, state, OUTCOME[found.decision], actor, now_us)
     await _over(desk, after)
     return after
+
+
+async def _write(desk: Desk, item: Item, opinion: Opinion, actor: Actor, now_us: int) -> None:
+    """The words of a review, first: who sends it again after a failure finds nothing half done.
+    Raises Invalid, Unreadable."""
+    if opinion.text is not None and item.is_held:
+        await passing.check(desk, item, opinion.text)
+    if opinion.text is not None or opinion.note:
+        written = Written(actor.who, now_us, opinion.text, opinion.note)
+        await desk.texts.write_review(item, written)
 
 
 async def _end(
@@ -217,6 +229,7 @@ async def _end(
 
 async def _over(desk: Desk, item: Item) -> None:
     """Content is kept no longer than somebody needs it."""
+    desk.count(item)
     desk.changed(item.request_id)
     at_us = item.decided_at_us or 0
     until_us = at_us + UNDO_US + GONE_US

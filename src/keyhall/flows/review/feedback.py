@@ -43,7 +43,7 @@ async def give_feedback(exchange: Exchange, hall: Hall) -> None:
     if desk is None:
         raise ApiError(errors.STORE_AWAY, headers=((b"retry-after", b"1"),))
     desk.throttle.count(grant.key_id, grant.masked, exchange.started_us)
-    taken = await apart(give(desk, hall.ledger, grant, given))
+    taken = await apart(give(desk, hall.ledger, grant, given), "The words cannot be kept")
     exchange.reply(200, caller.lines, wire.encode(taken))
 
 

@@ -84,7 +84,8 @@ async def deliver(
     if item.state in states.OPEN:
         _pending(exchange, hall, item, headers, is_stream=asked is not None and bool(asked.stream))
         return
-    completion = await apart(_released(desk, item))
+    cannot = f"The answer {item.id} was decided and cannot be read at present"
+    completion = await apart(_released(desk, item), cannot)
     if completion is None:
         raise ApiError(errors.REVIEW_GONE, id=item.id)
     lines = headers + b"x-keyhall-review: %b; id=%b\r\n" % (

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 
 FLAGS_MAX = 20  # that an item names
+NOT_HELD = "The answer was to wait for a person, and cannot be kept for them"
 
 
 class StandIn:
@@ -105,7 +106,7 @@ class Watch:
         is held back no copy is kept where its caller could read it."""
         if screen is not None:
             found = screen.flags[:FLAGS_MAX]
-            self.flags = tuple(f"{flag.way}: {flag.rule_id}" for flag in found)
+            self.flags = tuple(f"{flag.way}: {flag.told}" for flag in found)
         if self._is_held:
             tab.copy = None
         elif self.flags and self._rules.flagged and tab.copy is not None:
@@ -188,7 +189,7 @@ class Watch:
             days = 0
         answer = Answer(completion, tab.admitted_at_us + days * DAY_US if days else 0)
         said = conversation.encode(self.request, completion.choices)
-        await apart(_kept(desk, item, answer, said))
+        await apart(_kept(desk, item, answer, said), NOT_HELD)
         await fetching.deliver(
             self._client,
             self._hall,

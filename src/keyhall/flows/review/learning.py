@@ -83,7 +83,10 @@ async def exported(
         found = await items.decided_pairs(connection, organization_id, sorted(leave), PAIRS_MAX)
     count = 0
     for item in found:
-        line = await _line(desk, item)
+        try:
+            line = await _line(desk, item)
+        except Unreadable:
+            continue
         if line is not None:
             count += 1
             yield line
@@ -100,10 +103,8 @@ async def exported(
 
 
 async def _line(desk: Desk, item: Item) -> bytes | None:
-    try:
-        kept = await desk.content.read(item.request_id, item.organization_id, kind_of(item))
-    except Unreadable:
-        return None
+    """Raises Unreadable."""
+    kept = await desk.content.read(item.request_id, item.organization_id, kind_of(item))
     if kept is None:
         return None
     said = conversation.decode(kept.conversation)

@@ -41,6 +41,45 @@ def difference(before: str, after: str) -> list[Piece]:
     return _joined(steps)
 
 
+def readable(pieces: Sequence[Piece]) -> list[Piece]:
+    """The same difference for people: words that two texts have in common by chance, between
+    changes that are longer on both sides, count as changed with them. A text that was written anew
+    is then one piece out and one in, and no confetti.
+
+    >>> readable(difference("Please read the manual first.", "I would not do this first."))
+    [('out', 'Please read the manual'), ('in', 'I would not do this'), ('same', ' first.')]
+    """
+    changes: list[tuple[str, str, str]] = []  # what is the same before it, what is out, what in
+    same, out, into = "", "", ""
+    for kind, text in (*pieces, ("same", "")):
+        if kind == "out":
+            out = text
+        elif kind == "in":
+            into = text
+        else:
+            if out or into:
+                _add(changes, same, out, into)
+                same, out, into = "", "", ""
+            same += text
+    found: list[Piece] = []
+    for before, out, into in (*changes, (same, "", "")):
+        texts: tuple[Piece, ...] = (("same", before), ("out", out), ("in", into))
+        found += [piece for piece in texts if piece[1]]
+    return found
+
+
+def _add(changes: list[tuple[str, str, str]], same: str, out: str, into: str) -> None:
+    """One more change, joined with those before it from which only crumbs part it."""
+    while changes:
+        before, out_before, in_before = changes[-1]
+        around = min(max(len(out_before), len(in_before)), max(len(out), len(into)))
+        if len(same.strip()) > around:
+            break
+        changes.pop()
+        same, out, into = before, out_before + same + out, in_before + same + into
+    changes.append((same, out, into))
+
+
 def _steps(old: Sequence[str], new: Sequence[str]) -> list[Piece]:
     """Word by word, by the furthest-reaching paths with 0, 1, 2 … changes."""
     reach = {1: 0}  # diagonal (words of old less words of new) -> how far into old

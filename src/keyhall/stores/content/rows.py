@@ -242,8 +242,13 @@ async def of_account(
 # --- How long -------------------------------------------------------------------------------------
 
 
-async def hold(connection: AsyncConnection, id: str, organization_id: str, until_us: int) -> bool:
-    held = update(content).where(content.c.id == id, content.c.organization_id == organization_id)
+async def hold(
+    connection: AsyncConnection, id: str, organization_id: str, until_us: int, now_us: int
+) -> bool:
+    """What is over stays over: between an erasure and its deletion nothing comes back."""
+    held = update(content).where(
+        content.c.id == id, content.c.organization_id == organization_id, _is_readable(now_us)
+    )
     done = await connection.execute(held.values(held_until_us=until_us))
     return bool(done.rowcount)
 

@@ -4,11 +4,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyhall.policy.review import states
-from keyhall.ports.review import Scorecard
+from keyhall.ports.review import Backlog, Scorecard
 from keyhall.stores.review.tables import feedback, review_items, reviews
 from keyhall.stores.tables import usage_hourly
 
@@ -112,3 +112,16 @@ async def by_state(connection: AsyncConnection, organization_id: str) -> dict[st
         .group_by(review_items.c.state)
     )
     return {row[0]: row[1] for row in await connection.execute(query)}
+
+
+async def backlog(connection: AsyncConnection, now_us: int) -> Backlog:
+    """Of the whole hall."""
+    is_overdue = review_items.c.deadline_us <= now_us
+    query = select(
+        func.count(),
+        func.coalesce(func.sum(review_items.c.is_held), 0),
+        func.coalesce(func.sum(case((is_overdue, 1), else_=0)), 0),
+        func.min(review_items.c.entered_at_us),
+    ).where(review_items.c.state.in_(states.OPEN))
+    count, held, overdue, oldest_us = (await connection.execute(query)).one()
+    return Backlog(count, int(held), int(overdue), oldest_us)

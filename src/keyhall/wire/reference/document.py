@@ -224,7 +224,8 @@ HEADERS: dict[str, str] = {
     "x-keyhall-output-cap": "The most tokens that this answer could have.",
     "x-keyhall-mode": "`test`: a test key asked, and the sandbox answered.",
     "x-keyhall-review": "What people decided of the answer: `edited; id=rev_…`.",
-    "x-keyhall-filter": "Which rules masked or blocked something: `mask=personal/email`.",
+    "x-keyhall-filter": "Which rules masked or blocked something, and how it was written if not "
+    "plainly: `mask=personal/email`, `block=team.exam;view=in-base64`.",
     "x-keyhall-truncated": "What `truncation` left out: `messages=2; tokens=310`.",
 }
 

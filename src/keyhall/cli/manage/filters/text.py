@@ -100,6 +100,7 @@ def trial_json(text: str, trial: Trial) -> dict[str, Any]:
                 "line": each.line,
                 "column": each.column,
                 "text": text[each.start : each.end],
+                "view": each.view or None,
             }
             for each in trial.found
         ],
@@ -229,7 +230,7 @@ def trial(text: str, trial: Trial) -> None:
 def _hit(text: str, hit: Found) -> tuple[str, ...]:
     before, inside, behind = around(text, hit)
     return str(hit.line), str(hit.column), hit.rule.id, state(hit.rule), (
-        f"{before}\u00bb{inside}\u00ab{behind}"
+        f"{before}\u00bb{inside}\u00ab{behind}{f' ({hit.view})' if hit.view else ''}"
     )  # fmt: skip
 
 

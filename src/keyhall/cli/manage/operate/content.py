@@ -18,7 +18,7 @@ from keyhall.flows.manage.organizations import organization_by
 from keyhall.ports.content import KeptFacts, Unreadable
 from keyhall.ports.people import Sight
 from keyhall.stores import organizations as owners
-from keyhall.stores.content import rows
+from keyhall.stores.content import rows, standing
 from keyhall.stores.content.sealing import Vault
 
 LISTED = 50
@@ -144,20 +144,24 @@ def erase(what: str, name: str, as_json: bool, where: Where) -> None:
     """
 
     async def work(house: House) -> int:
+        by: Any = {"actor": house.by["actor"], "clock": house.clock}
         if what == "request":
             id = id_of(name)
             async with house.store.reading() as connection:
                 owner_id = await rows.organization_of(connection, id)
-            return await erasing.of_request(house.store, owner_id or "", id, **house.by)
+                owner_id = owner_id or await standing.asked_in(connection, id)
+            return await erasing.of_request(house.store, owner_id or "", id, **by)
         erase_of = {
             "key": erasing.of_key,
             "project": erasing.of_project,
             "organization": erasing.of_organization,
         }[what]
-        return await erase_of(house.store, name, **house.by)
+        return await erase_of(house.store, name, **by)
 
     gone = act(where, work)
     if as_json:
         show.as_json({"erased": gone})
+    elif not gone:
+        show.line("Nothing is kept of it, and nothing that was said until now will be.")
     else:
         show.line(f"Erased {words.counted(gone, 'conversation')}.")

@@ -11,6 +11,7 @@ from keyhall.cli.manage.review import learned, text
 from keyhall.cli.manage.review.opening import desk_of
 from keyhall.cli.manage.review.rules import rules, webhook
 from keyhall.cli.options import fail
+from keyhall.flows.filters.operators import filters_of
 from keyhall.flows.manage.checks import Refused
 from keyhall.flows.manage.organizations import organization_by
 from keyhall.flows.review import deciding, looking
@@ -169,7 +170,8 @@ def decide(
 
     async def work(house: House) -> Item:
         opinion = Opinion(decision, score, corrected, note)
-        return await deciding.review(desk_of(house), None, item, opinion, **house.by)
+        filters = await filters_of(house.store, house.config.filter)
+        return await deciding.review(desk_of(house, filters), None, item, opinion, **house.by)
 
     _done(act(where, work), as_json)
 

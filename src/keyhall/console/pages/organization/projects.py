@@ -213,7 +213,9 @@ async def erase(ask: Ask) -> Response:
             "confirm", f"Write the project's name, {seen.project.name}, to erase it."
         )
         return await _page(ask, seen, fault)
-    gone = await erasing.of_project(ask.store, seen.project.id, **ask.by)
+    gone = await erasing.of_project(
+        ask.store, seen.project.id, actor=ask.by["actor"], clock=ask.clock
+    )
     conversations = "conversation is" if gone == 1 else "conversations are"
     return ask.go(f"/projects/{seen.project.id}", f"{gone:,} {conversations} erased.")
 

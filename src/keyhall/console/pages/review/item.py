@@ -18,9 +18,10 @@ from keyhall.flows.manage.checks import NotFound, Refused
 from keyhall.flows.review import deciding, looking
 from keyhall.flows.review.deciding import Opinion
 from keyhall.flows.review.looking import View
+from keyhall.flows.review.passing import NotPassed
 from keyhall.policy.forms import written
 from keyhall.policy.review import judging, states
-from keyhall.policy.review.differences import Piece, difference
+from keyhall.policy.review.differences import difference, readable
 from keyhall.policy.review.judging import DECISIONS, Decision
 from keyhall.policy.review.marked import marked
 from keyhall.ports.content import Unreadable
@@ -38,6 +39,13 @@ RUBRIC = (
     (2, "Wrong or misleading in something that matters"),
     (1, "Harmful, or of no use at all"),
 )
+STAGES = {
+    "alone": "What you decide is what its caller gets.",
+    "sent": "Its caller has the answer already: a correction is kept for those who learn from it.",
+    "claimed": "Somebody else reviews it after you, without seeing yours.",
+    "second-claimed": "Somebody has reviewed it before: theirs is shown once you have given yours.",
+    "disputed-claimed": "Two reviews differ. It is decided as soon as two stand for the same.",
+}
 Marked = list[tuple[str, str]]
 
 
@@ -93,7 +101,7 @@ def answer_of(said: Conversation | None) -> str:
 
 
 def marked_difference(before: str, after: str) -> list[tuple[str, Marked]]:
-    pieces: list[Piece] = difference(before, after)
+    pieces = readable(difference(before, after))
     return [(kind, marked(text)) for kind, text in pieces]
 
 
@@ -123,6 +131,9 @@ async def _page(
         names = await acts.names(connection, [each for each in ids if each])
     answer = answer_of(view.conversation)
     form = given.sent(ask, text=answer, score="", note="")
+    taken = _taken_over(view, form["take"])
+    if taken is not None:
+        form["text"] = taken
     changed = preview or (form["text"] != answer and error is not None)
     return ask.page(
         "review/item.html",
@@ -138,6 +149,8 @@ async def _page(
         bar=judging.bars_claim(item.claim, made, who, ask.now_us),
         bars=deciding.SAYS,
         standing=STATES[item.claim.at(ask.now_us).state],
+        stage=_stage(item),
+        flags=[_flag(each) for each in item.flags],
         is_mine=is_mine,
         is_open=item.state in states.OPEN,
         may_read=looking.may_read(item, who, ask.now_us),
@@ -150,6 +163,25 @@ async def _page(
         faults=given.faults_of(error),
         is_editing=changed,
     )
+
+
+def _stage(item: Item) -> str:
+    """What becomes of a review that is given now, in a sentence."""
+    if item.people > 1:
+        return STAGES.get(item.state, "")
+    return STAGES["alone" if item.is_held else "sent"]
+
+
+def _flag(flag: str) -> tuple[str, str]:
+    """A rule, and where it hit."""
+    way, _, rule_id = flag.rpartition(": ")
+    return rule_id, {"in": "in what was asked", "out": "in the answer"}.get(way, "")
+
+
+def _taken_over(view: View, number: str) -> str | None:
+    """The correction of another review that this person may see, to stand for the same words."""
+    same = (words.text for made, words in view.reviews if words and str(made.number) == number)
+    return next(same, None)
 
 
 def _told(view: View) -> list[Part]:
@@ -205,6 +237,8 @@ async def review(ask: Ask) -> Response:
         )
     except NotFound:
         raise
+    except NotPassed as error:
+        return await _page(ask, await _find(ask), given.Fault("text", str(error)))
     except Refused as error:
         return await _page(ask, await _find(ask), error)
     return ask.go("/reviews", _said(after))

@@ -84,7 +84,11 @@ async def erase(ask: Ask) -> Response:
     about = found.usage or found.refusal
     assert about is not None
     await erasing.of_request(
-        ask.store, ask.person.sight.organization_id, about.request_id, **ask.by
+        ask.store,
+        ask.person.sight.organization_id,
+        about.request_id,
+        actor=ask.by["actor"],
+        clock=ask.clock,
     )
     return ask.go(f"/requests/req_{about.request_id}", "What was said is erased.")
 

@@ -1,0 +1,131 @@
+"""What the views of a request's texts show, acted upon as if it stood there plainly.
+
+Of an answer they are looked at where it is sent whole. A stream has none: its pieces have gone out
+before it can be told what they are part of.
+"""
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from msgspec import UNSET
+
+from keyhall.flows.filters.output import note
+from keyhall.policy.filters.masks import Masks
+from keyhall.policy.filters.views import look
+from keyhall.policy.filters.views.look import Sight
+from keyhall.policy.filters.views.looker import Looker
+from keyhall.wire.chat import (
+    AnswerFunction,
+    AnswerMessage,
+    ChatRequest,
+    Choice,
+    Completion,
+    FilteredChoice,
+)
+from keyhall.wire.chat_texts import contents
+
+if TYPE_CHECKING:
+    from keyhall.flows.filters.screen import Screen
+
+
+class Sights:
+    """Of one way of one request."""
+
+    __slots__ = ("_looker", "_masks", "_screen")
+
+    def __init__(self, screen: "Screen", looker: Looker, masks: Masks) -> None:
+        self._screen = screen
+        self._looker = looker
+        self._masks = masks
+
+    def text(self, text: str, where: str, known: Collection[str]) -> str:
+        """A text of what is asked, with its masks. `known`: rules that hit it already. Raises
+        Blocked."""
+        is_json = where.endswith(".arguments")
+        sights = look.new(look.hidden(self._looker, text, is_json=is_json), known)
+        if not sights:
+            return text
+        self._took(sights, where)
+        return look.masked([text], sights, self._masks)[0]
+
+    def across(self, request: ChatRequest) -> None:
+        """What is split over messages of the same role, or over parts of one. Raises Blocked."""
+        if len(request.messages) == 1 and isinstance(request.messages[0].content, str):
+            return
+        for said in contents(request):
+            texts = [each.text for each in said]
+            sights = look.split(self._looker, texts) if len(texts) > 1 else []
+            if sights:
+                self._took(sights, said[(look.blocking(sights) or sights[0]).places[-1][0]].where)
+                for each, text in zip(said, look.masked(texts, sights, self._masks), strict=True):
+                    each.text = text
+
+    def _took(self, sights: list[Sight], where: str) -> None:
+        self._screen.saw(sights, "in")
+        block = look.blocking(sights)
+        if block is not None:
+            raise self._screen.blocked(block, where)
+
+    # --- Of an answer ---------------------------------------------------------------------------
+
+    def completion(self, completion: Completion) -> dict[int, Sight]:
+        """Mask what is to be masked, in place, and cut where one blocks: by which, by choice."""
+        cuts = {}
+        for at, choice in enumerate(completion.choices):
+            cut = self._message(choice.message)
+            if cut is not None:
+                cuts[at] = cut
+        return cuts
+
+    def _message(self, message: AnswerMessage) -> Sight | None:
+        cut: Sight | None = None
+        if message.content:
+            message.content, cut = self._answer(message.content)
+        if message.refusal:
+            if cut is None:
+                message.refusal, cut = self._answer(message.refusal)
+            else:
+                message.refusal = None
+        if message.tool_calls is not UNSET:
+            kept = []
+            for call in message.tool_calls:
+                cut = cut or self._arguments(call.function)
+                if cut is None:
+                    kept.append(call)
+            message.tool_calls = kept or UNSET
+        if message.function_call is not UNSET:
+            cut = cut or self._arguments(message.function_call)
+            if cut is not None:
+                message.function_call = UNSET
+        return cut
+
+    def _arguments(self, function: AnswerFunction) -> Sight | None:
+        function.arguments, cut = self._answer(function.arguments, is_json=True)
+        return cut
+
+    def _answer(self, text: str, *, is_json: bool = False) -> tuple[str, Sight | None]:
+        if not look.may_hide(text):
+            return text, None
+        sights = sorted(look.hidden(self._looker, text, is_json=is_json), key=_start)
+        cut = look.blocking(sights)
+        if cut is not None:
+            end = _start(cut)
+            sights = [each for each in sights if each is cut or each.places[0][2] <= end]
+            text = text[:end]
+        self._screen.saw(sights, "out")
+        return look.masked([text], sights, self._masks)[0], cut
+
+
+def _start(sight: Sight) -> int:
+    return sight.places[0][1]
+
+
+def filtered(completion: Completion, cuts: dict[int, Sight]) -> None:
+    """End the choices that were cut as the contract says."""
+    for at, cut in cuts.items():
+        choice = completion.choices[at]
+        if choice.__class__ is Choice:  # It may have been cut for something plain before that.
+            told = note(cut.rule, cut.kind)
+            completion.choices[at] = FilteredChoice(
+                choice.index, choice.message, "content_filter", None, told
+            )
