@@ -29,7 +29,7 @@ from cutting_proxy import open_cutting_proxy
 from hall_process import Process
 from in_thread import in_thread
 from mixed_load import Sent, ask, seed_of
-from patience import stretched
+from patience import PATIENCE_SECONDS, stretched
 from plain_http import Line, chat, streamed
 from postgres_server import PostgresServer
 from shared_hall import SharedPremises, look, metric, return_seconds_max, until
@@ -253,7 +253,7 @@ def tables_locked(hall: Hall) -> Iterator[None]:
     thread = threading.Thread(target=hall.postgres.ask, args=(hold, url))
     thread.start()
     try:
-        assert locked.wait(20)
+        assert locked.wait(PATIENCE_SECONDS)
         yield
     finally:
         over.set()

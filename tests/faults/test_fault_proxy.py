@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from cpu_time import least_of
 from fault_proxy import (
     WAYS,
     Bandwidth,
@@ -113,7 +114,7 @@ def test_latency_comes_with_its_jitter_and_goes_while_the_connection_is_open(pro
     client = connect()
     with proxy.toxic(way, Latency(0.1, jitter=0.02)):
         assert seconds_of(lambda: ask(client, b"x")) >= 0.08
-    assert seconds_of(lambda: ask(client, b"x")) < 0.08
+    assert least_of(lambda: seconds_of(lambda: ask(client, b"x")), 0.08) < 0.08
 
 
 @pytest.mark.parametrize("way", WAYS)

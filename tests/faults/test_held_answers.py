@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from hall_inside import TESTER, open_inside
 from mixed_load import seed_of
+from patience import PATIENCE_SECONDS
 from plain_http import chat
 from told import Receiver
 
@@ -153,7 +154,7 @@ def test_f1_kill_9_while_answers_enter(held, started, kills):
 
         with ThreadPoolExecutor(4) as callers:
             running = [callers.submit(calls) for _ in range(4)]
-            assert first.wait(20)
+            assert first.wait(PATIENCE_SECONDS)
             time.sleep(luck.uniform(0, 0.3))
             server.kill()
             over.set()
@@ -208,7 +209,7 @@ def test_f1_a_decision_whose_telling_was_killed_is_told_again_with_the_same_id(t
                 key, item = await decided(inside, receiver)
                 inside.clock.advance(UNDO_US / SECOND)
                 telling_it = asyncio.ensure_future(teller(inside).tell_due())
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(PATIENCE_SECONDS):
                     while not receiver.got:
                         await asyncio.sleep(0)
                 after = await inside.crash(tmp_path / "two")

@@ -158,8 +158,8 @@ def test_r1_two_workers_use_a_limit_up_and_never_pass_it(
 ) -> None:
     found = trial(limits, 2, 8)
     with found.crowd.at_work():
-        found.wait(30, USED_PART)
-        found.wait(1)
+        found.wait(60, USED_PART)
+        found.wait(1)  # more, to pass it
     judge(found, capsys)
 
 
@@ -207,7 +207,7 @@ def test_r1_four_workers_of_32_clients_use_a_limit_up_and_never_pass_it(
     """A minute and more, so that the first requests have left the window when the last come."""
     found = trial(limits, WORKERS, CLIENTS)
     with found.crowd.at_work():
-        found.wait(20, 0.4)
+        found.wait(20, 0.4)  # or less, on a slow machine
         fault(found)
         found.wait(75)
         found.wait(40, USED_PART)

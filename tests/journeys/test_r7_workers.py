@@ -38,7 +38,7 @@ class Many:
             "KEYHALL_DATABASE_URL": self.url,
             "KEYHALL_REDIS_URL": redis.url,
             # No Redis is away here: one that a busy machine wakes late is only late.
-            "KEYHALL_REDIS_REPLY_SECONDS": "5.0",
+            "KEYHALL_REDIS_REPLY_SECONDS": "1.0",
             "KEYHALL_SERVER_WORKERS": "2",
             "KEYHALL_SERVER_PORT": str(self.premises.port),
             "KEYHALL_SANDBOX_TOKENS_PER_SECOND": "50",

@@ -259,7 +259,7 @@ def test_f15_a_cancelled_flush_keeps_its_rows(make_ledger, Sink, opening, settle
         ledger = make_ledger(sink)
         settle(ledger.open(opening(1)))
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.01):
+            async with asyncio.timeout(0.01):  # in virtual time
                 await ledger.flush()
         assert ledger.waiting() == ledger.depth() == 1
         await ledger.flush()

@@ -48,7 +48,7 @@ class Process:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline and self.popen.poll() is None:
             try:
-                with urllib.request.urlopen(f"{self.url}/readyz", timeout=5) as answer:
+                with urllib.request.urlopen(f"{self.url}/readyz", timeout=5) as answer:  # and again
                     if answer.status == 200:
                         return
             except OSError:  # Refused, cut, or still silent.

@@ -213,7 +213,7 @@ def _until_refused(port: int) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()  # and again
         except OSError:
             return
         time.sleep(0.01)

@@ -12,7 +12,17 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from patience import PATIENCE_SECONDS
-from scripted_upstream import COMPLETION, Upstream, answer, ask, content, engine_for, stream
+from scripted_upstream import (
+    COMPLETION,
+    QUICK,
+    UNHURRIED,
+    Upstream,
+    answer,
+    ask,
+    content,
+    engine_for,
+    stream,
+)
 
 from keyhall import errors
 from keyhall.engines.upstream import engine as engine_module
@@ -255,7 +265,7 @@ def test_an_engine_that_lists_its_models_is_ready(run):
     ],
 )
 def test_a_check_says_in_one_line_what_is_wrong(run, data, words):
-    line, _ = run(_checked(sends(data)))
+    line, _ = run(_checked(sends(data), deadlines=UNHURRIED if data else QUICK))
     assert words in line
     assert "charged" not in line, "what a caller is told, who pays, helps no operator"
     assert "\n" not in line
@@ -467,7 +477,8 @@ def test_tls_an_untrusted_or_misnamed_upstream_gets_no_request(run, certificate,
 def test_tls_towards_a_server_that_speaks_plain_http_is_a_failure(run):
     async def story():
         async with Upstream(plain) as upstream:
-            engine = engine_for(upstream, url=upstream.url.replace("http:", "https:"))
+            url = upstream.url.replace("http:", "https:")
+            engine = engine_for(upstream, url=url, deadlines=QUICK)
             with pytest.raises(ApiError) as caught:
                 await ask(engine)[1]
             assert caught.value.problem in (errors.ENGINE_FAILED, errors.ENGINE_TIMEOUT)

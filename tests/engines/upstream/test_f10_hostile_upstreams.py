@@ -17,6 +17,7 @@ from scripted_upstream import (
     STOP,
     STREAM,
     TOTAL,
+    UNHURRIED,
     USAGE,
     Upstream,
     answer,
@@ -30,11 +31,9 @@ from scripted_upstream import (
 )
 
 from keyhall import errors
-from keyhall.engines.upstream.call import Deadlines
 from keyhall.errors import ApiError
 
 MIB = 1024 * 1024
-PATIENT = Deadlines(first_byte=9, idle=9, event=9)  # Where the deadline must not be the reason.
 MEMORY_BYTES_MAX = 40 * MIB  # The whole-answer cap is 16 MiB; joining it takes as much again.
 
 
@@ -255,7 +254,7 @@ async def _outcome(script, *, streams, deadlines=QUICK):
 def _judge(run, script, row, *, streams):
     tracemalloc.start()
     try:
-        deadlines = QUICK if row is TIMEOUT else PATIENT
+        deadlines = QUICK if row is TIMEOUT else UNHURRIED
         error = run(_outcome(script, streams=streams, deadlines=deadlines))
         _, peak = tracemalloc.get_traced_memory()
     finally:
@@ -346,9 +345,9 @@ def test_f10_one_byte_a_second_ends_with_the_deadline_for_the_answer(run):
 # --- Hostile or odd, and yet an answer -----------------------------------------------------------
 
 
-async def _told(script, *, streams, n=None):
+async def _told(script, *, streams, n=None, **options):
     async with Upstream(script) as upstream:
-        engine = engine_for(upstream)
+        engine = engine_for(upstream, **options)
         running, done = ask(engine, stream=streams, n=n)
         got = await done
         running.close()
@@ -373,7 +372,8 @@ def test_f10_what_came_before_a_cut_is_handed_out_first(run):
 @pytest.mark.parametrize("then", ["close", "reset", "hang"])
 @pytest.mark.parametrize("data", [ROLE + HELLO + STOP, ROLE + HELLO + STOP + TOTAL])
 def test_f10_a_cut_before_done_is_no_error_once_every_choice_has_finished(run, then, data):
-    _, got = run(_told(sends(SSE_HEAD + framed(data), then=then), streams=True))
+    script = sends(SSE_HEAD + framed(data), then=then)
+    _, got = run(_told(script, streams=True, deadlines=QUICK))
     assert content(got) == "Hello"
 
 
@@ -486,7 +486,7 @@ def test_f10_the_next_request_is_answered_after_each_kind_of_failure(run):
 
     async def story():
         async with Upstream(script) as upstream:
-            engine = engine_for(upstream, deadlines=PATIENT)
+            engine = engine_for(upstream, deadlines=UNHURRIED)
             while plan:
                 with pytest.raises(ApiError):
                     await ask(engine)[1]

@@ -498,7 +498,7 @@ def test_closing_the_engine_ends_attempts_to_connect(run):
 def test_idle_connections_are_closed_after_their_time_and_the_timer_stops(run):
     async def story():
         async with Upstream(plain) as upstream:
-            engine = engine_for(upstream)
+            engine = engine_for(upstream, deadlines=QUICK)
             await ask(engine)[1]
             assert engine.pool.idle_connections == 1
             await asyncio.wait_for(upstream.gone.wait(), PATIENCE_SECONDS)

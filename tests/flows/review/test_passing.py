@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from patience import PATIENCE_SECONDS
 from reviewing import ANN, BOB, begin_fetch, claim, decide, fetch, only_item, with_desk
 
 from keyhall.flows.manage.checks import Invalid
@@ -134,7 +135,7 @@ def test_the_second_of_two_people_is_held_to_it_too_and_the_waiting_client_gets_
         await stage.ask(key, model="own-1")
         item = await only_item(stage)
         waiting = begin_fetch(stage, key, item.id, b"60")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not stage.hall.reviews.waiting:
                 await asyncio.sleep(0)
         await decide(stage, item, ANN, "edit", text="A friend.")
