@@ -128,7 +128,13 @@ def test_i17_a_killed_model_is_back_in_two_seconds_and_others_never_notice(
     wait_for(lambda: open_streams(process) == 4)
     (child,) = process.children()
     os.kill(child, signal.SIGKILL)
-    back = wait_for(lambda: is_answered(client))
+    tries: list[bool] = []
+
+    def is_back() -> bool:
+        tries.append(is_answered(client))
+        return tries[-1]
+
+    back = wait_for(is_back)
     is_over.set()
     for thread in [*talkers, witness]:
         thread.join(PATIENCE_SECONDS)
@@ -138,7 +144,8 @@ def test_i17_a_killed_model_is_back_in_two_seconds_and_others_never_notice(
     assert len(ended) == 4
     asked = before + 4 + len(sandbox) + 1
     rows = settled(premises, asked)
-    assert len(rows) == asked
+    # A try that was sent before the end was noticed has its row too.
+    assert asked <= len(rows) < asked + len(tries)
 
 
 def open_streams(process: Process) -> int:
