@@ -29,7 +29,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet install
 EXPLAIN = || { echo "Installing failed, see $(VENV)/install.log: $$(tail -n 1 $(VENV)/install.log)" >&2; \
 	exit 1; }
 
-.PHONY: help install install-dev browser serve test test-slow faults check coverage bench bench-peers bench-shared lock docs clean
+.PHONY: help install install-dev browser serve test test-again test-slow faults check coverage bench bench-peers bench-shared lock docs clean
 .DEFAULT_GOAL := help
 
 help: ## Print these words.
@@ -43,6 +43,9 @@ serve: $(VENV)/.keyhall $(VENV)/.local ## Start Keyhall; the first start makes a
 
 test: install-dev ## Run every test that takes seconds. ARGS="-k word" are passed to pytest.
 	@$(PYTEST) -m "not slow" $(ARGS)
+
+test-again: install-dev ## Look again, alone, at the three tests at most that failed in the last run.
+	@$(TEST_ENV) $(BIN)/python tools/test_again.py
 
 browser: ## Install Chromium from the system's packages (Debian, Ubuntu), for journeys through the console.
 	@command -v chromium chromium-browser google-chrome >/dev/null 2>&1 || { \

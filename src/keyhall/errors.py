@@ -696,7 +696,8 @@ CONTENT_UNREADABLE = _row(
 STORE_AWAY = _row(
     "store_away", 503, "server_error", "server_is_overloaded",
     "The server is overloaded or not ready yet. The key store does not answer at present.",
-    "Retry after the time in `retry-after`; nothing was charged.",
+    "Retry after the time in `retry-after`; nothing was charged, save for an answer that was to "
+    "wait for a person and could not be kept.",
     _SERVER, retry=True,
 )  # fmt: skip
 SHUTTING_DOWN = _row(

@@ -183,6 +183,29 @@ def test_what_ones_keys_said_goes_with_the_account(hall):
     hall(story)
 
 
+def test_an_account_takes_along_what_still_waits_to_be_written(hall):
+    """The writer is held up while somebody says something and then deletes their account."""
+
+    async def story(hall):
+        await keeps(hall)
+        bo = await hall.invited("member")
+        mine = await account_of(hall, "bo-member@example.org")
+        content = hall.server.hall.content
+        async with content._writing:
+            key = (await hall.server.make_key("app", account_id=mine)).text.reveal()
+            line = await hall.server.line()
+            assert (await line.ask(key, chat(CANARY))).status == 200
+            assert content.waiting == 1
+            await bo.visit("/account/delete")
+            assert await bo.send("/account/delete", name="Bo", password=PASSWORD) == 200
+        assert await content.flush()
+        assert (content.waiting, content.kept) == (0, 0)
+        async with hall.store.reading() as connection:
+            assert await rows.organizations_of(connection, mine, 0) == []
+
+    hall(story)
+
+
 def rows_of(page):
     return [row.get_text(" ", strip=True) for row in page.find(id="past").select("tbody tr")]
 

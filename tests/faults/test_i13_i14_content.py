@@ -235,3 +235,49 @@ def test_i14_what_a_backup_held_is_not_readable_again(place, started, tmp_path):
     until(lambda: not kept_rows(place.data))
     assert server.stop() == 0
     assert_nowhere(place.data, row[1][20:52])
+
+
+@pytest.mark.slow
+def test_i13_what_a_review_needed_is_in_cipher_and_gone_a_day_after_the_decision(
+    place, started, tmp_path
+):
+    """With retention `none`: of an answer that waited for a person, its correction, a note and
+    words of feedback; also where the server is killed in between."""
+    server, key = opened(place, started, tmp_path)
+    keyhall_json(place.data, place.config, "review", "rules", "Default project", "--hold", "always")
+    time.sleep(0.3)
+    said = {"model": "v1", "messages": [{"role": "user", "content": MARK}], "max_tokens": 40}
+    told = []
+    for _ in range(10):
+        status, answer = call(server.url, key, said)
+        assert status == 202
+        told.append(json.loads(answer))
+    feedback = {"completion_id": told[0]["completion_id"], "thumb": "down", "comment": MARK}
+    assert call(server.url, key, feedback, "/v1/keyhall/feedback")[0] == 200
+    server.kill()
+    server = started(environ={"TMPDIR": str(tmp_path / "temporary")})
+    words = tmp_path / "words"
+    words.write_text(MARK)
+    for each in told[:5]:
+        keyhall_json(place.data, place.config, "review", "claim", each["id"])
+        how = ("edit", "--score", "1", "--text", str(words), "--note", MARK)
+        keyhall_json(place.data, place.config, "review", "decide", each["id"], *how)
+    words.unlink()
+    asked = urllib.request.Request(f"{server.url}/v1/keyhall/reviews/{told[0]['id']}")
+    asked.add_header("Authorization", f"Bearer {key}")
+    with urllib.request.urlopen(asked, timeout=30) as answer:
+        assert MARK.encode() in answer.read()
+    assert_nowhere(tmp_path, MARK.encode())
+    kept = kept_rows(place.data)
+    assert len(kept) == 10 * 2 + 5 + 1
+    pieces = [sealed[12:44] for _, sealed in kept]
+    server.kill()
+    with sqlite3.connect(place.data / "keyhall.db") as connection:  # A day and 90 days later.
+        connection.execute("UPDATE content SET held_until_us = 1 WHERE held_until_us > 0")
+        connection.execute("UPDATE content SET keep_until_us = 1 WHERE keep_until_us > 0")
+    connection.close()
+    server = started(environ={"TMPDIR": str(tmp_path / "temporary")})
+    until(lambda: not kept_rows(place.data))
+    until(lambda: (place.data / "keyhall.db-wal").stat().st_size == 0)
+    assert_nowhere(tmp_path, MARK.encode(), *pieces)
+    assert server.stop() == 0

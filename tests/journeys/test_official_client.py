@@ -434,6 +434,9 @@ def test_moderation_in_a_chat_request_is_read_as_openais(
         assert (moderated.choices, moderated.usage) == ([], None)
         assert_moderated(moderated.moderation)
         assert said[-1].choices[0].finish_reason == "length"
+        with client.chat.completions.stream(**asked | {"max_tokens": 500}) as stream:
+            assert "content.done" in {event.type for event in stream}
+            assert stream.get_final_completion().choices[0].message.content
         block = score | {"policy": {"input": {"mode": "block"}}}
         with pytest.raises(openai.BadRequestError) as refused:
             client.chat.completions.create(**asked | {"moderation": block})

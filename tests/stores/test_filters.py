@@ -5,7 +5,7 @@ from dataclasses import replace
 from keyhall.policy.filters.built_in import EMAIL
 from keyhall.policy.filters.rules import Rule
 from keyhall.ports.filters import ProjectCount, RuleCount, StoredRule
-from keyhall.stores.filters import reports, rules
+from keyhall.stores.filters import reports, rules, versions
 
 BAD = Rule(id="bad", stage="terms", action="block", terms=("bad", "böse\u200b"), percent=10)
 HALL = StoredRule("hall", "", BAD, 1, 1)
@@ -101,5 +101,26 @@ def test_reports_of_a_project_are_found_by_it(any_house) -> None:
             assert await reports.newest(connection, limit=9, project_id="p1") == [one]
             assert await reports.open_of(connection, ["bad"], "p1") == {"bad": 1}
             assert await reports.open_of(connection, ["bad"]) == {"bad": 2}
+
+    any_house.run(work)
+
+
+def test_versions_of_a_rule_are_numbered_and_only_the_newest_stay(any_house, monkeypatch) -> None:
+    monkeypatch.setattr(versions, "VERSIONS_MAX", 3)
+
+    async def work(store):
+        async with store.writing() as connection:
+            for at in range(1, 5):
+                rule = None if at == 3 else BAD
+                number = await versions.add(connection, "hall", "", "bad", rule, f"by{at}", at)
+                assert number == at
+            assert await versions.add(connection, "project", "p", "bad", BAD, "x", 9) == 1
+        async with store.reading() as connection:
+            found = await versions.of_rule(connection, "hall", "", "bad", 9)
+            assert [(each.version, each.changed_by) for each in found] == [
+                (4, "by4"), (3, "by3"), (2, "by2")
+            ]  # fmt: skip
+            assert [each.rule for each in found] == [BAD, None, BAD]
+            assert len(await versions.of_rule(connection, "hall", "", "bad", 1)) == 1
 
     any_house.run(work)

@@ -115,3 +115,63 @@ def test_a_leak_that_is_reported_to_a_full_disk_is_refused_whole_and_taken_again
     assert refused == "503 server_is_overloaded 1"
     assert taken.startswith("200 ")
     assert taken.count('"revoked"') == 2
+
+
+HELD = """
+import asyncio, resource, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from hall_inside import TESTER, open_inside
+from plain_http import chat
+from sqlalchemy import func, select
+from keyhall.clock import ManualClock
+from keyhall.flows.review.rules import set_rules
+from keyhall.policy.review.rules import Rules
+from keyhall.stores.content.tables import content
+from keyhall.stores.organizations import default_project
+from keyhall.stores.review.tables import review_items
+
+def limit_files(size_bytes):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, resource.RLIM_INFINITY))
+
+async def main():
+    async with open_inside(Path(sys.argv[1]), ManualClock()) as inside:
+        store = inside.house.store
+        async with store.reading() as connection:
+            project = await default_project(connection)
+        now = {"actor": TESTER, "now_us": inside.clock.now_us()}
+        await set_rules(store, project.id, Rules(hold="always"), **now)
+        key = (await inside.make_key()).text.reveal()
+
+        async def ask():
+            return await (await inside.line()).ask(key, chat("May I?", max_tokens=5))
+
+        async def count(table):
+            async with store.reading() as connection:
+                return await connection.scalar(select(func.count()).select_from(table))
+
+        assert (await ask()).status == 202
+        limit_files(1)
+        full = await ask()
+        print(full.status, full.error["code"], full.headers["retry-after"])
+        assert (await count(review_items), await count(content)) == (1, 2), "not half of it"
+        limit_files(resource.RLIM_INFINITY)
+        assert (await ask()).status == 202
+        assert (await count(review_items), await count(content)) == (2, 4)
+        assert len(await inside.usage()) == 3, "what was produced is charged, once"
+
+asyncio.run(main())
+"""
+
+
+def test_an_answer_that_a_full_disk_cannot_keep_for_a_person_is_refused_whole(tmp_path) -> None:
+    running = Path(__file__).parents[1] / "running"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", HELD, str(tmp_path / "data"), str(running)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "503 server_is_overloaded 1\n"

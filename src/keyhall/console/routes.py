@@ -6,6 +6,7 @@ from keyhall.console.pages.account import data, doors, factor, profile
 from keyhall.console.pages.filter import acts as filter_acts
 from keyhall.console.pages.filter import shown as filter_shown
 from keyhall.console.pages.filter import tried as filter_tried
+from keyhall.console.pages.filter import writing as filter_writing
 from keyhall.console.pages.keys import listing, making, notices, rotating, showing
 from keyhall.console.pages.limits import first_run, front, limits
 from keyhall.console.pages.operate import (
@@ -44,6 +45,7 @@ ROUTES: tuple[Page, ...] = (
     *filter_shown.ROUTES,
     *filter_acts.ROUTES,
     *filter_tried.ROUTES,
+    *filter_writing.ROUTES,
     *settings.ROUTES,
     *front.ROUTES,
     *listing.ROUTES,

@@ -1,6 +1,7 @@
 """Answers that a person looks at first: held, fetched, waited for, and never charged twice."""
 
 import asyncio
+import base64
 
 import pytest
 from patience import PATIENCE_SECONDS
@@ -27,6 +28,7 @@ from keyhall.flows.manage.checks import Invalid
 from keyhall.flows.review import deadlines
 from keyhall.flows.review.texts import FETCH_US
 from keyhall.policy.content.retention import DAY_US
+from keyhall.policy.filters import built_in
 from keyhall.policy.filters.rules import Rule
 from keyhall.policy.metering import Outcome
 from keyhall.policy.review.rules import CLAIM_US
@@ -289,6 +291,32 @@ def test_what_is_flagged_may_be_looked_at_after_it_was_sent(on_stage, stream):
         await desk.content.flush()
         assert len(await all_items(stage)) == 1
         assert desk.content.kept == 1, "of what was not flagged nothing is kept"
+
+    on_stage(main)
+
+
+def test_what_was_disguised_in_a_stream_is_told_to_reviewers_when_it_is_over(on_stage):
+    """Too late to be cut or masked: letters have gone out before they are a word."""
+
+    async def main(stage):
+        await with_desk(stage, flagged=True)
+        rule = Rule(id="words", stage="terms", action="block", terms=("there",), direction="out")
+        now = stage.clock.now_us()
+        kept = [StoredRule("hall", "", each, now, now) for each in (rule, built_in.EMAIL)]
+        stage.hall.filters.take(kept)
+        stage.hall.callers.rules_changed()
+        key = await stage.key()
+        stage.own.script = ["Hello t.h", ".e.r.e", "."]
+        assert (await asking(stage, key, stream=True).end()).text == "Hello t.h.e.r.e."
+        assert (await only_item(stage)).flags == ("out: words, letters apart",)
+        assert stage.hall.filters.counted == {("words", "flag"): 1}
+        coded = base64.b64encode(b"Mail to ada@example.org").decode()
+        stage.own.script = ["Is it [EMAIL_1]?"]
+        body = {"messages": [{"role": "user", "content": coded}]}
+        assert (await asking(stage, key, stream=True, **body).end()).text == f"Is it {coded}?"
+        assert sorted(item.flags for item in await all_items(stage)) == [
+            ("in: personal/email, in base64",), ("out: words, letters apart",)
+        ], "what was put back is the caller's own"  # fmt: skip
 
     on_stage(main)
 

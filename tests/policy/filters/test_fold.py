@@ -4,6 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keyhall.policy.filters import fold
+from keyhall.policy.filters.compiled import Policy
+from keyhall.policy.filters.rules import Rule
+from keyhall.policy.filters.scan import Scanner
 from keyhall.policy.filters.terms import folded, is_word
 
 EVERY = [chr(code) for code in fold._codes()]  # whatever is changed at all
@@ -77,3 +80,17 @@ def test_words_end_where_scripts_have_spaces():
     assert not is_word("-")
     assert not is_word("犬")
     assert not is_word("。")
+
+
+def test_half_a_surrogate_pair_is_one_character_for_terms_and_patterns():
+    """No JSON that is read has one; a file may."""
+    policy = Policy([
+        Rule(id="t", stage="terms", action="mask", terms=("dog",)),
+        Rule(id="p", stage="pattern", action="mask", pattern="cat"),
+    ])  # fmt: skip
+    text = "\ud800 dog\udc00cat"
+    assert Scanner(policy).whole(text).text == "\ud800 [MASKED_1]\udc00[MASKED_2]"
+    stream = Scanner(policy).stream()
+    sent = "".join(map(stream.feed, text)) + stream.finish()
+    assert sent == "\ud800 [MASKED_1]\udc00[MASKED_2]"
+    assert stream.scanned == stream.passed + stream.masked

@@ -26,7 +26,7 @@ from keyhall.ports.filters import (
 from keyhall.ports.records import Actor, Project
 from keyhall.rules import current, shipped
 from keyhall.stores import notes
-from keyhall.stores.filters import reports
+from keyhall.stores.filters import reports, versions
 from keyhall.stores.filters import rules as rows
 from keyhall.stores.sql import SqlStore
 
@@ -69,6 +69,18 @@ class Said:
     action: str
     percent: int
     text: str | None = None  # of a rule that was written here
+
+
+class Unusable(Invalid):
+    """What a rule looks for cannot be compiled."""
+
+
+class WrongSentence(Invalid):
+    """A test sentence of a rule comes out wrong: one of its `finds` or `passes`."""
+
+    def __init__(self, field: str, said: str) -> None:
+        super().__init__(said)
+        self.field = field
 
 
 def assembled(
@@ -196,16 +208,19 @@ async def write(
     *,
     settings: Sequence[Rule],
     owner: Owner = HALL,
+    seen_us: int | None = None,
     actor: Actor,
     now_us: int,
 ) -> Rule:
     """Add a rule of the owner's own, or put it in place of the one of that id. Its test sentences
-    must come out right."""
+    must come out right. `seen_us`: when the one was changed whose place it may take, 0: none; else
+    somebody was quicker."""
     await asyncio.to_thread(usable, rule)
     async with store.writing() as connection:
         stored = await stored_for(connection, owner)
         old = _kept(stored, owner, rule.id)
         others = [each for each in stored if each is not old]
+        _check_seen(rule, old, seen_us)
         if rule.id in {each.id for each in assembled(settings, others, owner)}:
             raise Invalid(f"There is a rule {rule.id} already: give yours another id.")
         own = sum(_is_of(each, owner) and each.rule.id not in _shipped() for each in others)
@@ -216,6 +231,15 @@ async def write(
         _fitting(settings, [*others, new], owner)
         await _keep(connection, owner, old, new, "filter.write", actor, now_us)
     return rule
+
+
+def _check_seen(rule: Rule, old: StoredRule | None, seen_us: int | None) -> None:
+    if seen_us is None or (0 if old is None else old.changed_at_us) == seen_us:
+        return
+    if not seen_us:
+        raise Invalid(f"There is a rule {rule.id} already: give yours another id, or edit that.")
+    gone = "removed" if old is None else "changed"
+    raise Invalid(f"Somebody has {gone} {rule.id} since you opened it: open it again.")
 
 
 def _check_terms(rule: Rule, others: Sequence[StoredRule], owner: Owner) -> None:
@@ -251,13 +275,13 @@ def usable(rule: Rule) -> None:
     try:
         scanner = Scanner(Policy([alone], in_pieces=False))
     except RuleRefused as error:
-        raise Invalid(str(error)) from None
+        raise Unusable(str(error)) from None
     for text in rule.finds:
         if not scanner.whole(text).hits:
-            raise Invalid(f"{rule.id} does not find its test sentence: {text}")
+            raise WrongSentence("finds", f"{rule.id} does not find its test sentence: {text}")
     for text in rule.passes:
         if scanner.whole(text).hits:
-            raise Invalid(f"{rule.id} finds what it should leave alone: {text}")
+            raise WrongSentence("passes", f"{rule.id} finds what it should leave alone: {text}")
 
 
 def _shipped() -> set[str]:
@@ -300,6 +324,9 @@ async def _keep(
         await rows.remove(connection, owner.scope, owner.id, one.rule.id)
     else:
         await rows.put(connection, new)
+    if one.rule.id not in _shipped():
+        rule = None if new is None else new.rule
+        await versions.add(connection, owner.scope, owner.id, one.rule.id, rule, actor.who, now_us)
     place = await project_by(connection, owner.id) if owner.scope == "project" else None
     await notes.record(
         connection,

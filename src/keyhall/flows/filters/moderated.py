@@ -6,6 +6,8 @@ an answer before it: what is told is told of what is sent. Nothing of it is coun
 and whoever does not ask for it pays nothing for it.
 """
 
+from collections.abc import Iterable
+
 from msgspec import UNSET
 
 from keyhall import errors
@@ -126,6 +128,10 @@ class Moderated:
     def flags(self) -> list[Flag]:
         """What the caller's rules found, for reviewers."""
         return [] if self._screen is None else self._screen.flags
+
+    def look_back(self, choices: Iterable[Choice]) -> None:
+        if self._screen is not None:
+            self._screen.look_back(choices)
 
     def lines(self) -> bytes:
         return b"" if self._screen is None else self._screen.lines()

@@ -13,6 +13,7 @@ from keyhall.errors import ApiError
 from keyhall.flows.filters import manage
 from keyhall.policy.filters.compiled import Policy
 from keyhall.policy.filters.rules import Action, Rule
+from keyhall.policy.filters.views import look
 from keyhall.ports.store import StoreAway
 from keyhall.rules import starter
 from keyhall.stores.sql import SqlStore
@@ -92,4 +93,5 @@ def moderating(rules: Sequence[Rule], action: Action = "allow") -> tuple[Rule, .
 
 
 def _compiled(rules: tuple[Rule, ...], in_pieces: bool) -> Policy:
+    look.prepare()
     return Policy(rules, in_pieces=in_pieces)

@@ -25,7 +25,7 @@ from keyhall.policy.filters.scan import Hit, Stream
 from keyhall.policy.filters.views import look
 from keyhall.policy.filters.views.look import Sight
 from keyhall.policy.filters.views.looker import Looker
-from keyhall.wire.chat import ChatRequest, Chunk, Completion
+from keyhall.wire.chat import ChatRequest, Choice, Chunk, Completion
 from keyhall.wire.chat_texts import change_texts, plain_texts, texts
 from keyhall.wire.chat_write import Stamp
 
@@ -203,6 +203,16 @@ class Screen:
 
     def ending(self, stamp: Stamp) -> bytes:
         return b""
+
+    def look_back(self, choices: Iterable[Choice]) -> None:
+        """A stream is over, and was scanned as it stands: what was disguised in it is noted for
+        reviewers."""
+        if self._policy.stages["out"].rules:
+            views = Sights(self, self._looker("out"), self._places())
+            told = {flag.rule_id for flag in self.flags if flag.way == "out"}
+            sent = views.sent((each.message for each in choices), set(self._back.values()))
+            self.saw(look.new(sent, told), "out")
+            self.close()
 
     # --- What it found --------------------------------------------------------------------------
 

@@ -1,13 +1,13 @@
 """What the views of a request's texts show, acted upon as if it stood there plainly.
 
-Of an answer they are looked at where it is sent whole. A stream has none: its pieces have gone out
-before it can be told what they are part of.
+Of an answer they are looked at where it is sent whole. The pieces of a stream have gone out before
+it can be told what they are part of: what they are is told to reviewers, when it is over.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from keyhall.flows.filters.output import note
 from keyhall.policy.filters.masks import Masks
@@ -26,6 +26,9 @@ from keyhall.wire.chat_texts import contents
 
 if TYPE_CHECKING:
     from keyhall.flows.filters.screen import Screen
+
+
+SENT_CHARACTERS_MAX = 131_072  # of one text of a stream that is over: the next request waits
 
 
 class Sights:
@@ -77,6 +80,21 @@ class Sights:
                 cuts[at] = cut
         return cuts
 
+    def sent(self, messages: Iterable[AnswerMessage], own: Collection[str]) -> list[Sight]:
+        """What was disguised in streams that have been sent: all that can be done is to note it.
+        `own` values are the caller's, which were put back."""
+        found: list[Sight] = []
+        for message in messages:
+            calls = [call.function for call in message.tool_calls or ()]
+            if message.function_call:
+                calls.append(message.function_call)
+            said = [(message.content or "", False), (message.refusal or "", False)]
+            said += ((call.arguments, True) for call in calls)
+            for text, is_json in said:
+                if len(text) <= SENT_CHARACTERS_MAX and look.may_hide(text):
+                    found += look.hidden(self._looker, text, is_json=is_json)
+        return [_noted(sight) for sight in found if sight.value not in own]
+
     def _message(self, message: AnswerMessage) -> Sight | None:
         cut: Sight | None = None
         if message.content:
@@ -114,6 +132,12 @@ class Sights:
             text = text[:end]
         self._screen.saw(sights, "out")
         return look.masked([text], sights, self._masks)[0], cut
+
+
+def _noted(sight: Sight) -> Sight:
+    if sight.rule.action == "allow":
+        return sight
+    return sight._replace(rule=structs.replace(sight.rule, action="flag"))
 
 
 def _start(sight: Sight) -> int:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from keyhall.policy.access import Grant
 from keyhall.policy.filters.compiled import Policy
 from keyhall.policy.filters.rules import Rule, RuleRefused, stricter
+from keyhall.policy.filters.views import look
 from keyhall.ports.filters import StoredRule
 from keyhall.rules import current
 
@@ -66,6 +67,7 @@ class Filter:
 def _compile(rules: tuple[Rule, ...]) -> Policy:
     """Without those that cannot be used: they were good when they were kept, so it is our mistake,
     and no reason to refuse every request or to let every text by."""
+    look.prepare()
     while True:
         try:
             return Policy(rules)

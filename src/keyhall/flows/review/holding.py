@@ -105,6 +105,8 @@ class Watch:
         """All of it is there, with what the filter found; before it is settled. Of an answer that
         is held back no copy is kept where its caller could read it."""
         if screen is not None:
+            if self.request.stream and self._rules.flagged and tab.copy is not None:
+                screen.look_back(tab.copy.answers() or ())
             found = screen.flags[:FLAGS_MAX]
             self.flags = tuple(f"{flag.way}: {flag.told}" for flag in found)
         if self._is_held:

@@ -31,6 +31,9 @@ _MARKS = ((0x300, 0x370), (0x483, 0x48A), (0x591, 0x5C8), (0x610, 0x61B), (0x64B
 _BLANKS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
 _TAGS = range(0xE0020, 0xE007F)  # ASCII once more, drawn as nothing: text that only machines read
 
+# Half a surrogate pair is no character, and has no form in UTF-8.
+_HALVES = dict.fromkeys(range(0xD800, 0xE000), "?")
+
 Starts = list[int] | None
 
 
@@ -72,7 +75,8 @@ def first(starts: Starts, at: int) -> int:
 @cache
 def plain() -> Folding:
     """What patterns see. Made once (it takes 50 ms): at the first policy that is compiled."""
-    return Folding({code: to for code in _codes() if (to := _plain(chr(code))) != chr(code)})
+    table = {code: to for code in _codes() if (to := _plain(chr(code))) != chr(code)}
+    return Folding(table | _HALVES)
 
 
 @cache
@@ -80,7 +84,7 @@ def broad() -> Folding:
     """What terms see. A text of ASCII alone is only put in lower case."""
     table = {code: to for code in _codes() if (to := _broad(chr(code))) != chr(code)}
     table |= {code: chr(code).lower() for code in range(0x41, 0x5B)}
-    return Folding(table)
+    return Folding(table | _HALVES)
 
 
 def _codes() -> Iterator[int]:

@@ -16,7 +16,7 @@ from keyhall.policy.filters.masks import Masks
 from keyhall.policy.filters.rules import Rule
 from keyhall.policy.filters.views import apart, encoded, joints, look
 from keyhall.policy.filters.views.looker import Looker
-from keyhall.policy.filters.views.view import AROUND, Edit, View
+from keyhall.policy.filters.views.view import AROUND, Edit, Sign, View
 from keyhall.rules import starter
 
 BOMB = Rule(id="bomb", stage="terms", action="mask", label="BOMB", terms=("pipe bomb",))
@@ -140,6 +140,15 @@ def test_letters_of_json_are_not_put_together():
     text = '["p","i","p","e"," ","b","o","m","b"]'
     assert found(text, is_json=True) == []
     assert found(f'["{base64_of(PADDED)}"]', is_json=True) != []
+
+
+def test_signs_are_compiled_once_and_when_they_are_needed():
+    sign = Sign("a[0-9]")
+    assert sign.prepare() is sign.prepare()
+    assert sign.first(b"b a1") == (2, 4)
+    assert Sign("a").first(b"b") == (-1, -1)
+    look.prepare()
+    assert look.may_hide("b0mb")
 
 
 # --- The way back ---------------------------------------------------------------------------------

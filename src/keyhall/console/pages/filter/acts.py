@@ -21,7 +21,7 @@ ACTIONS: dict[str, Action] = {action: action for action in get_args(Action)}
 CLOSED: dict[str, ReportState] = {"changed": "changed", "kept": "kept"}
 
 
-def _rule(place: Place, rule_id: str) -> str:
+def rule_address(place: Place, rule_id: str) -> str:
     return f"{place.path}/rule?id={quote(rule_id, safe='')}"
 
 
@@ -48,7 +48,7 @@ async def switch(ask: Ask) -> Response:
     said = "It is off."
     if rule.is_on and rule.percent:
         said = f"It does this now: {rule.action}, for {rule.percent} % of requests."
-    return ask.go(_rule(place, rule_id), said)
+    return ask.go(rule_address(place, rule_id), said)
 
 
 async def switch_starter(ask: Ask) -> Response:
@@ -82,7 +82,9 @@ async def report(ask: Ask) -> Response:
         raise
     except Refused as error:
         return await rule_page(ask, place, rule_id, given.Fault("said", str(error)))
-    return ask.go(_rule(place, rule_id), f"Noted as number {made.number}; the answer stands here.")
+    return ask.go(
+        rule_address(place, rule_id), f"Noted as number {made.number}; the answer stands here."
+    )
 
 
 async def answer(ask: Ask) -> Response:
@@ -97,7 +99,7 @@ async def answer(ask: Ask) -> Response:
         raise
     except Refused as error:
         return await rule_page(ask, place, rule_id, given.Fault(f"answer-{number}", str(error)))
-    return ask.go(_rule(place, made.rule_id), f"Number {number} is answered.")
+    return ask.go(rule_address(place, made.rule_id), f"Number {number} is answered.")
 
 
 _PROJECT = "/projects/{project}/filter"

@@ -12,12 +12,15 @@ from keyhall.flows.filters import manage, reporting
 from keyhall.flows.filters.trial import Trial, around, counting, marked, tried
 from keyhall.flows.manage.checks import Refused
 from keyhall.policy.filters.rules import ACTIONS, Way
-from keyhall.stores.filters import reports
+from keyhall.policy.filters.written.fields import KINDS
+from keyhall.stores.filters import reports, versions
+from keyhall.stores.operate import acts
 
 REPORTS_SHOWN = 50
 PROJECTS_SHOWN = 20  # of those that a rule hit in
 TRIED_CHARACTERS_MAX = 20_000
 HITS_SHOWN = 100
+VERSIONS_SHOWN = 20
 
 
 async def show(ask: Ask) -> Response:
@@ -101,9 +104,14 @@ async def rule_page(ask: Ask, place: Place, rule_id: str, error: Refused | None 
             rule_id=rule.id,
             project_id=place.project_id,
         )
-        where = (
-            await reporting.by_project(connection, rule.id, PROJECTS_SHOWN) if place.is_hall else []
+        where = []
+        if place.is_hall:
+            where = await reporting.by_project(connection, rule.id, PROJECTS_SHOWN)
+        changes = await versions.of_rule(
+            connection, place.owner.scope, place.owner.id, rule.id, VERSIONS_SHOWN
         )
+        who = [each.changed_by.removeprefix("account:") for each in changes]
+        names = await acts.names(connection, who)
     return ask.page(
         "filter/rule.html",
         400 if error else 200,
@@ -112,6 +120,10 @@ async def rule_page(ask: Ask, place: Place, rule_id: str, error: Refused | None 
         rule=rule,
         reports=said,
         where=where,
+        changes=[
+            (each, names.get(by, each.changed_by)) for each, by in zip(changes, who, strict=True)
+        ],
+        is_own=seen.origin == place.owner.scope and rule.stage in KINDS,
         actions=ACTIONS,
         form=given.sent(ask, action=rule.action, percent=rule.percent, said=""),
         faults=given.faults_of(error),

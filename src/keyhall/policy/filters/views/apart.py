@@ -10,8 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 
-from keyhall.policy.filters.patterns import Finder
-from keyhall.policy.filters.views.view import AROUND, Edit, View, finder, merged, spans, utf8
+from keyhall.policy.filters.views.view import AROUND, Edit, Sign, View, merged, spans, utf8
 
 APART, DIGITS = "letters apart", "digits for letters"
 RUNS_MAX = 4_000  # of one text
@@ -24,7 +23,7 @@ _LETTER = r"[\pL\pN]\pM{0,2}"
 _GAP = r"[^\pL\pN\pM][^\pL\pN]{0,3}"
 LETTERS = rf"(?:^|[^\pL\pN\pM]){_LETTER}(?:{_GAP}{_LETTER}){{2,}}(?:[^\pL\pN\pM]|$)"
 GATE = rf"(?:^|[^\pL\pN\pM]){_LETTER}{_GAP}{_LETTER}{_GAP}{_LETTER}(?:[^\pL\pN\pM]|$)"
-_LETTERS = finder(LETTERS)
+_LETTERS = Sign(LETTERS)
 _BROKEN = re.compile(r"(?:[^\w']|_)+")
 _LOOSE = re.compile(r"[^\W_]([\s.\-_*~]|[^\x00-\x7f]|[^\W_])*")  # no program: `t=i(t`
 _INSIDE = re.compile(r"(?<=[^\W_])[\W_]+(?=[^\W_])")
@@ -34,11 +33,12 @@ _DIGITS = re.compile("[0-9]+")
 # Only with letters: `455` is a number, `45s` a time and `A55` a road; and what ends a sentence is
 # no letter.
 MIXED = r"[A-Za-z][0-9@$!]{1,3}[A-Za-z]|[A-Za-z]{2}[0-9@$]|\b[0-9][A-Za-z]{2}"
-_MIXED = finder(MIXED)
+_MIXED = Sign(MIXED)
 _MIX = re.compile(MIXED)
 _SHOUT = re.compile(r"(?<=[A-Za-z])!(?=[A-Za-z])")
 _LETTER_OF = dict(zip("0345789@$", "oeastbgas", strict=True))  # and 1 is i, or else l
-_ONE = finder("[A-Za-z]1|1[A-Za-z]")
+_ONE = Sign("[A-Za-z]1|1[A-Za-z]")
+SIGNS = (_LETTERS, _MIXED, _ONE)
 
 
 def views(text: str, under: View | None) -> Iterator[View]:
@@ -95,7 +95,7 @@ class Reading:
 
     __slots__ = ("_mixed", "_source", "_under", "text")
 
-    def __init__(self, source: str, text: str, mixed: Finder, under: View | None) -> None:
+    def __init__(self, source: str, text: str, mixed: Sign, under: View | None) -> None:
         """`mixed` finds where letters and digits are next to each other."""
         self._source = source
         self._mixed = mixed
@@ -127,7 +127,7 @@ class Reading:
 def readings(source: str, under: View | None) -> Iterator[Reading]:
     """Those of a text in which digits are next to letters."""
     data = utf8(source)
-    if _MIXED.first(data, 0)[0] < 0:
+    if _MIXED.first(data)[0] < 0:
         return
     text = source
     if "!" in text and text.count("!") <= RUNS_MAX:
@@ -135,5 +135,5 @@ def readings(source: str, under: View | None) -> Iterator[Reading]:
     for digit, letter in _LETTER_OF.items():  # Many times as fast as `translate` where not ASCII.
         text = text.replace(digit, letter)
     yield Reading(source, text.replace("1", "i"), _MIXED, under)
-    if _ONE.first(data, 0)[0] >= 0:
+    if _ONE.first(data)[0] >= 0:
         yield Reading(source, text.replace("1", "l"), _ONE, under)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from itertools import islice
 
-from keyhall.policy.filters.views.view import Edit, finder, spans
+from keyhall.policy.filters.views.view import Edit, Sign, spans
 
 DEPTH = 2  # of something encoded in something encoded
 EDITS_MAX = 4_000  # of each kind in one text: each costs some microseconds
@@ -26,9 +26,9 @@ ENTITIES, ESCAPES = "as HTML entities", "as escapes"
 
 _RUN = r"[A-Za-z0-9+/_-]"
 # Lines of a longer text in base64 are of 64 or 76 characters, the last one of fewer.
-_LONG = finder(rf"{_RUN}{{40,}}(?:\r?\n{_RUN}{{4,}})*={{0,2}}|{_RUN}{{16,}}={{0,2}}")
+_LONG = Sign(rf"{_RUN}{{40,}}(?:\r?\n{_RUN}{{4,}})*={{0,2}}|{_RUN}{{16,}}={{0,2}}")
 BYTES = r"(?:0x)?[0-9A-Fa-f]{2}(?:[ ,:]{1,2}(?:0x)?[0-9A-Fa-f]{2}){7,}"  # 68 6f 77
-_BYTES = finder(rf"\b{BYTES}\b")
+_BYTES = Sign(rf"\b{BYTES}\b")
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2})+\Z")
 _NO_HEX = re.compile(r"0x|[ ,:]")
 _PERCENT = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
@@ -43,6 +43,7 @@ _UNREADABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd]")
 _UTF8 = codecs.getincrementaldecoder("utf-8")
 
 GATE = rf"{_RUN}{{16}}|{BYTES}"
+SIGNS = (_LONG, _BYTES)
 
 
 def may_be(text: str) -> bool:

@@ -1,20 +1,21 @@
 """What rules find in the views of texts."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from keyhall.policy.filters.masks import Masks
 from keyhall.policy.filters.rules import Rule
 from keyhall.policy.filters.views import apart, encoded
 from keyhall.policy.filters.views.apart import Reading
-from keyhall.policy.filters.views.joints import ACROSS, joined
+from keyhall.policy.filters.views.joints import ACROSS, Joined, joined
 from keyhall.policy.filters.views.looker import Looker
-from keyhall.policy.filters.views.view import View, finder, utf8
+from keyhall.policy.filters.views.view import Sign, View, utf8
 
 # Most texts have none of this, and one search tells.
-_GATE = finder("|".join((encoded.GATE, apart.GATE, apart.MIXED)))
+_GATE = Sign("|".join((encoded.GATE, apart.GATE, apart.MIXED)))
 
 
+_Some = TypeVar("_Some", View | Reading, Joined)
 _Places = tuple[tuple[int, int, int], ...]
 
 
@@ -28,25 +29,28 @@ class Sight(NamedTuple):
     value: str
 
 
+def prepare() -> None:
+    """Compile what signs are looked for by: some ten milliseconds, off the event loop."""
+    for sign in (_GATE, *encoded.SIGNS, *apart.SIGNS):
+        sign.prepare()
+
+
 def may_hide(text: str) -> bool:
     """Whether anything in a text is written in one of these ways, or looks like it."""
-    return encoded.may_be(text) or _GATE.first(utf8(text), 0)[0] >= 0
+    return encoded.may_be(text) or _GATE.first(utf8(text))[0] >= 0
 
 
 def hidden(looker: Looker, text: str, *, is_json: bool = False) -> list[Sight]:
     """What is found in a text's views. In JSON letters are not put together: what stands between
     them is not the writer's."""
     found: dict[tuple[str, _Places], Sight] = {}
-    for view in _views(text, is_json):
-        whole = view.text
-        for low, high in view.windows():
-            for rule, start, end in looker.found(whole[low:high]):
-                kind = view.kind(low + start, low + end)
-                if kind is None or (kind == apart.DIGITS and rule.stage == "pattern"):
-                    continue  # A shape made of digits says something else with letters.
-                begin, stop = view.place(low + start, low + end)
-                places = ((0, begin, stop),)
-                found.setdefault((rule.id, places), Sight(rule, places, kind, text[begin:stop]))
+    for view, rule, start, end in _found(looker, list(_views(text, is_json))):
+        kind = view.kind(start, end)
+        if kind is None or (kind == apart.DIGITS and rule.stage == "pattern"):
+            continue  # A shape made of digits says something else with letters.
+        begin, stop = view.place(start, end)
+        places = ((0, begin, stop),)
+        found.setdefault((rule.id, places), Sight(rule, places, kind, text[begin:stop]))
     return list(found.values())
 
 
@@ -74,14 +78,22 @@ def _views(text: str, is_json: bool) -> Iterator[View | Reading]:
 def split(looker: Looker, texts: Sequence[str]) -> list[Sight]:
     """What is found that begins in one of some texts, none of them empty, and ends in another."""
     found: dict[tuple[str, _Places], Sight] = {}
-    for view in joined(texts):
-        for low, high in view.windows():
-            for rule, start, end in looker.found(view.text[low:high]):
-                if view.crosses(low + start, low + end, is_shape=rule.stage == "pattern"):
-                    places = tuple(view.places(low + start, low + end))
-                    value = view.text[low + start : low + end]
-                    found.setdefault((rule.id, places), Sight(rule, places, ACROSS, value))
+    for view, rule, start, end in _found(looker, list(joined(texts))):
+        if view.crosses(start, end, is_shape=rule.stage == "pattern"):
+            places = tuple(view.places(start, end))
+            found.setdefault((rule.id, places), Sight(rule, places, ACROSS, view.text[start:end]))
     return list(found.values())
+
+
+def _found(looker: Looker, views: Sequence[_Some]) -> Iterator[tuple[_Some, Rule, int, int]]:
+    """What rules find in the windows of views. Mostly nothing, and to see that all of them are
+    looked at together."""
+    windows = [(view, low, view.text[low:high]) for view in views for low, high in view.windows()]
+    if not windows or looker.passes([text for _, _, text in windows]):
+        return
+    for view, low, text in windows:
+        for rule, start, end in looker.found(text):
+            yield view, rule, low + start, low + end
 
 
 def new(sights: Iterable[Sight], known: Collection[str]) -> list[Sight]:

@@ -14,16 +14,19 @@ class Looker(Scanner):
 
     __slots__ = ()
 
+    def passes(self, texts: list[str]) -> bool:
+        """Whether surely nothing is found in any of some texts. Most have nothing."""
+        return self._rules.pass_all(texts)
+
     def found(self, text: str) -> list[Found]:
         """In a whole text, also behind what blocks. Size and encoding are not looked at."""
         rules = self._rules
         found: list[Found] = []
-        if not rules.pass_all((text,)):
-            for stages in (rules.acting, rules.noting):
-                if stages is not None:
-                    looking = _Looking(rules, self._bucket, self._masks, stages)
-                    looking.feed(text, last=True)
-                    found += looking.found
+        for stages in (rules.acting, rules.noting):
+            if stages is not None:
+                looking = _Looking(rules, self._bucket, self._masks, stages)
+                looking.feed(text, last=True)
+                found += looking.found
         return found
 
 

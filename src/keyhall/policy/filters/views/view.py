@@ -84,16 +84,32 @@ def merged(places: Iterator[tuple[int, int]], size: int) -> Iterator[tuple[int, 
         yield low, high
 
 
-def finder(pattern: str) -> Finder:
-    """RE2 remembers much of what letters of all scripts may be; with less it is slow."""
-    return Finder(pattern, JOINED_BYTES)
+class Sign:
+    """A pattern that is compiled when it is first looked for, or `prepare`d: it takes milliseconds,
+    and a hall without rules needs none. RE2 remembers much of what letters of all scripts may be;
+    with less it is slow."""
+
+    __slots__ = ("_finder", "_pattern")
+
+    def __init__(self, pattern: str) -> None:
+        self._pattern = pattern
+        self._finder: Finder | None = None
+
+    def prepare(self) -> Finder:
+        if self._finder is None:
+            self._finder = Finder(self._pattern, JOINED_BYTES)
+        return self._finder
+
+    def first(self, data: bytes, begin: int = 0) -> tuple[int, int]:
+        """Where it is first, in bytes; (-1, -1) for nowhere."""
+        return (self._finder or self.prepare()).first(data, begin)
 
 
 def utf8(text: str) -> bytes:
     return text.encode("utf-8", "replace")  # Half a surrogate pair is one character, as `?` is.
 
 
-def spans(which: Finder, text: str) -> Iterator[tuple[int, int]]:
+def spans(which: Sign, text: str) -> Iterator[tuple[int, int]]:
     """Where a pattern that matches no empty text matches, in characters."""
     data = utf8(text)
     is_ascii = len(data) == len(text)

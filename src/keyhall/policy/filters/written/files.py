@@ -41,16 +41,16 @@ def parse(files: Mapping[str, str]) -> tuple[Rule, ...]:
     rule whose fields do not belong together."""
     read = {name: _read(name, text) for name, text in files.items()}
     common = read[WORDS].words if WORDS in read else {}
-    made: dict[str, Rule] = {}
+    rules: dict[str, Rule] = {}
     for name, file in read.items():
         if len(file.rules) > RULES_MAX:
             raise FileRefused(f"{name} has more than {RULES_MAX} rules.")
         for given in file.rules:
-            rule = _rule(name, given, {**common, **file.words})
-            if rule.id in made:
+            rule = made(name, given, {**common, **file.words})
+            if rule.id in rules:
                 raise FileRefused(f"{name}: there are two rules {rule.id}.")
-            made[rule.id] = rule
-    return tuple(made.values())
+            rules[rule.id] = rule
+    return tuple(rules.values())
 
 
 def _read(name: str, text: str) -> _File:
@@ -60,7 +60,9 @@ def _read(name: str, text: str) -> _File:
         raise FileRefused(f"{name}: {error}.") from None
 
 
-def _rule(name: str, given: dict[str, Any], around: Mapping[str, tuple[str, ...]]) -> Rule:
+def made(name: str, given: dict[str, Any], around: Mapping[str, tuple[str, ...]]) -> Rule:
+    """A rule of these fields, with those lists of words that it uses of the ones around it. Raises
+    FileRefused, RuleRefused."""
     has = next((each for each in ("phrases", "terms", "pattern") if each in given), "phrases")
     filled = {"stage": has, "action": "flag"} | given
     try:
