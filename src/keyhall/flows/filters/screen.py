@@ -157,6 +157,7 @@ class Screen:
         """The stream's end, with whatever waited."""
         assert self._output is not None
         out = await self._output.last(chunks)
+        self._output = None  # Which knows us: what goes in a circle stays until somebody looks.
         self.close()
         return out
 
@@ -171,6 +172,7 @@ class Screen:
                 cuts = Sights(self, self._looker("out"), self._places()).completion(completion)
             await self._output.completion(completion)
             sights.filtered(completion, cuts)
+            self._output = None
             self.close()
         return self.lines()
 
