@@ -85,12 +85,23 @@ def picture():
     return take
 
 
+STILL = """async () => {
+  for (let turn = 0; turn < 3; turn += 1) {
+    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+    await Promise.allSettled(document.getAnimations()
+      .filter((each) => each.effect.getComputedTiming().endTime !== Infinity)
+      .map((each) => each.finished));
+  }
+}"""
+
+
 @pytest.fixture
 def findings():
     """`findings(window)`: what axe-core has to say of the page; empty is good."""
     source = AXE.read_text(encoding="utf-8")
 
     def look(window: Window) -> list[str]:
+        window.page.evaluate(STILL)  # Colours on their way are nobody's.
         window.page.evaluate(source)
         found = window.page.evaluate("async () => (await axe.run()).violations")
         return [

@@ -80,6 +80,7 @@ function countSoon() {
 }
 
 async function count() {
+  clearTimeout(countTimer);  // One that began later would make this one's answer worth nothing.
   const number = ++countNumber;
   const turns = branch();
   const words = draft.value.trim();
