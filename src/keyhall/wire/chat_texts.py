@@ -11,6 +11,7 @@ from typing import Any, cast
 from msgspec import UNSET
 
 from keyhall.wire.chat import (
+    AnswerFunction,
     AnswerMessage,
     ChatRequest,
     ContentPart,
@@ -127,13 +128,18 @@ def contents(request: ChatRequest) -> Iterable[list[Said]]:
     return found.values()
 
 
-def texts_of(message: AnswerMessage) -> list[str]:
-    """All that an answer says, text by text."""
-    said = [message.content or "", message.refusal or ""]
+def calls_of(message: AnswerMessage) -> list[AnswerFunction]:
+    """What it calls, in the newer form and in the older one."""
     calls = [call.function for call in message.tool_calls or ()]
     if message.function_call:
         calls.append(message.function_call)
-    for call in calls:
+    return calls
+
+
+def texts_of(message: AnswerMessage) -> list[str]:
+    """All that an answer says, text by text."""
+    said = [message.content or "", message.refusal or ""]
+    for call in calls_of(message):
         said += [call.name, call.arguments]
     return said
 

@@ -38,15 +38,21 @@ async def begin(
     finally:
         screen.close()
     if blocked is not None:  # Not in the handler: no refusal carries what knows the text (I-13).
-        raise await _refused(blocked, caller, version, hall)
+        raise await counted(_refusal(blocked), caller, version, hall)
     return screen
 
 
-async def _refused(blocked: Blocked, caller: Caller, version: Version, hall: Hall) -> ApiError:
+async def counted(refusal: ApiError, caller: Caller, version: Version, hall: Hall) -> ApiError:
+    """A refusal for what a text says: it costs no tokens and counts as a request. The one of the
+    limit instead, if that is used up."""
     taken = await hall.counters.hold(caller.effective.windows, 0)
     if isinstance(taken, Refused):
         return admit.limited(taken, version.name, caller, hall)
     hall.counters.settle(taken, 0)
+    return refusal
+
+
+def _refusal(blocked: Blocked) -> ApiError:
     rule = blocked.rule
     return ApiError(
         errors.CONTENT_BLOCKED,

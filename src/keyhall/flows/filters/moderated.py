@@ -12,7 +12,6 @@ from msgspec import UNSET
 
 from keyhall import errors
 from keyhall.errors import ApiError
-from keyhall.flows import admit
 from keyhall.flows.callers import Caller
 from keyhall.flows.filters import begin as filtered
 from keyhall.flows.filters.moderate import looked_at
@@ -23,7 +22,6 @@ from keyhall.policy.catalogue import Version
 from keyhall.policy.filters.compiled import Policy
 from keyhall.policy.filters.rules import Rule
 from keyhall.policy.filters.scan import Scanner, Stream
-from keyhall.policy.limits import Refused
 from keyhall.ports.exchange import Exchange
 from keyhall.wire.chat import (
     AnswerMessage,
@@ -67,7 +65,7 @@ async def begin(
             raise
         found = failure(error)
     if asked.blocks_input and isinstance(found, Results) and found.results[0].flagged:
-        raise await _refused(found, caller, version, hall)
+        raise await filtered.counted(_refusal(found), caller, version, hall)
     blocking = await hall.policies.of(project, blocks=True) if asked.blocks_output else None
     screen = None
     if caller.filter is not None:
@@ -88,12 +86,7 @@ def _bounded(looked: tuple[str, ...]) -> tuple[str, ...]:
     return looked
 
 
-async def _refused(found: Results, caller: Caller, version: Version, hall: Hall) -> ApiError:
-    """As a rule's refusal: it costs no tokens and counts as a request."""
-    taken = await hall.counters.hold(caller.effective.windows, 0)
-    if isinstance(taken, Refused):
-        return admit.limited(taken, version.name, caller, hall)
-    hall.counters.settle(taken, 0)
+def _refusal(found: Results) -> ApiError:
     flagged = [name for name, is_hit in found.results[0].categories.items() if is_hit]
     return ApiError(errors.MODERATION_BLOCKED, categories=", ".join(flagged))
 

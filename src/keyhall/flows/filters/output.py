@@ -1,7 +1,8 @@
 """The answer on its way out: chunk by chunk, or whole."""
 
 import json
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeVar
 
 from msgspec import UNSET
 
@@ -11,6 +12,7 @@ from keyhall.policy.filters.rules import Rule
 from keyhall.policy.filters.scan import Stream
 from keyhall.wire.chat import (
     AnswerFunction,
+    AnswerMessage,
     Choice,
     Chunk,
     ChunkChoice,
@@ -22,8 +24,11 @@ from keyhall.wire.chat import (
     FilteredChunkChoice,
     FilterNote,
 )
+from keyhall.wire.chat_texts import calls_of
 
 _OLD_CALL = -1  # the index of `function_call`, of which there is one
+
+Cut = TypeVar("Cut")  # what ends an answer
 
 Field = tuple[int, str, int]  # a choice, one of its texts, and which tool call it is
 
@@ -259,30 +264,8 @@ class Output:
                 )
 
     def _scan_choice(self, choice: Choice) -> Rule | None:
-        message = choice.message
         choice.logprobs = None
-        cut: Rule | None = None
-        if message.content:
-            message.content, cut = self._whole(message.content)
-        if message.refusal:
-            if cut is None:
-                message.refusal, cut = self._whole(message.refusal)
-            else:
-                message.refusal = None
-        if message.tool_calls is not UNSET:
-            kept = []
-            for call in message.tool_calls:
-                if cut is None:
-                    cut = self._whole_call(call.function)
-                    if cut is None:
-                        kept.append(call)
-            message.tool_calls = kept or UNSET
-        if message.function_call is not UNSET:
-            if cut is None:
-                cut = self._whole_call(message.function_call)
-            if cut is not None:
-                message.function_call = UNSET
-        return cut
+        return change_answer(choice.message, self._whole, self._whole_call)
 
     def _whole_call(self, function: AnswerFunction) -> Rule | None:
         _, cut = self._whole(function.name)
@@ -296,6 +279,37 @@ class Output:
         self._screen.took(text.stream)
         cut = text.stream.cut
         return gone, None if cut is None else self._screen.rule(cut.rule_id)
+
+
+def change_answer(
+    message: AnswerMessage,
+    of_text: Callable[[str], tuple[str, Cut | None]],
+    of_call: Callable[[AnswerFunction], Cut | None],
+) -> Cut | None:
+    """Change the texts of a whole answer one after the other; what stands behind the first cut is
+    left out. Returns that cut."""
+    cut: Cut | None = None
+    if message.content:
+        message.content, cut = of_text(message.content)
+    if message.refusal:
+        if cut is None:
+            message.refusal, cut = of_text(message.refusal)
+        else:
+            message.refusal = None
+    if message.tool_calls is not UNSET:
+        kept = []
+        for call in message.tool_calls:
+            if cut is None:
+                cut = of_call(call.function)
+                if cut is None:
+                    kept.append(call)
+        message.tool_calls = kept or UNSET
+    if message.function_call is not UNSET:
+        if cut is None:
+            cut = of_call(message.function_call)
+        if cut is not None:
+            message.function_call = UNSET
+    return cut
 
 
 def _content(chunk: Chunk) -> str:
@@ -341,9 +355,7 @@ def _has_any(delta: Delta) -> bool:
 
 def _all_of(choice: Choice) -> str:
     message = choice.message
-    calls = [] if message.tool_calls is UNSET else [call.function for call in message.tool_calls]
-    if message.function_call is not UNSET:
-        calls.append(message.function_call)
+    calls = calls_of(message)
     said = [message.content or "", message.refusal or ""]
     return "\n".join(said + [f"{call.name} {call.arguments}" for call in calls])
 

@@ -7,9 +7,9 @@ it can be told what they are part of: what they are is told to reviewers, when i
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
-from msgspec import UNSET, structs
+from msgspec import structs
 
-from keyhall.flows.filters.output import note
+from keyhall.flows.filters.output import change_answer, note
 from keyhall.policy.filters.masks import Masks
 from keyhall.policy.filters.views import look
 from keyhall.policy.filters.views.look import Sight
@@ -22,7 +22,7 @@ from keyhall.wire.chat import (
     Completion,
     FilteredChoice,
 )
-from keyhall.wire.chat_texts import contents
+from keyhall.wire.chat_texts import calls_of, contents
 
 if TYPE_CHECKING:
     from keyhall.flows.filters.screen import Screen
@@ -85,37 +85,15 @@ class Sights:
         `own` values are the caller's, which were put back."""
         found: list[Sight] = []
         for message in messages:
-            calls = [call.function for call in message.tool_calls or ()]
-            if message.function_call:
-                calls.append(message.function_call)
             said = [(message.content or "", False), (message.refusal or "", False)]
-            said += ((call.arguments, True) for call in calls)
+            said += ((call.arguments, True) for call in calls_of(message))
             for text, is_json in said:
                 if len(text) <= SENT_CHARACTERS_MAX and look.may_hide(text):
                     found += look.hidden(self._looker, text, is_json=is_json)
         return [_noted(sight) for sight in found if sight.value not in own]
 
     def _message(self, message: AnswerMessage) -> Sight | None:
-        cut: Sight | None = None
-        if message.content:
-            message.content, cut = self._answer(message.content)
-        if message.refusal:
-            if cut is None:
-                message.refusal, cut = self._answer(message.refusal)
-            else:
-                message.refusal = None
-        if message.tool_calls is not UNSET:
-            kept = []
-            for call in message.tool_calls:
-                cut = cut or self._arguments(call.function)
-                if cut is None:
-                    kept.append(call)
-            message.tool_calls = kept or UNSET
-        if message.function_call is not UNSET:
-            cut = cut or self._arguments(message.function_call)
-            if cut is not None:
-                message.function_call = UNSET
-        return cut
+        return change_answer(message, self._answer, self._arguments)
 
     def _arguments(self, function: AnswerFunction) -> Sight | None:
         function.arguments, cut = self._answer(function.arguments, is_json=True)
